@@ -1,0 +1,377 @@
+//! The only door between the client's names and the broker's.
+
+use std::collections::{BTreeSet, HashSet};
+
+use kafka_protocol::protocol::StrBytes;
+
+use super::glob::Glob;
+use super::{Backend, Kind, Virtual};
+
+/// Which backend names one virtual cluster owns, and what its clients call them.
+///
+/// The mapping is injective: two virtual names never mean one backend name, nor the reverse. Names
+/// under the prefix come first; additional names keep their own.
+#[derive(Clone, Debug)]
+pub struct Namespace {
+    mode: Mode,
+    prefix: String,
+    topics: Additional,
+    groups: Additional,
+    /// Additional topics whose prefixed twin exists on the backend: for these the twin wins.
+    overshadowed: BTreeSet<String>,
+}
+
+/// What clients see of the prefix.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mode {
+    /// Clients use short names; the prefix is put on and taken off.
+    HidePrefix,
+    /// Clients use full names, and none but those under the prefix.
+    EnforcePrefix,
+}
+
+/// Backend names outside the prefix that a virtual cluster shows as they are.
+#[derive(Clone, Debug, Default)]
+pub struct Additional {
+    exact: HashSet<String>,
+    globs: Vec<Glob>,
+}
+
+impl Namespace {
+    pub fn new(
+        mode: Mode,
+        prefix: &str,
+        topics: Additional,
+        groups: Additional,
+    ) -> Result<Self, InvalidNamespace> {
+        if prefix.is_empty() {
+            return Err(InvalidNamespace::EmptyPrefix);
+        }
+        if let Some(character) = prefix.chars().find(|c| !is_topic_character(*c)) {
+            return Err(InvalidNamespace::PrefixCharacter(character));
+        }
+        if prefix.len() > PREFIX_BYTES_MAX {
+            return Err(InvalidNamespace::PrefixTooLong(prefix.len()));
+        }
+        for additional in [&topics, &groups] {
+            if let Some(name) = additional.exact.iter().find(|name| name.starts_with(prefix)) {
+                return Err(InvalidNamespace::AdditionalUnderPrefix(name.clone()));
+            }
+        }
+        Ok(Self { mode, prefix: prefix.to_owned(), topics, groups, overshadowed: BTreeSet::new() })
+    }
+
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    pub fn additional(&self, kind: Kind) -> Option<&Additional> {
+        match kind {
+            Kind::Topic => Some(&self.topics),
+            Kind::Group => Some(&self.groups),
+            Kind::TransactionalId => None,
+        }
+    }
+
+    /// The broker's name for what a client named; `None` where no such name can be in this namespace.
+    pub fn to_backend(&self, kind: Kind, name: &Virtual<StrBytes>) -> Option<Backend<StrBytes>> {
+        let name = name.as_ref();
+        if name.is_empty() || (kind == Kind::Topic && matches!(name.as_str(), "." | "..")) {
+            return None;
+        }
+        if self.is_additional(kind, name) {
+            return Some(Backend::meant_for_broker(owned(name)));
+        }
+        match self.mode {
+            Mode::HidePrefix => {
+                let mut full = String::with_capacity(self.prefix.len() + name.len());
+                full.push_str(&self.prefix);
+                full.push_str(name);
+                Some(Backend::meant_for_broker(StrBytes::from_string(full)))
+            }
+            Mode::EnforcePrefix => {
+                name.starts_with(&self.prefix).then(|| Backend::meant_for_broker(owned(name)))
+            }
+        }
+    }
+
+    /// The client's name for what the broker named; `None` where it is not this tenant's to see.
+    pub fn to_virtual(&self, kind: Kind, name: &Backend<StrBytes>) -> Option<Virtual<StrBytes>> {
+        let name = name.as_ref();
+        let shown = match (name.as_str().strip_prefix(self.prefix.as_str()), self.mode) {
+            (Some(short), Mode::HidePrefix) => {
+                if short.is_empty() || (kind == Kind::Topic && matches!(short, "." | "..")) {
+                    return None;
+                }
+                // An additional topic keeps its name until its prefixed twin is known to exist.
+                if self.is_additional(kind, short) {
+                    return None;
+                }
+                StrBytes::from_string(short.to_owned())
+            }
+            (Some(_), Mode::EnforcePrefix) => owned(name),
+            (None, _) if self.is_additional(kind, name) => owned(name),
+            (None, _) => return None,
+        };
+        Some(Virtual::shown_to_client(shown))
+    }
+
+    /// Whether a virtual name stands for something outside the prefix, which clients may not create.
+    pub fn is_additional(&self, kind: Kind, name: &str) -> bool {
+        if name.starts_with(&self.prefix) {
+            return false;
+        }
+        match kind {
+            Kind::Topic => {
+                self.topics.contains(name) && !is_internal_topic(name) && !self.overshadowed.contains(name)
+            }
+            Kind::Group => self.groups.contains(name),
+            Kind::TransactionalId => false,
+        }
+    }
+
+    /// The additional topics whose prefixed twin is among the backend's topics.
+    pub fn conflicts<'n>(&self, backend_topics: impl Iterator<Item = &'n str>) -> BTreeSet<String> {
+        if self.mode == Mode::EnforcePrefix {
+            return BTreeSet::new();
+        }
+        backend_topics
+            .filter_map(|topic| topic.strip_prefix(self.prefix.as_str()))
+            .filter(|short| self.topics.contains(short))
+            .map(str::to_owned)
+            .collect()
+    }
+
+    /// The same namespace, where for these additional topics the prefixed twin wins.
+    pub fn with_conflicts(&self, overshadowed: BTreeSet<String>) -> Self {
+        Self { overshadowed, ..self.clone() }
+    }
+
+    pub fn known_conflicts(&self) -> &BTreeSet<String> {
+        &self.overshadowed
+    }
+
+    /// Whether a name may be given to something new.
+    ///
+    /// Limits: 249 characters of `[a-zA-Z0-9._-]` for a topic, the hidden prefix included.
+    /// Source: Kafka's `Topic.validate`.
+    pub fn check(&self, kind: Kind, name: &str) -> Result<(), InvalidName> {
+        if name.is_empty() {
+            return Err(InvalidName::Empty);
+        }
+        let hidden = if self.mode == Mode::HidePrefix { self.prefix.len() } else { 0 };
+        let length_max = match kind {
+            Kind::Topic => TOPIC_CHARACTERS_MAX,
+            Kind::Group | Kind::TransactionalId => i16::MAX as usize,
+        } - hidden;
+        if name.len() > length_max {
+            return Err(InvalidName::TooLong { length_max });
+        }
+        if kind == Kind::Topic {
+            if matches!(name, "." | "..") {
+                return Err(InvalidName::Dots);
+            }
+            if !name.chars().all(is_topic_character) {
+                return Err(InvalidName::Character);
+            }
+            if is_internal_topic(name) {
+                return Err(InvalidName::Internal);
+            }
+            if self.mode == Mode::EnforcePrefix
+                && !name.starts_with(&self.prefix)
+                && !self.is_additional(kind, name)
+            {
+                return Err(InvalidName::OutsidePrefix);
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Additional {
+    pub fn new(exact: impl IntoIterator<Item = String>, globs: impl IntoIterator<Item = Glob>) -> Self {
+        Self { exact: exact.into_iter().collect(), globs: globs.into_iter().collect() }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.exact.is_empty() && self.globs.is_empty()
+    }
+
+    pub fn exact(&self) -> impl Iterator<Item = &str> {
+        self.exact.iter().map(String::as_str)
+    }
+
+    pub fn globs(&self) -> &[Glob] {
+        &self.globs
+    }
+
+    fn contains(&self, name: &str) -> bool {
+        self.exact.contains(name) || self.globs.iter().any(|glob| glob.matches(name))
+    }
+}
+
+/// Why a prefix and its additional names make no namespace.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidNamespace {
+    #[error("the prefix is empty; give each virtual cluster a prefix of its own")]
+    EmptyPrefix,
+    #[error("the prefix contains {0:?}; a prefix may hold letters, digits, '.', '_' and '-'")]
+    PrefixCharacter(char),
+    #[error("the prefix has {0} characters; at most {PREFIX_BYTES_MAX} leave room for the names behind it")]
+    PrefixTooLong(usize),
+    #[error("{0:?} already lies under the prefix and is reached by its short name; take it off the list")]
+    AdditionalUnderPrefix(String),
+}
+
+/// Why a name can not be given to something new.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidName {
+    #[error("the name is empty")]
+    Empty,
+    #[error("the name is longer than {length_max} characters")]
+    TooLong { length_max: usize },
+    #[error("the name must not be '.' or '..'")]
+    Dots,
+    #[error("the name may hold only letters, digits, '.', '_' and '-'")]
+    Character,
+    #[error("the name belongs to Kafka itself")]
+    Internal,
+    #[error("the name does not begin with the prefix of this virtual cluster")]
+    OutsidePrefix,
+}
+
+/// Topics that Kafka keeps for itself; they are outside every namespace.
+pub fn is_internal_topic(name: &str) -> bool {
+    matches!(
+        name,
+        "__consumer_offsets" | "__transaction_state" | "__share_group_state" | "__cluster_metadata"
+    )
+}
+
+fn is_topic_character(c: char) -> bool {
+    c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')
+}
+
+/// A copy of its own: a slice of the frame would keep the whole frame alive.
+fn owned(name: &str) -> StrBytes {
+    StrBytes::from_string(name.to_owned())
+}
+
+/// Kafka's own limit on a topic's name, `Topic.MAX_NAME_LENGTH`.
+const TOPIC_CHARACTERS_MAX: usize = 249;
+/// Leaves at least 49 characters of a topic's name to the client.
+const PREFIX_BYTES_MAX: usize = 200;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn namespace(mode: Mode) -> Namespace {
+        let topics = Additional::new(["extra_topic".to_owned()], [Glob::new("shared-*")]);
+        let groups = Additional::new([], [Glob::new("legacy-*")]);
+        Namespace::new(mode, "my-", topics, groups).unwrap()
+    }
+
+    fn there(namespace: &Namespace, kind: Kind, name: &str) -> Option<String> {
+        let name = Virtual::said_by_client(StrBytes::from_string(name.to_owned()));
+        namespace.to_backend(kind, &name).map(|name| name.into_inner().to_string())
+    }
+
+    fn back(namespace: &Namespace, kind: Kind, name: &str) -> Option<String> {
+        let name = Backend::said_by_broker(StrBytes::from_string(name.to_owned()));
+        namespace.to_virtual(kind, &name).map(|name| name.into_inner().to_string())
+    }
+
+    #[test]
+    fn a_hidden_prefix_is_put_on_and_taken_off() {
+        let namespace = namespace(Mode::HidePrefix);
+        for kind in [Kind::Topic, Kind::Group, Kind::TransactionalId] {
+            assert_eq!(there(&namespace, kind, "orders").as_deref(), Some("my-orders"));
+            assert_eq!(back(&namespace, kind, "my-orders").as_deref(), Some("orders"));
+            assert_eq!(back(&namespace, kind, "their-orders"), None);
+            assert_eq!(there(&namespace, kind, ""), None);
+            assert_eq!(back(&namespace, kind, "my-"), None);
+        }
+        assert_eq!(there(&namespace, Kind::Topic, "my-orders").as_deref(), Some("my-my-orders"));
+    }
+
+    #[test]
+    fn an_enforced_prefix_is_left_on_and_demanded() {
+        let namespace = namespace(Mode::EnforcePrefix);
+        assert_eq!(there(&namespace, Kind::Topic, "my-orders").as_deref(), Some("my-orders"));
+        assert_eq!(there(&namespace, Kind::Topic, "orders"), None);
+        assert_eq!(back(&namespace, Kind::Topic, "my-orders").as_deref(), Some("my-orders"));
+        assert_eq!(there(&namespace, Kind::Topic, "extra_topic").as_deref(), Some("extra_topic"));
+    }
+
+    #[test]
+    fn additional_names_keep_their_own() {
+        let namespace = namespace(Mode::HidePrefix);
+        assert_eq!(there(&namespace, Kind::Topic, "extra_topic").as_deref(), Some("extra_topic"));
+        assert_eq!(back(&namespace, Kind::Topic, "shared-a").as_deref(), Some("shared-a"));
+        assert_eq!(there(&namespace, Kind::Group, "legacy-a").as_deref(), Some("legacy-a"));
+        assert_eq!(there(&namespace, Kind::Group, "extra_topic").as_deref(), Some("my-extra_topic"));
+    }
+
+    #[test]
+    fn the_prefixed_twin_of_an_additional_topic_wins_once_it_is_known() {
+        let namespace = namespace(Mode::HidePrefix);
+        assert_eq!(back(&namespace, Kind::Topic, "my-extra_topic"), None);
+        let conflicts = namespace.conflicts(["my-extra_topic", "extra_topic", "my-x"].into_iter());
+        let namespace = namespace.with_conflicts(conflicts);
+        assert_eq!(there(&namespace, Kind::Topic, "extra_topic").as_deref(), Some("my-extra_topic"));
+        assert_eq!(back(&namespace, Kind::Topic, "my-extra_topic").as_deref(), Some("extra_topic"));
+        assert_eq!(back(&namespace, Kind::Topic, "extra_topic"), None);
+    }
+
+    #[test]
+    fn internal_topics_are_outside_every_namespace() {
+        let all = Additional::new([], [Glob::new("*")]);
+        let namespace = Namespace::new(Mode::HidePrefix, "my-", all, Additional::default()).unwrap();
+        assert_eq!(back(&namespace, Kind::Topic, "__consumer_offsets"), None);
+        assert_eq!(namespace.check(Kind::Topic, "__consumer_offsets"), Err(InvalidName::Internal));
+    }
+
+    #[test]
+    fn a_new_topic_needs_a_name_that_kafka_accepts() {
+        let namespace = namespace(Mode::HidePrefix);
+        for (name, expected) in [
+            ("orders", Ok(())),
+            ("", Err(InvalidName::Empty)),
+            (".", Err(InvalidName::Dots)),
+            ("..", Err(InvalidName::Dots)),
+            ("a/b", Err(InvalidName::Character)),
+            (&"a".repeat(246), Ok(())),
+            (&"a".repeat(247), Err(InvalidName::TooLong { length_max: 246 })),
+        ] {
+            assert_eq!(namespace.check(Kind::Topic, name), expected, "{name:?}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_goes_there_comes_back(name in "[a-zA-Z0-9._-]{1,12}", shown in any::<bool>()) {
+            let namespace = namespace(if shown { Mode::EnforcePrefix } else { Mode::HidePrefix });
+            for kind in [Kind::Topic, Kind::Group, Kind::TransactionalId] {
+                if let Some(backend) = there(&namespace, kind, &name) {
+                    prop_assert_eq!(back(&namespace, kind, &backend), Some(name.clone()));
+                }
+            }
+        }
+
+        #[test]
+        fn whatever_comes_back_goes_there(name in "(my-|shared-|legacy-)?[a-zA-Z0-9._-]{0,12}") {
+            let namespace = namespace(Mode::HidePrefix);
+            for kind in [Kind::Topic, Kind::Group, Kind::TransactionalId] {
+                if let Some(shown) = back(&namespace, kind, &name) {
+                    prop_assert_eq!(there(&namespace, kind, &shown), Some(name.clone()));
+                }
+            }
+        }
+    }
+}
