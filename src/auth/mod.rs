@@ -1,1 +1,41 @@
-//! (being built)
+//! Who are you? A bearer token becomes a principal with an expiry; keys are a value.
+//!
+//! Knows names. Knows no Kafka message, no policy, no HTTP, no clock, no file: tokens, key sets and
+//! the time are handed in.
+//!
+//! Signatures are checked by aws-lc-rs itself, and everything around them is read here. A JWT crate
+//! between the two would bring a second header parser that refuses harmless headers and overlooks
+//! `crit`, defaults that let an odd `iss` or `aud` pass, a leeway of a minute, and a cryptography
+//! provider that a process must install before the first token arrives. Without it a key is parsed
+//! once, when its set is read, once for each algorithm it is good for, and no other combination of
+//! key and algorithm exists that could be asked. `main` has nothing to install for this room.
+
+pub mod bearer; // the OAUTHBEARER messages (RFC 7628), both directions
+mod header; //     what a token says about its signature
+mod json; //       JSON read strictly: no member twice, bounded depth
+mod jwk; //        one key of an issuer, if it is fit for use
+mod keys; //       a key set as a value, and the ring that holds the newest
+mod rejected; //   every reason for which a token is refused
+mod scram; //      our own login at a broker, by SCRAM
+mod source; //     where keys come from, as a value
+mod verifier; //   token → Identity, or Rejected
+
+#[cfg(test)]
+mod minting; //    keys and tokens for the tests of this room
+#[cfg(test)]
+mod wycheproof; // the 649 vectors of Project Wycheproof
+
+pub use bearer::{BearerToken, ClientFirst, InvalidMessage};
+pub use jwk::{Algorithm, Key, Unfit};
+pub use keys::{InvalidKeySet, KeyRing, KeySet, NoKey, SkippedKey};
+pub use rejected::Rejected;
+pub use scram::{Password, ScramClient, ScramError, ScramMechanism};
+pub use source::KeySource;
+pub use verifier::{Identity, Rules, Verifier};
+
+/// What a fuzzer calls, one entry for each parser of a stranger's bytes.
+#[doc(hidden)]
+pub mod fuzz {
+    pub use super::bearer::fuzz_client_first as client_first;
+    pub use super::keys::fuzz_key_set as key_set;
+}

@@ -1,0 +1,180 @@
+//! A key set as a value, and the ring that holds the newest.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use arc_swap::ArcSwapOption;
+use serde_json::Value;
+
+use super::json;
+use super::jwk::{Algorithm, Key, Unfit};
+
+/// The usable public keys of one issuer.
+#[derive(Clone, Debug)]
+pub struct KeySet {
+    keys: Vec<Key>,
+    /// Ids that stood on more than one key, so that no key can be meant by them.
+    ambiguous: Vec<String>,
+}
+
+impl KeySet {
+    /// Reads a JSON Web Key Set; keys that are not fit for use are left aside and told.
+    ///
+    /// Limits: 100 keys; the caller bounds the bytes.
+    /// Errors: `InvalidKeySet` when it is no key set, or when nothing usable is left.
+    /// Source: RFC 7517 section 5.
+    pub fn from_jwks(text: &[u8]) -> Result<(Self, Vec<SkippedKey>), InvalidKeySet> {
+        let set = json::read_object(text, VALUES_MAX).ok_or(InvalidKeySet::NotAnObject)?;
+        let Some(Value::Array(members)) = set.get("keys") else {
+            return Err(InvalidKeySet::NoList);
+        };
+        if members.len() > KEYS_MAX {
+            return Err(InvalidKeySet::TooMany(members.len()));
+        }
+        let ambiguous = ids_that_stand_twice(members);
+        let mut keys = Vec::new();
+        let mut skipped = Vec::new();
+        for (position, member) in members.iter().enumerate() {
+            let id = member.get("kid").and_then(Value::as_str).filter(|id| super::jwk::is_key_id(id));
+            let key = match member {
+                _ if id.is_some_and(|id| ambiguous.iter().any(|other| other == id)) => {
+                    Err(Unfit::AmbiguousId)
+                }
+                Value::Object(jwk) => Key::from_jwk(jwk),
+                _ => Err(Unfit::NotAnObject),
+            };
+            match key {
+                Ok(key) => keys.push(key),
+                Err(why) => skipped.push(SkippedKey { position, id: id.map(str::to_owned), why }),
+            }
+        }
+        if keys.is_empty() {
+            return Err(InvalidKeySet::NoneUsable(skipped));
+        }
+        Ok((Self { keys, ambiguous }, skipped))
+    }
+
+    /// The key that a token's header asks for, if it may verify the algorithm the header names.
+    ///
+    /// Without an id the answer must be beyond doubt: exactly one key for that algorithm.
+    pub fn key_for(&self, id: Option<&str>, algorithm: Algorithm) -> Result<&Key, NoKey> {
+        let Some(id) = id else {
+            let mut fitting = self.keys.iter().filter(|key| key.permits(algorithm));
+            return match (fitting.next(), fitting.next()) {
+                (Some(key), None) => Ok(key),
+                (Some(_), Some(_)) => Err(NoKey::Ambiguous),
+                (None, _) => Err(NoKey::Unknown),
+            };
+        };
+        match self.keys.iter().find(|key| key.id() == Some(id)) {
+            Some(key) if key.permits(algorithm) => Ok(key),
+            Some(_) => Err(NoKey::WrongAlgorithm),
+            None if self.ambiguous.iter().any(|other| other == id) => Err(NoKey::Ambiguous),
+            None => Err(NoKey::Unknown),
+        }
+    }
+
+    /// Whether a key of this id is still in the set; sessions that it signed may end when it is not.
+    pub fn contains(&self, id: &str) -> bool {
+        self.keys.iter().any(|key| key.id() == Some(id))
+    }
+
+    pub fn keys(&self) -> &[Key] {
+        &self.keys
+    }
+}
+
+/// Holds the newest key set of one issuer: read by every login, replaced by whoever fetches.
+#[derive(Debug)]
+pub struct KeyRing {
+    held: ArcSwapOption<Held>,
+}
+
+#[derive(Debug)]
+struct Held {
+    keys: Arc<KeySet>,
+    fetched_at: SystemTime,
+}
+
+impl KeyRing {
+    /// A ring with no keys yet: every token is refused.
+    pub fn empty() -> Self {
+        Self { held: ArcSwapOption::empty() }
+    }
+
+    pub fn replace(&self, keys: KeySet, fetched_at: SystemTime) {
+        self.held.store(Some(Arc::new(Held { keys: Arc::new(keys), fetched_at })));
+    }
+
+    /// Lets go of keys that have grown too old to be trusted.
+    pub fn clear(&self) {
+        self.held.store(None);
+    }
+
+    pub fn newest(&self) -> Option<Arc<KeySet>> {
+        self.held.load().as_ref().map(|held| Arc::clone(&held.keys))
+    }
+
+    pub fn fetched_at(&self) -> Option<SystemTime> {
+        self.held.load().as_ref().map(|held| held.fetched_at)
+    }
+}
+
+/// A key that stood in a set and is not used.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SkippedKey {
+    /// Where it stood in `keys`, from 0.
+    pub position: usize,
+    pub id: Option<String>,
+    pub why: Unfit,
+}
+
+/// Why a key set is refused as a whole; the one before it stays.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidKeySet {
+    #[error("the key set is not one JSON object of bounded size without repeated members")]
+    NotAnObject,
+    #[error("the key set has no list named \"keys\"; check that the address is that of a key set")]
+    NoList,
+    #[error("the key set has {0} keys; at most {KEYS_MAX} are read")]
+    TooMany(usize),
+    #[error("none of the {} keys of the set is usable{}", .0.len(), first_reason(.0))]
+    NoneUsable(Vec<SkippedKey>),
+}
+
+/// Why a set has no key for a token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NoKey {
+    #[error("the set has no such key")]
+    Unknown,
+    #[error("more than one key of the set could be meant")]
+    Ambiguous,
+    #[error("the key is not for this algorithm")]
+    WrongAlgorithm,
+}
+
+fn ids_that_stand_twice(members: &[Value]) -> Vec<String> {
+    let mut seen: HashMap<&str, usize> = HashMap::new();
+    for id in members.iter().filter_map(|member| member.get("kid")?.as_str()) {
+        *seen.entry(id).or_default() += 1;
+    }
+    seen.into_iter().filter(|(_, count)| *count > 1).map(|(id, _)| id.to_owned()).collect()
+}
+
+fn first_reason(skipped: &[SkippedKey]) -> String {
+    skipped.first().map_or_else(String::new, |first| format!("; of the first, {}", first.why))
+}
+
+/// Parses whatever it is given; a set that is accepted must have a key.
+#[doc(hidden)]
+pub fn fuzz_key_set(text: &[u8]) {
+    if let Ok((set, _)) = KeySet::from_jwks(text) {
+        assert!(!set.keys.is_empty() && set.keys.len() <= KEYS_MAX);
+    }
+}
+
+/// Issuers publish two to ten.
+const KEYS_MAX: usize = 100;
+/// A hundred keys, each with a chain of certificates and members nobody knows.
+const VALUES_MAX: usize = 5_000;

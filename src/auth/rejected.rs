@@ -1,0 +1,135 @@
+//! Every reason for which a token is refused.
+
+use super::jwk::Algorithm;
+use super::keys::NoKey;
+
+/// Why a token is refused.
+///
+/// The text is for the audit log and names only what the operator configured: nothing of a refused
+/// token is repeated, since its writer may be anybody. The client is told none of it.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Rejected {
+    #[error(
+        "the token is longer than {bytes_max} bytes; ask the issuer for fewer claims, or raise the limit"
+    )]
+    TooLong { bytes_max: usize },
+    #[error(
+        "the token is not a signed JWT of three base64url parts; opaque and encrypted tokens are not read"
+    )]
+    NotAJwt,
+    #[error("the token's header is not one small JSON object with text where text belongs")]
+    MalformedHeader,
+    #[error("the token's header demands extensions by crit, and none are supported")]
+    CriticalHeader,
+    #[error("the token's header has the member {0}, which an access token must not have")]
+    ForbiddenHeader(&'static str),
+    #[error("the token is of another type than an access token; expected typ absent, JWT or at+jwt")]
+    Type,
+    #[error(
+        "the token's algorithm is not supported; have the issuer sign with RS, PS or ES 256 or 384, RS512, \
+         PS512 or EdDSA"
+    )]
+    UnsupportedAlgorithm,
+    #[error("no keys of the issuer are known; check that its key set can be fetched")]
+    NoKeys,
+    #[error(
+        "the issuer's key set has no usable key for the token; check that the token comes from this issuer"
+    )]
+    UnknownKey,
+    #[error("more than one of the issuer's keys could be meant; give each key a kid of its own")]
+    AmbiguousKey,
+    #[error("the key that the token names is not for {}", .0.name())]
+    WrongKeyForAlgorithm(Algorithm),
+    #[error("the token's signature is not that of the issuer's key")]
+    BadSignature,
+    #[error("the token's claims are not one JSON object without repeated members")]
+    MalformedClaims,
+    #[error("the token's claim {0} is of the wrong type; have the issuer follow RFC 7519")]
+    WrongTypeOfClaim(&'static str),
+    #[error("the gateway's own clock stands before 1970; set it")]
+    ClockUnset,
+    #[error("the token has no exp; have the issuer set one")]
+    ExpiryMissing,
+    #[error("the token has expired; the client must fetch a new one, or the clocks differ")]
+    Expired,
+    #[error("the token is not valid yet; if it is new, the clocks differ")]
+    NotYetValid,
+    #[error("the token was issued in the future; the clocks differ")]
+    IssuedInFuture,
+    #[error(
+        "the token lives longer than {seconds_max} seconds; have the issuer shorten it, or raise the limit"
+    )]
+    LifetimeTooLong { seconds_max: u64 },
+    #[error("the token has no iss; expected {expected:?}")]
+    IssuerMissing { expected: String },
+    #[error("the token is from another issuer; expected {expected:?}, to the letter")]
+    IssuerMismatch { expected: String },
+    #[error("the token has no aud; expected one of {expected:?}")]
+    AudienceMissing { expected: Vec<String> },
+    #[error("the token is for another audience; expected one of {expected:?}, to the letter")]
+    AudienceMismatch { expected: Vec<String> },
+    #[error("the token has no claim {claim:?}, which names the principal; check claims_mapping")]
+    PrincipalMissing { claim: String },
+    #[error(
+        "the claim {claim:?}, which names the principal, is not text of 1 to {bytes_max} bytes without control \
+         characters; check claims_mapping"
+    )]
+    PrincipalUnusable { claim: String, bytes_max: usize },
+    #[error(
+        "the claim {claim:?}, which names the scopes, is neither text nor a list of texts; check claims_mapping"
+    )]
+    ScopeUnusable { claim: String },
+    #[error(
+        "the token is bound to its sender by cnf, which Kafka's login can not prove; ask for a bearer token"
+    )]
+    SenderConstrained,
+}
+
+impl Rejected {
+    /// The value of the metric's label.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::TooLong { .. } => "too_long",
+            Self::NotAJwt => "not_a_jwt",
+            Self::MalformedHeader => "malformed_header",
+            Self::CriticalHeader => "critical_header",
+            Self::ForbiddenHeader(_) => "forbidden_header",
+            Self::Type => "type",
+            Self::UnsupportedAlgorithm => "unsupported_algorithm",
+            Self::NoKeys => "no_keys",
+            Self::UnknownKey => "unknown_key",
+            Self::AmbiguousKey => "ambiguous_key",
+            Self::WrongKeyForAlgorithm(_) => "wrong_key_for_algorithm",
+            Self::BadSignature => "bad_signature",
+            Self::MalformedClaims => "malformed_claims",
+            Self::WrongTypeOfClaim(_) => "wrong_type_of_claim",
+            Self::ClockUnset => "clock_unset",
+            Self::ExpiryMissing => "expiry_missing",
+            Self::Expired => "expired",
+            Self::NotYetValid => "not_yet_valid",
+            Self::IssuedInFuture => "issued_in_future",
+            Self::LifetimeTooLong { .. } => "lifetime_too_long",
+            Self::IssuerMissing { .. } => "issuer_missing",
+            Self::IssuerMismatch { .. } => "issuer_mismatch",
+            Self::AudienceMissing { .. } => "audience_missing",
+            Self::AudienceMismatch { .. } => "audience_mismatch",
+            Self::PrincipalMissing { .. } => "principal_missing",
+            Self::PrincipalUnusable { .. } => "principal_unusable",
+            Self::ScopeUnusable { .. } => "scope_unusable",
+            Self::SenderConstrained => "sender_constrained",
+        }
+    }
+
+    /// Whether a newer key set might change the verdict.
+    pub fn wants_fresh_keys(&self) -> bool {
+        matches!(self, Self::UnknownKey | Self::NoKeys)
+    }
+
+    pub(super) fn without_key(why: NoKey, algorithm: Algorithm) -> Self {
+        match why {
+            NoKey::Unknown => Self::UnknownKey,
+            NoKey::Ambiguous => Self::AmbiguousKey,
+            NoKey::WrongAlgorithm => Self::WrongKeyForAlgorithm(algorithm),
+        }
+    }
+}

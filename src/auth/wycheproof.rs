@@ -1,0 +1,1 @@
+//! The 649 vectors of Project Wycheproof.
