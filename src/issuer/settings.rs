@@ -228,7 +228,7 @@ const EXAMPLES: &str = "\
 Examples:
   sluicegate issuer --client reader-app:reader-secret --client writer-app:writer-secret
   sluicegate issuer --client app:secret --claim 'app:groups=[\"ops\"]' --claim app:tenant=blue
-  sluicegate issuer --client app:secret --algorithm ES256 --audience http://kafka.dev --token-lifetime 1h
+  sluicegate issuer --client app:secret --algorithm ES256 --audience kafka --token-lifetime 1h
   curl -u reader-app:reader-secret -d grant_type=client_credentials http://127.0.0.1:9080/token
   curl -X POST 'http://127.0.0.1:9080/rotate?keep=0'";
 
