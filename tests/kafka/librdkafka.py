@@ -1,0 +1,181 @@
+"""librdkafka, as its users configure it, told what to do by lines on standard input; one line of outcome for each.
+
+    python librdkafka.py BOOTSTRAP CLIENT_ID CLIENT_SECRET TOKEN_URL
+
+    produce TOPIC VALUE        -> ok
+    consume TOPIC GROUP COUNT  -> ok VALUE VALUE ...      (from the beginning, committed)
+    create TOPIC PARTITIONS REPLICAS | delete TOPIC | partitions TOPIC COUNT | configs TOPIC KEY
+    set-config TOPIC KEY VALUE | topics PREFIX | topic TOPIC | groups PREFIX | delete-group GROUP
+
+What goes wrong is told by the name Kafka has for it, for example TOPIC_AUTHORIZATION_FAILED.
+"""
+
+import sys
+import time
+
+from confluent_kafka import Consumer, KafkaError, KafkaException, Producer
+from confluent_kafka.admin import (
+    AdminClient,
+    AlterConfigOpType,
+    ConfigEntry,
+    ConfigResource,
+    NewPartitions,
+    NewTopic,
+)
+
+# Longer than a broker on a busy machine takes to make the topics a first group needs, shorter than a test's patience.
+SECONDS = 30
+
+# What librdkafka calls errors of its own, so that an outcome compares by a word.
+OWN_NAMES = {
+    KafkaError._AUTHENTICATION: "SASL_AUTHENTICATION_FAILED",
+    KafkaError._TIMED_OUT: "REQUEST_TIMED_OUT",
+}
+
+bootstrap, client_id, client_secret, token_url = sys.argv[1:5]
+# librdkafka tells of a refused login by this callback only; the call that waits for it merely times out.
+login_refused = []
+
+
+def on_error(error):
+    if error.code() == KafkaError._AUTHENTICATION:
+        login_refused.append(error)
+
+
+SETTINGS = {
+    "bootstrap.servers": bootstrap,
+    "security.protocol": "SASL_PLAINTEXT",
+    "sasl.mechanisms": "OAUTHBEARER",
+    "sasl.oauthbearer.method": "oidc",
+    "sasl.oauthbearer.client.id": client_id,
+    "sasl.oauthbearer.client.secret": client_secret,
+    "sasl.oauthbearer.token.endpoint.url": token_url,
+    "error_cb": on_error,
+}
+
+
+def name_of(error):
+    return OWN_NAMES.get(error.code(), error.name())
+
+
+def produce(topic, value):
+    reports = []
+    producer = Producer({**SETTINGS, "message.timeout.ms": SECONDS * 1000})
+    producer.produce(topic, value, on_delivery=lambda error, _: reports.append(error))
+    deadline = time.monotonic() + SECONDS
+    while not reports and not login_refused and time.monotonic() < deadline:
+        producer.poll(0.1)
+    error = (reports or login_refused or [KafkaError(KafkaError._TIMED_OUT)])[0]
+    if error is not None:
+        producer.purge()
+        raise KafkaException(error)
+    return ""
+
+
+def consume(topic, group, count):
+    consumer = Consumer(
+        {**SETTINGS, "group.id": group, "auto.offset.reset": "earliest", "enable.auto.commit": False}
+    )
+    consumer.subscribe([topic])
+    values = []
+    deadline = time.monotonic() + SECONDS
+    try:
+        while len(values) < int(count):
+            message = consumer.poll(0.1)
+            if login_refused:
+                raise KafkaException(login_refused[0])
+            if message is not None and message.error():
+                # A topic just created may be unknown to one broker for a moment; librdkafka asks again.
+                if message.error().code() != KafkaError.UNKNOWN_TOPIC_OR_PART:
+                    raise KafkaException(message.error())
+            elif message is not None:
+                values.append(message.value().decode())
+            elif time.monotonic() > deadline:
+                raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+        consumer.commit(asynchronous=False)
+    finally:
+        consumer.close()
+    return " ".join(values)
+
+
+def admin():
+    return AdminClient(SETTINGS)
+
+
+def all_done(futures):
+    for future in futures.values():
+        future.result(SECONDS)
+    return ""
+
+
+def create(topic, partitions, replicas):
+    return all_done(admin().create_topics([NewTopic(topic, int(partitions), int(replicas))]))
+
+
+def delete(topic):
+    return all_done(admin().delete_topics([topic]))
+
+
+def partitions(topic, count):
+    return all_done(admin().create_partitions([NewPartitions(topic, int(count))]))
+
+
+def configs(topic, key):
+    resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
+    return admin().describe_configs([resource])[resource].result(SECONDS)[key].value
+
+
+def set_config(topic, key, value):
+    entry = ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET)
+    resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry])
+    return all_done(admin().incremental_alter_configs([resource]))
+
+
+def topics(prefix):
+    names = admin().list_topics(timeout=SECONDS).topics
+    return " ".join(sorted(name for name in names if name.startswith(prefix)))
+
+
+def topic(name):
+    found = admin().list_topics(name, timeout=SECONDS).topics[name]
+    if found.error is not None:
+        raise KafkaException(found.error)
+    return f"partitions={len(found.partitions)} replicas={len(found.partitions[0].replicas)}"
+
+
+def groups(prefix):
+    found = admin().list_consumer_groups(request_timeout=SECONDS).result(SECONDS)
+    if found.errors:
+        raise found.errors[0]
+    return " ".join(sorted(group.group_id for group in found.valid if group.group_id.startswith(prefix)))
+
+
+def delete_group(group):
+    return all_done(admin().delete_consumer_groups([group]))
+
+
+VERBS = {
+    verb.__name__.replace("_", "-"): verb
+    for verb in (
+        produce, consume, create, delete, partitions, configs, set_config, topics, topic, groups, delete_group,
+    )
+}
+
+
+def main():
+    for line in sys.stdin:
+        words = line.split()
+        if not words:
+            continue
+        login_refused.clear()
+        try:
+            outcome = f"ok {VERBS[words[0]](*words[1:])}".strip()
+        except KafkaException as exception:
+            # A refused login shows as a time-out in most calls; the callback knows better.
+            error = login_refused[0] if login_refused else exception.args[0]
+            outcome = name_of(error)
+        print(f"{line.strip()} -> {outcome}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
