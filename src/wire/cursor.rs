@@ -20,11 +20,6 @@ impl<'a> Cursor<'a> {
         self.rest.len()
     }
 
-    /// The bytes not read yet, without reading them.
-    pub fn rest(&self) -> &'a [u8] {
-        self.rest
-    }
-
     #[inline]
     pub fn take(&mut self, count: usize) -> Result<&'a [u8], Malformed> {
         let (taken, rest) = self.rest.split_at_checked(count).ok_or(Malformed::Truncated)?;

@@ -1,5 +1,7 @@
 //! Seeded random inputs, with which the unit tests call the fuzz entries of this room.
 
+use super::sample::Filler;
+
 /// A small reproducible source of random numbers (xorshift64*); not for anything secret.
 pub(super) struct Random(u64);
 
@@ -23,6 +25,19 @@ impl Random {
             _ => SPECIAL[self.below(SPECIAL.len())],
         }
     }
+
+    /// Changes up to three bytes: cuts off, inserts, or overwrites.
+    pub fn damage(&mut self, bytes: &mut Vec<u8>) {
+        for _ in 0..1 + self.below(3) {
+            let at = self.below(bytes.len());
+            match self.below(4) {
+                0 => bytes.truncate(at),
+                1 => bytes.insert(at, self.byte()),
+                _ if at < bytes.len() => bytes[at] = self.byte(),
+                _ => {}
+            }
+        }
+    }
 }
 
 /// Calls `entry` with `rounds` random inputs of up to `bytes_max` bytes.
@@ -31,5 +46,32 @@ pub(super) fn seeded(rounds: u64, bytes_max: usize, entry: impl Fn(&[u8])) {
         let mut random = Random::seeded(round + 1);
         let bytes = random.below(bytes_max + 1);
         entry(&(0..bytes).map(|_| random.byte()).collect::<Vec<_>>());
+    }
+}
+
+/// Fills a sample with small random values; some of what may be absent is.
+impl Filler for Random {
+    fn text(&mut self, _path: &str) -> String {
+        ["", "a", "orders", "grüße", "a-longer-name.with_everything"][self.below(5)].to_owned()
+    }
+
+    fn uuid(&mut self, _path: &str) -> uuid::Uuid {
+        uuid::Uuid::from_bytes([self.byte(); 16])
+    }
+
+    fn bytes(&mut self, _path: &str) -> Vec<u8> {
+        vec![self.byte(); self.below(40)]
+    }
+
+    fn int(&mut self, _path: &str) -> i64 {
+        i64::from(self.byte())
+    }
+
+    fn count(&mut self, _path: &str) -> usize {
+        self.below(3)
+    }
+
+    fn present(&mut self, _path: &str) -> bool {
+        self.below(4) > 0
     }
 }
