@@ -1,6 +1,7 @@
 //! Seeded random inputs, with which the unit tests call the fuzz entries of this room.
 
 use super::sample::Filler;
+use super::shape::{Direction, grammar};
 
 /// A small reproducible source of random numbers (xorshift64*); not for anything secret.
 pub(super) struct Random(u64);
@@ -46,6 +47,17 @@ pub(super) fn seeded(rounds: u64, bytes_max: usize, entry: impl Fn(&[u8])) {
         let mut random = Random::seeded(round + 1);
         let bytes = random.below(bytes_max + 1);
         entry(&(0..bytes).map(|_| random.byte()).collect::<Vec<_>>());
+    }
+}
+
+/// Asks `what` of each version of each message.
+pub(super) fn each_message(mut what: impl FnMut(i16, Direction, i16)) {
+    for key in grammar().keys() {
+        for direction in [Direction::Request, Direction::Response] {
+            for version in grammar().versions(key, direction).unwrap() {
+                what(key, direction, version);
+            }
+        }
     }
 }
 

@@ -4,8 +4,8 @@
 //! message definitions, without allocating, before [`decode`] makes a typed message of it. Knows
 //! nothing else of the house: no name's meaning, no session, no socket.
 //!
-//! In reading order: frame, header, shape (with definition), message, gather; then what stands by
-//! itself, consumer_protocol and sample. All of them read peers' bytes through cursor alone.
+//! In reading order: frame, header, shape (with definition and layout), message, gather; then what
+//! stands by itself: consumer_protocol, sample, oracle. Peers' bytes are read through cursor alone.
 
 pub mod consumer_protocol; // topics inside a group member's opaque bytes
 mod cursor; //                reads bytes that a peer sent, and never beyond them
@@ -13,12 +13,14 @@ mod definition; //            Kafka's message definitions, from shapes.txt
 pub mod frame; //             length-prefixed frames, with a limit
 pub mod gather; //            the encoder that shares what it already owns
 pub mod header; //            api key, version, correlation id; before any body is read
+mod layout; //                a structure of the grammar, as one version has it on the wire
 pub mod message; //           a walked body becomes typed, and a typed one bytes
+pub mod oracle; //            the codec as the walk's oracle
 pub mod sample; //            bodies made from the grammar, for the census and for tests
 pub mod shape; //             the walk: is this body well-formed, and how large will it be?
 
 #[cfg(test)]
-mod fuzzing;
+mod fuzzing; // seeded random inputs for the tests of this room
 
 pub use consumer_protocol::{
     fuzz_consumer_protocol, is_assignment, rewrite_assignment, rewrite_subscription,
@@ -28,7 +30,9 @@ pub use frame::{fuzz_frame, missing, split_frame};
 pub use gather::{Gather, SHARE_BYTES_MIN, Segments};
 pub use header::{RequestHead, RequestHeader, fuzz_header};
 pub use message::{Unencodable, decode, encode_body};
-pub use shape::{Direction, Embedded, Grammar, Measure, fuzz_walk, grammar};
+pub use oracle::fuzz_walk;
+pub use sample::fuzz_leaves;
+pub use shape::{Direction, Embedded, Grammar, Measure, grammar};
 
 /// Why bytes are not the Kafka message they are meant to be; carries nothing the peer wrote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
