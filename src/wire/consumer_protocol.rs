@@ -108,10 +108,10 @@ impl<'a> Rewrite<'a> {
         Self { blob, cursor: Cursor::new(blob), rename, out: BytesMut::new(), copied: 0 }
     }
 
-    /// The version, at most the newest one known: later ones only append.
+    /// The version. One that is not known yet is read like the newest known: later ones only append.
     fn version(&mut self) -> Result<i16, Malformed> {
         match self.cursor.int16()? {
-            version @ 0.. => Ok(version.min(VERSION_MAX)),
+            version @ 0.. => Ok(version),
             version => Err(Malformed::UnknownVersion { key: EMBEDDED, version }),
         }
     }

@@ -290,6 +290,17 @@ mod tests {
     }
 
     #[test]
+    fn bytes_before_a_shared_piece_can_be_changed_too() {
+        let frame = Bytes::from(vec![7; 1024]);
+        let mut out = Gather::around(Some(&frame));
+        out.put_bytes(5, 2000);
+        out.put_slice(&frame);
+        out.range(1900..1901)[0] = 9;
+        let bytes = out.finish().to_vec();
+        assert_eq!((bytes.len(), bytes[1899], bytes[1900], bytes[2004]), (3028, 5, 9, 7));
+    }
+
+    #[test]
     fn an_empty_frame_still_has_its_length() {
         assert_eq!(Gather::around(None).finish().to_vec(), [0, 0, 0, 0]);
         assert!(Segments::default().is_empty());
