@@ -3,7 +3,8 @@
 use std::fmt;
 use std::sync::Arc;
 
-use super::condition::{Circumstances, Condition, EvalError};
+use super::condition::Condition;
+use super::expression::{Circumstances, EvalError};
 use super::grant::{Effect, Rule};
 use super::rights::{Index, Rights, Share};
 
@@ -167,6 +168,156 @@ impl fmt::Display for ConditionFailure {
         match self.rule {
             None => write!(f, "condition of {}: {}", self.policy, self.error),
             Some(rule) => write!(f, "names of {} rule {}: {}", self.policy, rule + 1, self.error),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::names::{Glob, Principal};
+    use crate::policy::{NameExpression, Operation, Resource};
+    use serde_json::{Value, json};
+
+    fn written(effect: Effect, name: &str) -> Rule {
+        Rule::new(effect, Resource::Topic, [Operation::Read], vec![Glob::new(name)]).unwrap()
+    }
+
+    fn computed(effect: Effect, expression: &str) -> Rule {
+        let names = NameExpression::parse(expression).unwrap();
+        Rule::with_computed_names(effect, Resource::Topic, [Operation::Read], names).unwrap()
+    }
+
+    fn policy(name: &str, condition: Option<&str>, rules: Vec<Rule>) -> AclPolicy {
+        let condition = condition.map(|text| Condition::parse(text).unwrap());
+        AclPolicy { name: name.into(), condition, rules }
+    }
+
+    fn rights(policy: &Policy, claims: &Value) -> Rights {
+        policy.rights(&Circumstances {
+            auth_type: "oauth_bearer",
+            principal: &Principal::new("alice"),
+            claims,
+            extensions: &[],
+            client_id: Some("app"),
+            client_address: "10.0.0.7",
+            listener: "front",
+        })
+    }
+
+    fn reads(rights: &Rights, topic: &str) -> bool {
+        rights.decide(Operation::Read, Resource::Topic, topic).allowed
+    }
+
+    #[test]
+    fn a_policys_rules_count_while_its_condition_is_true() {
+        let condition = "context.auth.token.claims.client_id == 'reader-app'";
+        let policy = Policy::enforce(vec![
+            policy(
+                "readers",
+                Some(condition),
+                vec![written(Effect::Deny, "x"), written(Effect::Allow, "orders")],
+            ),
+            policy("all", None, vec![written(Effect::Allow, "public")]),
+        ]);
+        let reader = rights(&policy, &json!({"client_id": "reader-app"}));
+        let decision = reader.decide(Operation::Read, Resource::Topic, "orders");
+        assert!(decision.allowed);
+        assert_eq!(decision.by.unwrap().to_string(), "readers rule 2");
+        for claims in [json!({"client_id": "other"}), json!({}), Value::Null] {
+            let other = rights(&policy, &claims);
+            assert!(!reads(&other, "orders") && reads(&other, "public"), "{claims}");
+            assert!(other.failures().is_empty());
+        }
+    }
+
+    #[test]
+    fn a_condition_that_fails_leaves_only_its_denials() {
+        let policy = Policy::enforce(vec![
+            policy("base", None, vec![written(Effect::Allow, "secret"), written(Effect::Allow, "orders")]),
+            policy(
+                "odd",
+                Some("context.auth.claims.role.startsWith('x')"),
+                vec![written(Effect::Allow, "extra"), written(Effect::Deny, "secret")],
+            ),
+        ]);
+        let failed = rights(&policy, &json!({}));
+        assert!(reads(&failed, "orders") && !reads(&failed, "secret") && !reads(&failed, "extra"));
+        assert_eq!(failed.failures().len(), 1);
+        assert_eq!(
+            failed.failures()[0].to_string(),
+            "condition of odd: context.auth.claims.role is null and has no startsWith()"
+        );
+        let absent = rights(&policy, &json!({"role": "y"}));
+        assert!(reads(&absent, "secret") && !reads(&absent, "extra") && absent.failures().is_empty());
+    }
+
+    #[test]
+    fn a_condition_that_is_neither_true_nor_false_fails() {
+        let rules = vec![written(Effect::Allow, "*")];
+        let policy = Policy::enforce(vec![policy("odd", Some("context.auth.claims.admin"), rules)]);
+        assert!(reads(&rights(&policy, &json!({"admin": true})), "orders"));
+        assert!(!reads(&rights(&policy, &json!({"admin": false})), "orders"));
+        let text = rights(&policy, &json!({"admin": "true"}));
+        assert!(!reads(&text, "orders"));
+        assert_eq!(text.failures().len(), 1);
+        assert!(!text.decide_on_any(Operation::Read, Resource::Topic).allowed);
+    }
+
+    #[test]
+    fn names_come_from_claims_as_literal_text() {
+        let rules = vec![computed(Effect::Allow, "context.auth.claims.topics")];
+        let policy = Policy::enforce(vec![policy("own", None, rules)]);
+        let own = rights(&policy, &json!({"topics": ["orders", "*"]}));
+        assert!(reads(&own, "orders") && reads(&own, "*") && !reads(&own, "payments"));
+        let none = rights(&policy, &json!({}));
+        assert!(!reads(&none, "orders"));
+        assert_eq!(none.failures()[0].rule, Some(0));
+    }
+
+    #[test]
+    fn a_deny_whose_names_fail_covers_every_name() {
+        let policy = Policy::enforce(vec![
+            policy("base", None, vec![written(Effect::Allow, "*")]),
+            policy("hidden", None, vec![computed(Effect::Deny, "context.auth.claims.hidden")]),
+        ]);
+        let fine = rights(&policy, &json!({"hidden": ["secret"]}));
+        assert!(reads(&fine, "orders") && !reads(&fine, "secret"));
+        let failed = rights(&policy, &json!({"hidden": 5}));
+        assert!(!reads(&failed, "orders") && !reads(&failed, "secret"));
+        let decision = failed.decide(Operation::Read, Resource::Topic, "orders");
+        assert_eq!(decision.by.unwrap().to_string(), "hidden rule 1");
+    }
+
+    #[test]
+    fn denials_with_computed_names_count_when_the_condition_fails() {
+        let policy = Policy::enforce(vec![
+            policy("base", None, vec![written(Effect::Allow, "*")]),
+            policy(
+                "odd",
+                Some("context.auth.claims.n < 'x'"),
+                vec![
+                    computed(Effect::Deny, "context.auth.claims.hidden"),
+                    computed(Effect::Allow, "context.auth.claims.nope"),
+                ],
+            ),
+        ]);
+        let failed = rights(&policy, &json!({"n": 1, "hidden": "secret"}));
+        assert!(reads(&failed, "orders") && !reads(&failed, "secret"));
+        assert_eq!(failed.failures().len(), 1);
+    }
+
+    #[test]
+    fn passthrough_grants_everything_and_an_empty_policy_nothing() {
+        let (open, closed) = (Policy::passthrough(), Policy::enforce(vec![]));
+        assert!(open.is_passthrough() && !closed.is_passthrough());
+        for operation in Operation::EACH {
+            let everything = rights(&open, &Value::Null);
+            assert!(everything.decide(operation, Resource::Cluster, Resource::CLUSTER_NAME).allowed);
+            assert!(everything.decide_on_any(operation, Resource::Topic).allowed);
+            let nothing = rights(&closed, &Value::Null);
+            assert!(!nothing.decide(operation, Resource::Cluster, Resource::CLUSTER_NAME).allowed);
+            assert!(!nothing.decide_on_any(operation, Resource::Topic).allowed);
         }
     }
 }

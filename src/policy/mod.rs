@@ -5,15 +5,17 @@
 //! beats every allow. Knows names and principals. Knows no Kafka message and no token: claims are
 //! just a JSON value, and names are those that the client uses.
 
-mod condition; // the expression language: what it can say, and to whom it listens
-mod decision; //  policies, and the decision with the rule behind it
-mod grant; //     one rule
-mod operation; // operations and resource types, in the words of the file
-mod rights; //    the rules that count for one login, ready to be asked
-mod words; //     the nearest known word, for messages that help
+mod condition; //  when a policy counts, and names that come from claims
+mod decision; //   policies, and the decision with the rule behind it
+mod expression; // the language in which both are written
+mod grant; //      one rule
+mod operation; //  operations and resource types, in the words of the file
+mod rights; //     the rules that count for one login, ready to be asked
+mod words; //      the nearest known word, for messages that help
 
-pub use condition::{Circumstances, Condition, ConditionError, EvalError, NameExpression};
+pub use condition::{Condition, NameExpression, fuzz};
 pub use decision::{AclPolicy, ConditionFailure, Decision, Policy, RuleRef};
+pub use expression::{Circumstances, ConditionError, EvalError};
 pub use grant::{Effect, InvalidRule, Rule};
 pub use operation::{Operation, OperationSet, Resource, UnknownOperation, UnknownResource};
 pub use rights::Rights;

@@ -3,8 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::condition::{Circumstances, ComputedName, EvalError};
+use super::condition::ComputedName;
 use super::decision::{ConditionFailure, Decision, RuleRef};
+use super::expression::{Circumstances, EvalError};
 use super::grant::{Effect, Rule};
 use super::operation::{Operation, OperationSet, Resource};
 use crate::names::Glob;
