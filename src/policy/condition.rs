@@ -108,7 +108,8 @@ impl Source {
 /// Reads and evaluates whatever text there is, for fuzzing: it must end and must not panic.
 pub fn fuzz(text: &str) {
     let claims = serde_json::json!({
-        "sub": "u", "n": 5, "f": 1.5, "yes": true, "roles": ["a", 1, null, ["x"], {}], "deep": {"er": {"k": "v"}},
+        "sub": "u", "n": 5, "f": 1.5, "yes": true, "roles": ["a", 1, null, ["x"], {}],
+        "deep": {"er": {"k": "v"}},
     });
     let extensions = [("k".to_owned(), "v".to_owned())];
     let circumstances = Circumstances {
@@ -377,6 +378,20 @@ mod tests {
                 }
             }
             fuzz(&text);
+        }
+    }
+
+    #[test]
+    fn the_deepest_expressions_fit_a_small_stack() {
+        let chain = format!("{}context.auth.claims{}{}", "(".repeat(30), ")".repeat(30), ".a".repeat(32));
+        let negations = "!".repeat(30) + "true";
+        let lists = format!("{}1{} != null", "[".repeat(30), "]".repeat(30));
+        let indexes = format!("{}0{} != null", "[0][".repeat(29), "]".repeat(29));
+        let mixed = (0..28).fold("true".to_owned(), |inner, _| format!("!(1 + 1 < 3 == ({inner}))"));
+        for text in [chain + " == null", negations, lists, indexes, mixed] {
+            assert!(text.len() <= 1_000, "{}", text.len());
+            let thread = std::thread::Builder::new().stack_size(512 * 1024);
+            thread.spawn(move || fuzz(&text)).unwrap().join().unwrap();
         }
     }
 

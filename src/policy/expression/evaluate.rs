@@ -9,7 +9,7 @@ use super::{Comparison, EvalError, Expression, Kind, Method};
 
 /// The value of an expression that was read from `text`.
 ///
-/// Shape: no loops and no growth but by `+`, so it ends in time linear in text and claims.
+/// Shape: no loops and no growth but by `+`; each operation walks at most once over what it is given.
 /// Limits: a text that is put together has at most 64 KiB.
 /// Errors: an operation on a type that it does not know; nothing is converted.
 pub fn evaluate<'a>(

@@ -145,7 +145,7 @@ impl<'t> Parser<'t> {
     /// steps: primary (`.field` | `.method(..)` | `[..]`)...
     fn steps(&mut self) -> Parsed {
         let mut expression = self.primary()?;
-        for step in 0.. {
+        for step in steps_of(&expression).. {
             let at = self.peek().at;
             let dot = self.take_sign(".");
             if !dot && !self.take_sign("[") {
@@ -411,6 +411,17 @@ impl<'t> Parser<'t> {
     }
 }
 
+/// How many steps already lead from a primary to this expression, brackets or not.
+fn steps_of(expression: &Expression) -> usize {
+    let mut steps = 0;
+    let mut kind = &expression.kind;
+    while let Kind::Member(of, _) | Kind::Element(of, _) | Kind::Call(of, ..) = kind {
+        steps += 1;
+        kind = &of.kind;
+    }
+    steps
+}
+
 /// Refuses an operand of which it is plain that it is neither true nor false.
 fn demand_truth(operand: &Expression, sign: &str) -> Result<(), ConditionError> {
     match operand.always() {
@@ -555,6 +566,8 @@ mod tests {
         assert_eq!(refused(&"!".repeat(1_000)).at, 32);
         assert_eq!(refused(&"[".repeat(1_000)).at, 32);
         let steps = format!("context.auth.claims{} == 1", ".a".repeat(33));
+        assert_eq!(refused(&steps).message, "more than 32 steps in a row");
+        let steps = format!("(context.auth.claims{}).a.a == 1", ".a".repeat(31));
         assert_eq!(refused(&steps).message, "more than 32 steps in a row");
     }
 
