@@ -228,6 +228,8 @@ mod tests {
         check("(true || true) && false", false);
         check("!false && !(1 == 2)", true);
         check("'b' < 'c' == true", true);
+        check("5 <= 5 && 5 >= 5 && 'a' <= 'a' && 4 <= 5 && 5 >= 4", true);
+        check("5 < 5 || 5 > 5 || 5 <= 4 || 4 >= 5 || 'b' < 'a' || 'a' > 'b'", false);
         check("'a' + 'b' == 'ab' && 1 + 2 + 3 < 7", true);
         check("'ops' in @.realm.roles == false", false);
         check("false && @.nope.includes('x')", false);
@@ -271,11 +273,14 @@ mod tests {
     }
 
     #[test]
-    fn a_text_that_is_put_together_has_a_limit() {
+    fn what_claims_can_make_grow_has_a_limit() {
         let claims = json!({"big": "x".repeat(40_000)});
         let condition = Condition::parse("context.auth.claims.big + context.auth.claims.big != ''").unwrap();
         let error = with_circumstances(|c| condition.evaluate(&Circumstances { claims: &claims, ..*c }));
         assert!(error.unwrap_err().message.ends_with("makes a text of more than 65536 bytes"));
+        let parts = Condition::parse("context.auth.claims.big.split('x').length == 1").unwrap();
+        let error = with_circumstances(|c| parts.evaluate(&Circumstances { claims: &claims, ..*c }));
+        assert_eq!(error.unwrap_err().message, "context.auth.claims.big has more than 1000 parts");
     }
 
     #[test]
@@ -306,6 +311,7 @@ mod tests {
     fn names_that_are_none_fail() {
         for (text, message) in [
             ("@.star + '-*'", "'-*' would put a star or a question mark of a claim into a pattern"),
+            ("'?-' + @.star", "@.star would put a star or a question mark of a claim into a pattern"),
             ("@.nope", "@.nope yields null where a name is needed"),
             ("@.roles", "@.roles yields a number where a name is needed"),
             ("@.admin", "@.admin yields true or false where a name is needed"),
