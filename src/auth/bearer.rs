@@ -243,3 +243,187 @@ const EXTENSIONS_BYTES_MAX: usize = 4 * 1024;
 /// A principal has at most 256 bytes, each of which may be escaped by three.
 const AUTHZID_BYTES_MAX: usize = 1024;
 const AROUND_THE_TOKEN_BYTES_MAX: usize = EXTENSIONS_BYTES_MAX + AUTHZID_BYTES_MAX + 128;
+
+#[cfg(test)]
+mod tests {
+    use super::super::minting::Noise;
+    use super::*;
+
+    const TOKEN_BYTES_MAX: usize = 100;
+
+    /// An authzid, a token and the extensions.
+    type Said<'t> = (Option<&'t str>, &'t str, &'t [(&'t str, &'t str)]);
+
+    fn check(message: &str, expected: Result<Said<'_>, InvalidMessage>) {
+        // The separator is written as '|', which no message of these tests contains otherwise.
+        let message = message.replace('|', "\u{1}");
+        let first = ClientFirst::parse(message.as_bytes(), TOKEN_BYTES_MAX);
+        let seen = first.map(|first| (first.authzid, first.token.expose().to_owned(), first.extensions));
+        let expected = expected.map(|(authzid, token, extensions)| {
+            let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+            (authzid.map(str::to_owned), token.to_owned(), extensions.iter().map(owned).collect())
+        });
+        assert_eq!(seen, expected, "{message:?}");
+    }
+
+    #[test]
+    fn the_messages_of_real_clients_are_read() {
+        check("n,,|auth=Bearer a.b.c||", Ok((None, "a.b.c", &[])));
+        check("y,,|auth=bearer a.b.c||", Ok((None, "a.b.c", &[])));
+        check("n,a=alice,|auth=BEARER   a-_~+/==||", Ok((Some("alice"), "a-_~+/==", &[])));
+        let extensions: &[_] = &[("traceId", "42"), ("logicalCluster", "lkc = 1")];
+        check("n,,|auth=Bearer t|traceId=42|logicalCluster=lkc = 1||", Ok((None, "t", extensions)));
+        check("n,,|traceId=42|auth=Bearer t|logicalCluster=lkc = 1||", Ok((None, "t", extensions)));
+        check(
+            "n,,|auth=Bearer t|empty=|text=a\tb\r\n||",
+            Ok((None, "t", &[("empty", ""), ("text", "a\tb\r\n")])),
+        );
+    }
+
+    #[test]
+    fn an_authzid_is_unescaped() {
+        for (name, expected) in [
+            ("a=2Cb=3Dc", Ok("a,b=c")),
+            ("=3D2C", Ok("=2C")),
+            ("Zoë", Ok("Zoë")),
+            ("", Err(InvalidMessage::Authzid)),
+            ("a=2c", Err(InvalidMessage::Authzid)),
+            ("a=", Err(InvalidMessage::Authzid)),
+            ("a=41", Err(InvalidMessage::Authzid)),
+            ("a,b", Err(InvalidMessage::Authzid)),
+            ("a\0b", Err(InvalidMessage::Authzid)),
+        ] {
+            let expected = expected.map(|name| (Some(name), "t", &[][..]));
+            check(&format!("n,a={name},|auth=Bearer t||"), expected);
+        }
+        let long = "a".repeat(AUTHZID_BYTES_MAX);
+        check(&format!("n,a={long},|auth=Bearer t||"), Ok((Some(&long), "t", &[])));
+        check(&format!("n,a={long}a,|auth=Bearer t||"), Err(InvalidMessage::TooLong));
+    }
+
+    #[test]
+    fn a_client_acts_as_the_token_s_principal_or_not_at_all() {
+        for (header, principal, expected) in [
+            ("n,,", "alice", true),
+            ("n,a=alice,", "alice", true),
+            ("n,a=a=2Cb,", "a,b", true),
+            ("n,a=Alice,", "alice", false),
+            ("n,a=alice ,", "alice", false),
+            ("n,a=bob,", "alice", false),
+        ] {
+            let message = format!("{header}\u{1}auth=Bearer t\u{1}\u{1}");
+            let first = ClientFirst::parse(message.as_bytes(), TOKEN_BYTES_MAX).unwrap();
+            assert_eq!(first.acts_as(&Principal::new(principal)), expected, "{header} {principal}");
+        }
+    }
+
+    #[test]
+    fn a_header_of_another_kind_is_refused() {
+        check("p=tls-unique,,|auth=Bearer t||", Err(InvalidMessage::ChannelBinding));
+        for header in ["", "n", "n,", ",,", "N,,", "n,,,", "x,,", "F,n,,", "n,b=alice,", "n,a=alice", "n ,,"]
+        {
+            let message = format!("{header}|auth=Bearer t||");
+            check(&message, Err(InvalidMessage::Gs2Header));
+        }
+        check("n,,", Err(InvalidMessage::Gs2Header));
+        check("|", Err(InvalidMessage::Gs2Header));
+        assert_eq!(ClientFirst::parse(b"", 1).unwrap_err(), InvalidMessage::Gs2Header);
+        assert_eq!(
+            ClientFirst::parse(b"n,,\x01auth=Bearer \xff\x01\x01", 9).unwrap_err(),
+            InvalidMessage::Text
+        );
+    }
+
+    #[test]
+    fn the_message_ends_where_its_grammar_ends() {
+        for message in ["n,,|auth=Bearer t", "n,,|auth=Bearer t||x"] {
+            check(message, Err(InvalidMessage::Pair));
+        }
+        check("n,,|auth=Bearer t|", Err(InvalidMessage::NoToken));
+        for message in ["n,,|auth=Bearer t|||", "n,,||auth=Bearer t||", "n,,|auth=Bearer t||a=b||"] {
+            check(message, Err(InvalidMessage::Pair));
+        }
+        for pair in ["noequals", "=x", "a1=x", "a b=x", "é=x", "a=é", "a=\0", "a=\u{7f}"] {
+            check(&format!("n,,|auth=Bearer t|{pair}||"), Err(InvalidMessage::Pair));
+        }
+    }
+
+    #[test]
+    fn auth_stands_once_and_so_does_each_extension() {
+        for pairs in [
+            "auth=Bearer a|auth=Bearer b",
+            "auth=Bearer a|Auth=x",
+            "AUTH=x|auth=Bearer a",
+            "auth=Bearer a|x=1|x=1",
+        ] {
+            check(&format!("n,,|{pairs}||"), Err(InvalidMessage::Duplicate));
+        }
+        check("n,,|auth=Bearer a|x=1|X=1||", Ok((None, "a", &[("x", "1"), ("X", "1")])));
+        check("n,,|host=example||", Err(InvalidMessage::NoToken));
+        check("n,,||", Err(InvalidMessage::NoToken));
+    }
+
+    #[test]
+    fn the_value_of_auth_is_bearer_and_a_token() {
+        for value in [
+            "",
+            "Bearer",
+            "Bearer ",
+            "Basic dTpw",
+            "Bearer\tt",
+            "Bearer =",
+            "Bearer a b",
+            "Bearer a=b",
+            " Bearer t",
+        ] {
+            check(&format!("n,,|auth={value}||"), Err(InvalidMessage::Scheme));
+        }
+    }
+
+    #[test]
+    fn token_and_extensions_are_bounded() {
+        let token = "t".repeat(TOKEN_BYTES_MAX);
+        check(&format!("n,,|auth=Bearer {token}||"), Ok((None, &token, &[])));
+        check(&format!("n,,|auth=Bearer {token}t||"), Err(InvalidMessage::TooLong));
+        let names: Vec<String> = (b'a'..=b'q').map(|name| format!("{}=1", name as char)).collect();
+        let message = |count: usize| format!("n,,|auth=Bearer t|{}||", names[..count].join("|"));
+        let parsed =
+            |count| ClientFirst::parse(message(count).replace('|', "\u{1}").as_bytes(), TOKEN_BYTES_MAX);
+        assert_eq!(parsed(16).unwrap().extensions.len(), 16);
+        assert_eq!(parsed(17).unwrap_err(), InvalidMessage::TooLong);
+        let value = "v".repeat(EXTENSIONS_BYTES_MAX - 2);
+        check(&format!("n,,|auth=Bearer t|x={value}||"), Ok((None, "t", &[("x", &value)])));
+        check(&format!("n,,|auth=Bearer t|x={value}v||"), Err(InvalidMessage::TooLong));
+        check(&"x".repeat(1 << 20), Err(InvalidMessage::TooLong));
+    }
+
+    #[test]
+    fn what_we_send_is_what_a_broker_reads() {
+        let pair = |key: &str, value: &str| (key.to_owned(), value.to_owned());
+        let token = BearerToken::new("a.b.c");
+        assert_eq!(encode_client_first(&token, &[]), b"n,,\x01auth=Bearer a.b.c\x01\x01");
+        let extensions = [pair("trace", "1"), pair("auth", "Bearer x"), pair("x", "\u{1}auth=Bearer y")];
+        let message = encode_client_first(&token, &extensions);
+        assert_eq!(message, b"n,,\x01auth=Bearer a.b.c\x01trace=1\x01\x01");
+    }
+
+    #[test]
+    fn a_failure_is_told_in_json_and_acknowledged_by_one_byte() {
+        let document: serde_json::Value = serde_json::from_slice(failure_document()).unwrap();
+        assert_eq!(document, serde_json::json!({"status": "invalid_token"}));
+        assert!(is_failure_acknowledgement(b"\x01"));
+        for other in [&b""[..], b"\x00", b"\x01\x01", b"n,,\x01\x01"] {
+            assert!(!is_failure_acknowledgement(other));
+        }
+    }
+
+    #[test]
+    fn noise_is_never_a_panic_and_what_is_read_can_be_written() {
+        let mut noise = Noise::new();
+        for sample in ["n,,|auth=Bearer t||", "y,a=al=2Cice,|auth=bearer a.b.c==|x=1|yy=2 2||"] {
+            for _ in 0..4_000 {
+                fuzz_client_first(&noise.mutated(sample.replace('|', "\u{1}").as_bytes()));
+            }
+        }
+    }
+}

@@ -356,3 +356,172 @@ const SMALL_ORDER_25519: [[u8; 32]; 5] = [
         0x20, 0x53, 0xfa, 0x2c, 0x39, 0xcc, 0xc6, 0x4e, 0xc7, 0xfd, 0x77, 0x92, 0xac, 0x03, 0x7a,
     ],
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::super::minting::{ISSUER, b64};
+    use super::*;
+    use serde_json::json;
+
+    /// What becomes of a key with some members exchanged; null takes one away.
+    fn check(mut jwk: Value, exchanged: Value, expected: Result<&[&str], Unfit>) {
+        for (name, value) in exchanged.as_object().unwrap() {
+            jwk[name] = value.clone();
+        }
+        jwk.as_object_mut().unwrap().retain(|_, value| !value.is_null());
+        let key = Key::from_jwk(jwk.as_object().unwrap());
+        let algorithms =
+            key.map(|key| key.uses.iter().map(|(algorithm, _)| algorithm.name()).collect::<Vec<_>>());
+        assert_eq!(algorithms.as_deref(), expected.as_ref().map(|names| &**names), "{exchanged}");
+    }
+
+    const ALL_OF_RSA: &[&str] = &["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"];
+
+    #[test]
+    fn a_key_is_for_the_algorithms_of_its_kind_and_its_alg_pins_one() {
+        check(ISSUER.rsa_jwk(), json!({}), Ok(ALL_OF_RSA));
+        check(ISSUER.p256_jwk(), json!({}), Ok(&["ES256"]));
+        check(ISSUER.p384_jwk(), json!({}), Ok(&["ES384"]));
+        check(ISSUER.ed25519_jwk(), json!({}), Ok(&["EdDSA"]));
+        check(ISSUER.rsa_jwk(), json!({"alg": "PS384", "use": "sig", "key_ops": ["verify"]}), Ok(&["PS384"]));
+        check(ISSUER.ed25519_jwk(), json!({"kid": null, "x5c": ["x"], "unknown": {}}), Ok(&["EdDSA"]));
+    }
+
+    #[test]
+    fn jsonwebtoken_gap_alg_of_a_key_is_not_compared_with_its_kind() {
+        check(ISSUER.p256_jwk(), json!({"alg": "ES384"}), Err(Unfit::Algorithm));
+        check(ISSUER.rsa_jwk(), json!({"alg": "ES256"}), Err(Unfit::Algorithm));
+        for alg in [json!("RSA-OAEP"), json!("HS256"), json!("none"), json!("rs256"), json!(1)] {
+            check(ISSUER.rsa_jwk(), json!({"alg": alg}), Err(Unfit::Algorithm));
+        }
+    }
+
+    #[test]
+    fn jsonwebtoken_gap_use_and_key_ops_are_not_looked_at() {
+        for purpose in [json!("enc"), json!("SIG"), json!(1), json!(["sig"])] {
+            check(ISSUER.rsa_jwk(), json!({"use": purpose}), Err(Unfit::Purpose));
+        }
+        for operations in [json!(["encrypt"]), json!([]), json!("verify"), json!([["verify"]])] {
+            check(ISSUER.p256_jwk(), json!({"key_ops": operations}), Err(Unfit::Purpose));
+        }
+    }
+
+    #[test]
+    fn jsonwebtoken_gap_the_curve_of_an_okp_key_is_not_looked_at() {
+        for crv in [json!("X25519"), json!("Ed448"), json!("ed25519"), json!(null)] {
+            check(ISSUER.ed25519_jwk(), json!({"crv": crv}), Err(Unfit::Kind));
+        }
+    }
+
+    #[test]
+    fn secrets_and_private_keys_are_never_taken_for_public_ones() {
+        check(json!({"kty": "oct", "kid": "a"}), json!({"k": "AAAA"}), Err(Unfit::Symmetric));
+        check(json!({"kty": "oct", "kid": "a"}), json!({}), Err(Unfit::Symmetric));
+        for member in PRIVATE_MEMBERS {
+            check(ISSUER.ed25519_jwk(), json!({member: "AAAA"}), Err(Unfit::Private));
+        }
+    }
+
+    #[test]
+    fn unknown_kinds_and_curves_are_left_aside() {
+        check(ISSUER.p256_jwk(), json!({"crv": "P-521"}), Err(Unfit::Kind));
+        check(ISSUER.p256_jwk(), json!({"crv": "secp256k1"}), Err(Unfit::Kind));
+        for kty in [json!("AKP"), json!("ec"), json!(1), json!(null)] {
+            check(ISSUER.p256_jwk(), json!({"kty": kty}), Err(Unfit::Kind));
+        }
+        for kid in [json!(1), json!(""), json!("a\n"), json!("é"), json!("k".repeat(257))] {
+            check(ISSUER.p256_jwk(), json!({"kid": kid}), Err(Unfit::Id));
+        }
+        check(ISSUER.p256_jwk(), json!({"kid": "k".repeat(256)}), Ok(&["ES256"]));
+    }
+
+    #[test]
+    fn an_rsa_modulus_is_odd_and_of_2048_to_8192_bits() {
+        let odd = |bytes: usize, first: u8| {
+            let mut n = vec![0x5b; bytes];
+            n[0] = first;
+            b64(n)
+        };
+        check(ISSUER.rsa_jwk(), json!({"n": odd(256, 0x80)}), Ok(ALL_OF_RSA));
+        check(ISSUER.rsa_jwk(), json!({"n": odd(256, 0x7f)}), Err(Unfit::Modulus));
+        check(ISSUER.rsa_jwk(), json!({"n": odd(1024, 0xff)}), Ok(ALL_OF_RSA));
+        check(ISSUER.rsa_jwk(), json!({"n": odd(1025, 1)}), Err(Unfit::Modulus));
+        check(ISSUER.rsa_jwk(), json!({"n": b64(vec![0xfe; 256])}), Err(Unfit::Modulus));
+        check(ISSUER.rsa_jwk(), json!({"n": ""}), Err(Unfit::Modulus));
+        for n in [json!(null), json!(1), json!("="), json!("AA=="), json!("A"), json!("A+/A")] {
+            check(ISSUER.rsa_jwk(), json!({"n": n}), Err(Unfit::Number));
+        }
+        // The zero that a sign would need, as some libraries write it.
+        let n = URL_SAFE_NO_PAD.decode(ISSUER.rsa_jwk()["n"].as_str().unwrap()).unwrap();
+        check(ISSUER.rsa_jwk(), json!({"n": b64([&[0], n.as_slice()].concat())}), Ok(ALL_OF_RSA));
+    }
+
+    #[test]
+    fn an_rsa_exponent_is_odd_and_neither_tiny_nor_huge() {
+        for (exponent, accepted) in [
+            (3_u64, true),
+            (65537, true),
+            ((1 << 33) - 1, true),
+            ((1 << 33) + 1, false),
+            (u64::MAX, false),
+            (0, false),
+            (1, false),
+            (2, false),
+            (65536, false),
+        ] {
+            let expected = if accepted { Ok(ALL_OF_RSA) } else { Err(Unfit::Exponent) };
+            check(ISSUER.rsa_jwk(), json!({"e": b64(exponent.to_be_bytes())}), expected);
+        }
+        check(ISSUER.rsa_jwk(), json!({"e": b64([1; 9])}), Err(Unfit::Exponent));
+        check(ISSUER.rsa_jwk(), json!({"e": ""}), Err(Unfit::Exponent));
+    }
+
+    #[test]
+    fn a_modulus_of_the_flawed_generator_is_known_by_its_fingerprint() {
+        // 65537^k is a power of 65537 modulo whatever prime.
+        let mut modulus = vec![1_u8];
+        while modulus.len() < 256 {
+            let mut carry = 0_u64;
+            for byte in &mut modulus {
+                carry += u64::from(*byte) * 65537;
+                *byte = carry as u8;
+                carry >>= 8;
+            }
+            while carry > 0 {
+                modulus.push(carry as u8);
+                carry >>= 8;
+            }
+        }
+        modulus.reverse();
+        check(ISSUER.rsa_jwk(), json!({"n": b64(&modulus)}), Err(Unfit::Roca));
+        *modulus.last_mut().unwrap() ^= 2;
+        check(ISSUER.rsa_jwk(), json!({"n": b64(&modulus)}), Ok(ALL_OF_RSA));
+    }
+
+    #[test]
+    fn a_point_has_its_curve_s_length_and_lies_on_it() {
+        let x = URL_SAFE_NO_PAD.decode(ISSUER.p256_jwk()["x"].as_str().unwrap()).unwrap();
+        check(ISSUER.p256_jwk(), json!({"x": b64(&x[1..])}), Err(Unfit::Number));
+        check(ISSUER.p256_jwk(), json!({"x": b64([&[0], x.as_slice()].concat())}), Err(Unfit::Number));
+        check(ISSUER.p256_jwk(), json!({"x": b64([5; 32]), "y": b64([5; 32])}), Err(Unfit::Point));
+        check(ISSUER.p256_jwk(), json!({"x": b64([0; 32]), "y": b64([0; 32])}), Err(Unfit::Point));
+        check(ISSUER.p256_jwk(), json!({"crv": "P-384"}), Err(Unfit::Number));
+        check(ISSUER.p256_jwk(), json!({"y": null}), Err(Unfit::Number));
+    }
+
+    #[test]
+    fn an_ed25519_key_is_32_bytes_and_not_one_that_everybody_can_sign_for() {
+        for x in [&[7_u8; 31][..], &[7; 33], &[]] {
+            check(ISSUER.ed25519_jwk(), json!({"x": b64(x)}), Err(Unfit::Number));
+        }
+        for point in SMALL_ORDER_25519 {
+            check(ISSUER.ed25519_jwk(), json!({"x": b64(point)}), Err(Unfit::Point));
+            let mut negative = point;
+            negative[31] |= 0x80;
+            check(ISSUER.ed25519_jwk(), json!({"x": b64(negative)}), Err(Unfit::Point));
+        }
+        // The prime itself, and what lies above it, are other spellings of small numbers.
+        check(ISSUER.ed25519_jwk(), json!({"x": b64(FIELD_PRIME_25519)}), Err(Unfit::Point));
+        check(ISSUER.ed25519_jwk(), json!({"x": b64([0xff; 32])}), Err(Unfit::Point));
+    }
+}

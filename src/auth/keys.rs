@@ -178,3 +178,121 @@ pub fn fuzz_key_set(text: &[u8]) {
 const KEYS_MAX: usize = 100;
 /// A hundred keys, each with a chain of certificates and members nobody knows.
 const VALUES_MAX: usize = 5_000;
+
+#[cfg(test)]
+mod tests {
+    use super::super::minting::{ISSUER, Noise, at};
+    use super::*;
+    use serde_json::json;
+
+    fn read(jwks: Value) -> Result<(KeySet, Vec<SkippedKey>), InvalidKeySet> {
+        KeySet::from_jwks(jwks.to_string().as_bytes())
+    }
+
+    fn check(set: &KeySet, id: Option<&str>, algorithm: Algorithm, expected: Result<Option<&str>, NoKey>) {
+        assert_eq!(set.key_for(id, algorithm).map(Key::id), expected, "{id:?} {algorithm:?}");
+    }
+
+    #[test]
+    fn a_token_s_key_is_found_by_its_id_and_must_permit_the_algorithm() {
+        let (set, skipped) = read(ISSUER.jwks()).unwrap();
+        assert_eq!(skipped, []);
+        check(&set, Some("rsa"), Algorithm::Rs256, Ok(Some("rsa")));
+        check(&set, Some("rsa"), Algorithm::Ps512, Ok(Some("rsa")));
+        check(&set, Some("rsa"), Algorithm::Es256, Err(NoKey::WrongAlgorithm));
+        check(&set, Some("RSA"), Algorithm::Rs256, Err(NoKey::Unknown));
+        check(&set, Some(""), Algorithm::Rs256, Err(NoKey::Unknown));
+        assert!(set.contains("ed") && !set.contains("gone"));
+    }
+
+    #[test]
+    fn without_an_id_exactly_one_key_may_be_meant() {
+        let mut second = ISSUER.p256_jwk();
+        second["kid"] = json!("second");
+        let mut nameless = ISSUER.ed25519_jwk();
+        nameless.as_object_mut().unwrap().remove("kid");
+        let (set, _) = read(json!({"keys": [ISSUER.p256_jwk(), second, nameless]})).unwrap();
+        check(&set, None, Algorithm::EdDsa, Ok(None));
+        check(&set, None, Algorithm::Es256, Err(NoKey::Ambiguous));
+        check(&set, None, Algorithm::Rs256, Err(NoKey::Unknown));
+    }
+
+    #[test]
+    fn an_id_that_stands_twice_means_no_key_and_the_others_stay() {
+        let mut twin = ISSUER.ed25519_jwk();
+        twin["kid"] = json!("p256");
+        let (set, skipped) = read(json!({"keys": [ISSUER.p256_jwk(), ISSUER.rsa_jwk(), twin]})).unwrap();
+        let reasons: Vec<_> = skipped.iter().map(|key| (key.position, key.id.as_deref(), key.why)).collect();
+        assert_eq!(reasons, [(0, Some("p256"), Unfit::AmbiguousId), (2, Some("p256"), Unfit::AmbiguousId)]);
+        check(&set, Some("p256"), Algorithm::Es256, Err(NoKey::Ambiguous));
+        check(&set, Some("p256"), Algorithm::EdDsa, Err(NoKey::Ambiguous));
+        check(&set, Some("rsa"), Algorithm::Rs256, Ok(Some("rsa")));
+        // Also when one of the two could not have been used.
+        let (_, skipped) =
+            read(json!({"keys": [ISSUER.rsa_jwk(), ISSUER.ed25519_jwk(), {"kty": "oct", "kid": "ed"}]}))
+                .unwrap();
+        assert_eq!(skipped.len(), 2);
+    }
+
+    #[test]
+    fn jsonwebtoken_gap_broken_keys_are_told_only_when_they_are_used() {
+        let broken = json!({"kty": "EC", "crv": "P-256", "kid": "broken", "x": "AA", "y": "AA"});
+        let members = json!({"keys": [broken, 1, {"kty": "new"}, {}, ISSUER.rsa_jwk()], "other": [1]});
+        let (set, skipped) = read(members).unwrap();
+        let reasons: Vec<_> = skipped.iter().map(|key| (key.position, key.why)).collect();
+        let expected = [(0, Unfit::Number), (1, Unfit::NotAnObject), (2, Unfit::Kind), (3, Unfit::Kind)];
+        assert_eq!(reasons, expected);
+        assert_eq!(set.keys().len(), 1);
+    }
+
+    #[test]
+    fn what_is_no_key_set_or_has_no_usable_key_is_refused() {
+        for text in ["", "<html>", "[]", "{\"keys\":[],\"keys\":[]}", "{\"keys\":[]} x"] {
+            assert_eq!(KeySet::from_jwks(text.as_bytes()).unwrap_err(), InvalidKeySet::NotAnObject, "{text}");
+        }
+        for keys in [json!({}), json!({"keys": {}}), json!({"keys": null}), ISSUER.rsa_jwk()] {
+            assert_eq!(read(keys).unwrap_err(), InvalidKeySet::NoList);
+        }
+        assert_eq!(read(json!({"keys": []})).unwrap_err(), InvalidKeySet::NoneUsable(Vec::new()));
+        let symmetric = read(json!({"keys": [{"kty": "oct", "kid": "a", "k": "c2VjcmV0"}]})).unwrap_err();
+        assert!(matches!(&symmetric, InvalidKeySet::NoneUsable(skipped) if skipped.len() == 1));
+        assert!(!format!("{symmetric} {symmetric:?}").contains("c2VjcmV0"));
+    }
+
+    #[test]
+    fn the_number_of_keys_is_bounded() {
+        let keys = |count: usize| {
+            let numbered = |i| {
+                let mut key = ISSUER.ed25519_jwk();
+                key["kid"] = json!(format!("key-{i}"));
+                key
+            };
+            json!({"keys": (0..count).map(numbered).collect::<Vec<_>>()})
+        };
+        assert_eq!(read(keys(KEYS_MAX)).unwrap().0.keys().len(), KEYS_MAX);
+        assert_eq!(read(keys(KEYS_MAX + 1)).unwrap_err(), InvalidKeySet::TooMany(KEYS_MAX + 1));
+        assert_eq!(read(json!({"keys": vec![0; 100_000]})).unwrap_err(), InvalidKeySet::NotAnObject);
+    }
+
+    #[test]
+    fn a_ring_holds_the_newest_set_until_it_is_cleared() {
+        let ring = KeyRing::empty();
+        assert!(ring.newest().is_none() && ring.fetched_at().is_none());
+        ring.replace(read(ISSUER.jwks()).unwrap().0, at(1));
+        let held_by_a_login = ring.newest().unwrap();
+        ring.replace(read(json!({"keys": [ISSUER.rsa_jwk()]})).unwrap().0, at(2));
+        assert_eq!((ring.newest().unwrap().keys().len(), ring.fetched_at()), (1, Some(at(2))));
+        assert_eq!(held_by_a_login.keys().len(), 4);
+        ring.clear();
+        assert!(ring.newest().is_none() && ring.fetched_at().is_none());
+    }
+
+    #[test]
+    fn noise_is_never_a_panic() {
+        let mut noise = Noise::new();
+        let sample = json!({"keys": [ISSUER.p256_jwk(), ISSUER.ed25519_jwk(), ISSUER.rsa_jwk()]}).to_string();
+        for _ in 0..2_000 {
+            fuzz_key_set(&noise.mutated(sample.as_bytes()));
+        }
+    }
+}

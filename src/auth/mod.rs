@@ -18,6 +18,7 @@ mod keys; //       a key set as a value, and the ring that holds the newest
 mod rejected; //   every reason for which a token is refused
 mod scram; //      our own login at a broker, by SCRAM
 mod source; //     where keys come from, as a value
+mod unverified; // what a token says of itself, for choosing an issuer
 mod verifier; //   token → Identity, or Rejected
 
 #[cfg(test)]
@@ -31,6 +32,7 @@ pub use keys::{InvalidKeySet, KeyRing, KeySet, NoKey, SkippedKey};
 pub use rejected::Rejected;
 pub use scram::{Password, ScramClient, ScramError, ScramMechanism};
 pub use source::KeySource;
+pub use unverified::Unverified;
 pub use verifier::{Identity, Rules, Verifier};
 
 /// What a fuzzer calls, one entry for each parser of a stranger's bytes.
@@ -38,4 +40,5 @@ pub use verifier::{Identity, Rules, Verifier};
 pub mod fuzz {
     pub use super::bearer::fuzz_client_first as client_first;
     pub use super::keys::fuzz_key_set as key_set;
+    pub use super::verifier::fuzz_verify as verify;
 }

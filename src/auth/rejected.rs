@@ -133,3 +133,55 @@ impl Rejected {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_refusal_has_a_label_of_its_own_and_a_sentence() {
+        let expected = "https://idp.example".to_owned();
+        let claim = "sub".to_owned();
+        let all = [
+            Rejected::TooLong { bytes_max: 1 },
+            Rejected::NotAJwt,
+            Rejected::MalformedHeader,
+            Rejected::CriticalHeader,
+            Rejected::ForbiddenHeader("jku"),
+            Rejected::Type,
+            Rejected::UnsupportedAlgorithm,
+            Rejected::NoKeys,
+            Rejected::UnknownKey,
+            Rejected::AmbiguousKey,
+            Rejected::WrongKeyForAlgorithm(Algorithm::Es256),
+            Rejected::BadSignature,
+            Rejected::MalformedClaims,
+            Rejected::WrongTypeOfClaim("exp"),
+            Rejected::ClockUnset,
+            Rejected::ExpiryMissing,
+            Rejected::Expired,
+            Rejected::NotYetValid,
+            Rejected::IssuedInFuture,
+            Rejected::LifetimeTooLong { seconds_max: 1 },
+            Rejected::IssuerMissing { expected: expected.clone() },
+            Rejected::IssuerMismatch { expected: expected.clone() },
+            Rejected::AudienceMissing { expected: vec![expected.clone()] },
+            Rejected::AudienceMismatch { expected: vec![expected] },
+            Rejected::PrincipalMissing { claim: claim.clone() },
+            Rejected::PrincipalUnusable { claim: claim.clone(), bytes_max: 256 },
+            Rejected::ScopeUnusable { claim },
+            Rejected::SenderConstrained,
+        ];
+        let labels: HashSet<_> = all.iter().map(Rejected::label).collect();
+        assert_eq!(labels.len(), all.len());
+        for refusal in &all {
+            let text = refusal.to_string();
+            assert!(text.starts_with(|first: char| first.is_lowercase()) && !text.ends_with('.'), "{text}");
+            assert!(!text.contains("  "), "{text}");
+        }
+        let fresh: Vec<_> = all.iter().filter(|refusal| refusal.wants_fresh_keys()).collect();
+        assert_eq!(fresh, [&Rejected::NoKeys, &Rejected::UnknownKey]);
+    }
+}

@@ -3,13 +3,13 @@
 use std::fmt;
 use std::num::NonZeroU32;
 
-use aws_lc_rs::{digest, hmac, pbkdf2};
+use aws_lc_rs::{constant_time, digest, hmac, pbkdf2};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use zeroize::Zeroizing;
 
 /// A password; its bytes are wiped when it is dropped.
-#[derive(Clone, PartialEq, Eq)]
+#[derive(Clone)]
 pub struct Password(Zeroizing<String>);
 
 impl Password {
@@ -20,6 +20,11 @@ impl Password {
     /// The password itself: for the proof, and for SASL/PLAIN.
     pub fn expose(&self) -> &str {
         &self.0
+    }
+
+    /// Whether somebody offers this password; how long the answer takes tells at most its length.
+    pub fn is(&self, offered: &[u8]) -> bool {
+        constant_time::verify_slices_are_equal(self.0.as_bytes(), offered).is_ok()
     }
 }
 
@@ -75,7 +80,10 @@ pub struct ScramClient {
 
 enum Phase {
     AwaitingChallenge,
-    AwaitingFinal { server_key: hmac::Key, auth_message: String },
+    /// Knows what the broker must answer.
+    AwaitingFinal {
+        signature: hmac::Tag,
+    },
     Over,
 }
 
@@ -120,14 +128,13 @@ impl ScramClient {
 
         let server_key = hmac::sign(&salted, b"Server Key");
         let server_key = hmac::Key::new(hmac_algorithm, server_key.as_ref());
-        self.phase = Phase::AwaitingFinal { server_key, auth_message };
+        self.phase = Phase::AwaitingFinal { signature: hmac::sign(&server_key, auth_message.as_bytes()) };
         Ok(format!("{without_proof},p={}", STANDARD.encode(proof)).into_bytes())
     }
 
     /// Checks that the broker, too, knows the password; nothing may be sent to it before.
     pub fn on_final(&mut self, message: &[u8]) -> Result<(), ScramError> {
-        let Phase::AwaitingFinal { server_key, auth_message } =
-            std::mem::replace(&mut self.phase, Phase::Over)
+        let Phase::AwaitingFinal { signature: expected } = std::mem::replace(&mut self.phase, Phase::Over)
         else {
             return Err(ScramError::OutOfTurn);
         };
@@ -138,8 +145,8 @@ impl ScramClient {
         }
         let signature = first.strip_prefix("v=").ok_or(ScramError::Malformed)?;
         let signature = STANDARD.decode(signature).map_err(|_| ScramError::Malformed)?;
-        // Compares in constant time.
-        hmac::verify(&server_key, auth_message.as_bytes(), &signature).map_err(|_| ScramError::Impostor)
+        constant_time::verify_slices_are_equal(expected.as_ref(), &signature)
+            .map_err(|_| ScramError::Impostor)
     }
 }
 
@@ -228,3 +235,140 @@ const SALT_BYTES_MAX: usize = 512;
 /// RFC 7677 section 4.
 const ITERATIONS_MIN: u32 = 4096;
 const ITERATIONS_MAX: u32 = 1_000_000;
+
+#[cfg(test)]
+mod tests {
+    use super::super::minting::Noise;
+    use super::*;
+
+    const OUR_NONCE: &str = "rOprNGfwEbeRWgbNEkqO";
+    const NONCE: &str = "rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0";
+    const SALT: &str = "W22ZaJ0SNY7soEsUEjb6gQ==";
+
+    fn client(mechanism: ScramMechanism, username: &str) -> ScramClient {
+        ScramClient::with_nonce(mechanism, username, Password::new("pencil"), OUR_NONCE.to_owned())
+    }
+
+    fn challenge(nonce: &str, salt: &str, iterations: &str) -> String {
+        format!("r={nonce},s={salt},i={iterations}")
+    }
+
+    /// A whole exchange: what the client proves, and what it takes as the broker's proof.
+    fn check(mechanism: ScramMechanism, proof: &str, signature: &str) {
+        let mut client = client(mechanism, "user");
+        assert_eq!(client.first(), b"n,,n=user,r=rOprNGfwEbeRWgbNEkqO");
+        let answer = client.on_challenge(challenge(NONCE, SALT, "4096").as_bytes()).unwrap();
+        assert_eq!(String::from_utf8(answer).unwrap(), format!("c=biws,r={NONCE},p={proof}"));
+        client.on_final(format!("v={signature}").as_bytes()).unwrap();
+    }
+
+    #[test]
+    fn the_example_of_rfc_7677_is_reproduced() {
+        check(
+            ScramMechanism::Sha256,
+            "dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=",
+            "6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=",
+        );
+    }
+
+    #[test]
+    fn the_same_exchange_by_sha_512_agrees_with_another_implementation() {
+        // No RFC has an example; these values were computed from RFC 5802 by other means.
+        check(
+            ScramMechanism::Sha512,
+            "gMGXRcevScNtxZ6/8lQYpGtnsNAc3mGcmNomv+xnoOMw+3R2xNJdMNnzMlTN8PPC6wdp6dybEmDYXYTxwnYPJQ==",
+            "ZQnYEgWQMFmmsM8aQMF0nDDCy/AgCzkwk8CmMZYcMg0vSVlKDanekLtifDSeVGT4+5ZxXnJq199RVG2rR7N7Zw==",
+        );
+    }
+
+    #[test]
+    fn a_name_is_escaped_and_a_nonce_is_printable() {
+        assert_eq!(client(ScramMechanism::Sha256, "a=b,c").first(), b"n,,n=a=3Db=2Cc,r=rOprNGfwEbeRWgbNEkqO");
+        let client = ScramClient::new(ScramMechanism::Sha512, "u", Password::new("p"), [0xff; 24]);
+        assert_eq!(client.first(), format!("n,,n=u,r={}", "/".repeat(32)).into_bytes());
+    }
+
+    #[test]
+    fn a_broker_that_asks_for_the_wrong_thing_gets_no_proof() {
+        let long_salt = STANDARD.encode([7; SALT_BYTES_MAX + 1]);
+        let long_nonce = format!("{OUR_NONCE}{}", "x".repeat(MESSAGE_BYTES_MAX));
+        let mandatory = format!("m=x,{}", challenge(NONCE, SALT, "4096"));
+        for (challenge, expected) in [
+            (challenge(OUR_NONCE, SALT, "4096"), ScramError::Nonce),
+            (challenge("another-nonce-altogether", SALT, "4096"), ScramError::Nonce),
+            (challenge("", SALT, "4096"), ScramError::Nonce),
+            (challenge(&format!("{OUR_NONCE} x"), SALT, "4096"), ScramError::Malformed),
+            (challenge(&long_nonce, SALT, "4096"), ScramError::Malformed),
+            (challenge(NONCE, "", "4096"), ScramError::Salt),
+            (challenge(NONCE, &long_salt, "4096"), ScramError::Salt),
+            (challenge(NONCE, "!", "4096"), ScramError::Malformed),
+            (challenge(NONCE, SALT, "4095"), ScramError::Iterations),
+            (challenge(NONCE, SALT, "1000001"), ScramError::Iterations),
+            (challenge(NONCE, SALT, "0"), ScramError::Iterations),
+            (challenge(NONCE, SALT, "4294967296"), ScramError::Iterations),
+            (challenge(NONCE, SALT, "99999999999999999999999"), ScramError::Iterations),
+            (challenge(NONCE, SALT, "+4096"), ScramError::Malformed),
+            (challenge(NONCE, SALT, ""), ScramError::Malformed),
+            (mandatory, ScramError::Malformed),
+            (format!("r={NONCE},i=4096,s={SALT}"), ScramError::Malformed),
+            (format!("r={NONCE},s={SALT}"), ScramError::Malformed),
+            (String::new(), ScramError::Malformed),
+        ] {
+            let mut client = client(ScramMechanism::Sha256, "user");
+            assert_eq!(client.on_challenge(challenge.as_bytes()), Err(expected), "{challenge}");
+            // One attempt: a second challenge is not answered either.
+            assert_eq!(client.on_challenge(challenge.as_bytes()), Err(ScramError::OutOfTurn));
+        }
+        let extended = format!("{},x=later", challenge(NONCE, SALT, "4096"));
+        assert!(client(ScramMechanism::Sha256, "user").on_challenge(extended.as_bytes()).is_ok());
+        assert_eq!(client(ScramMechanism::Sha256, "user").on_challenge(b"\xff"), Err(ScramError::Malformed));
+    }
+
+    #[test]
+    fn a_broker_that_does_not_know_the_password_is_found_out() {
+        for (message, expected) in [
+            (format!("v={}", STANDARD.encode([0; 32])), ScramError::Impostor),
+            ("v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G8=".to_owned(), ScramError::Impostor),
+            ("v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95A==".to_owned(), ScramError::Impostor),
+            ("v=".to_owned(), ScramError::Impostor),
+            ("v=!".to_owned(), ScramError::Malformed),
+            ("e=invalid-proof".to_owned(), ScramError::Refused),
+            (String::new(), ScramError::Malformed),
+            ("x=1".to_owned(), ScramError::Malformed),
+        ] {
+            let mut client = client(ScramMechanism::Sha256, "user");
+            client.on_challenge(challenge(NONCE, SALT, "4096").as_bytes()).unwrap();
+            assert_eq!(client.on_final(message.as_bytes()), Err(expected), "{message}");
+            assert_eq!(client.on_final(message.as_bytes()), Err(ScramError::OutOfTurn));
+        }
+        let mut early = client(ScramMechanism::Sha256, "user");
+        assert_eq!(early.on_final(b"v="), Err(ScramError::OutOfTurn));
+    }
+
+    #[test]
+    fn noise_from_a_broker_is_never_a_panic_and_never_a_success() {
+        let mut noise = Noise::new();
+        let good = challenge(NONCE, SALT, "4096");
+        for _ in 0..300 {
+            let mut client = client(ScramMechanism::Sha256, "user");
+            // A mutated count may be large, and would only cost time.
+            let message = noise.mutated(good.trim_end_matches("4096").as_bytes());
+            let _ = client.on_challenge(&message);
+            assert!(client.on_final(&noise.mutated(b"v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5n")).is_err());
+        }
+    }
+
+    #[test]
+    fn a_password_is_compared_whole_and_never_shown() {
+        let password = Password::new("pencil");
+        assert!(
+            password.is(b"pencil")
+                && !password.is(b"pencil ")
+                && !password.is(b"Pencil")
+                && !password.is(b"")
+        );
+        let client = client(ScramMechanism::Sha256, "user");
+        let shown = format!("{password:?} {client:?}");
+        assert_eq!(shown, "Password(6 bytes) ScramClient(SCRAM-SHA-256, awaiting challenge)");
+    }
+}

@@ -1,0 +1,72 @@
+//! What a token says of itself, before or without anybody having asked its issuer's keys.
+
+use serde_json::Value;
+
+use super::bearer::BearerToken;
+use super::json::{self, Object};
+use super::rejected::Rejected;
+use super::verifier::{Parts, Rules, VALUES_MAX, decoded};
+use crate::names::Principal;
+
+/// The claims of a token whose signature was not checked: anybody may have written them.
+///
+/// Good for two things only: to choose which issuer's verifier to ask, and to tell conditions who
+/// claims to act where the broker does the verifying.
+pub struct Unverified(Object);
+
+impl Unverified {
+    pub fn read(token: &BearerToken, token_bytes_max: usize) -> Result<Self, Rejected> {
+        let payload = decoded(Parts::of(token, token_bytes_max)?.payload)?;
+        json::read_object(&payload, VALUES_MAX).map(Self).ok_or(Rejected::MalformedClaims)
+    }
+
+    /// The issuer whose verifier is to be asked; `None` where `iss` is absent or no text.
+    pub fn issuer(&self) -> Option<&str> {
+        self.0.get("iss").and_then(Value::as_str)
+    }
+
+    /// Who the token claims its bearer is.
+    pub fn principal(&self, rules: &Rules) -> Result<Principal, Rejected> {
+        rules.principal(&self.0)
+    }
+
+    pub fn into_claims(self) -> Value {
+        Value::Object(self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Algorithm;
+    use super::super::minting::{ISSUER, b64, claims};
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn a_token_says_who_issued_it_and_whom_it_names() {
+        let token = ISSUER.token(Algorithm::EdDsa, &claims(json!({"exp": 1})));
+        let unverified = Unverified::read(&token, 1_000).unwrap();
+        assert_eq!(unverified.issuer(), Some("https://idp.example"));
+        assert_eq!(unverified.principal(&Rules::default()).unwrap().name(), "alice");
+        assert_eq!(unverified.into_claims()["exp"], 1);
+        let odd = ISSUER.token(Algorithm::EdDsa, &claims(json!({"iss": ["x"], "sub": 1})));
+        let odd = Unverified::read(&odd, 1_000).unwrap();
+        assert_eq!(odd.issuer(), None);
+        assert_eq!(odd.principal(&Rules::default()).unwrap_err().label(), "principal_unusable");
+    }
+
+    #[test]
+    fn it_is_read_as_strictly_as_a_verified_one() {
+        for (token, expected) in [
+            ("opaque".to_owned(), "not_a_jwt"),
+            (format!("a.{}=.c", b64("{}")), "not_a_jwt"),
+            (format!("a.{}.c.d.e", b64("{}")), "not_a_jwt"),
+            (format!("a.{}.c", b64("[]")), "malformed_claims"),
+            (format!("a.{}.c", b64(r#"{"iss":"a","iss":"b"}"#)), "malformed_claims"),
+            ("a".repeat(101), "too_long"),
+        ] {
+            let refused = Unverified::read(&BearerToken::new(token.as_str()), 100).err().unwrap();
+            assert_eq!(refused.label(), expected, "{token}");
+        }
+    }
+}
