@@ -81,6 +81,12 @@ pub fn read_response(frame: &Bytes, flexible: bool) -> Result<(i32, Bytes), Malf
     Ok((correlation_id, behind(frame, &cursor)))
 }
 
+/// The correlation id of a response, before its header is read: what it answers says how to read on.
+pub fn peek_correlation_id(frame: &Bytes) -> Result<i32, Malformed> {
+    let bytes = frame.get(..4).and_then(|bytes| bytes.try_into().ok()).ok_or(Malformed::Truncated)?;
+    Ok(i32::from_be_bytes(bytes))
+}
+
 /// Writes a response's header, version 1 if `flexible`, else 0.
 pub fn write_response(out: &mut Gather, correlation_id: i32, flexible: bool) {
     out.put_i32(correlation_id);

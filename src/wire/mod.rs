@@ -28,11 +28,23 @@ pub use consumer_protocol::{
 pub use definition::{Definition, Field, FieldKind, Role, Versions};
 pub use frame::{fuzz_frame, missing, split_frame};
 pub use gather::{Gather, SHARE_BYTES_MIN, Segments};
-pub use header::{RequestHead, RequestHeader, fuzz_header};
+pub use header::{
+    RequestHead, RequestHeader, fuzz_header, peek_correlation_id, read_request, read_response, write_request,
+    write_response,
+};
 pub use message::{Unencodable, decode, encode_body};
 pub use oracle::fuzz_walk;
 pub use sample::fuzz_leaves;
 pub use shape::{Direction, Embedded, Grammar, Measure, grammar};
+
+/// Why a message does not come through: it is not what its grammar says, or can not be said again.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Broken {
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+    #[error(transparent)]
+    Unencodable(#[from] Unencodable),
+}
 
 /// Why bytes are not the Kafka message they are meant to be; carries nothing the peer wrote.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]

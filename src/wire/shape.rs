@@ -7,6 +7,8 @@
 use std::ops::RangeInclusive;
 use std::sync::LazyLock;
 
+use bytes::Bytes;
+
 use super::Malformed;
 use super::cursor::Cursor;
 use super::definition::{self, Definition, Role};
@@ -49,10 +51,37 @@ impl Grammar {
             compact: layout.tags.is_some(),
             elements_max,
             measure: Measure::default(),
+            stripped: None,
         };
         walk.structure(layout)?;
         walk.cursor.finish()?;
         Ok(walk.measure)
+    }
+
+    /// The same body without the tagged fields that the grammar does not know: nobody has read them
+    /// for names.
+    pub fn without_unknown_tags(
+        &self,
+        key: i16,
+        direction: Direction,
+        version: i16,
+        body: &[u8],
+    ) -> Result<Bytes, Malformed> {
+        let layout = self
+            .shape(key, direction)
+            .and_then(|shape| shape.layout(version))
+            .ok_or(Malformed::UnknownVersion { key, version })?;
+        let mut walk = Walk {
+            cursor: Cursor::new(body),
+            compact: layout.tags.is_some(),
+            elements_max: usize::MAX,
+            measure: Measure::default(),
+            stripped: Some(Stripped::of(body)),
+        };
+        walk.structure(layout)?;
+        let stripped = walk.stripped.take().map(|stripped| stripped.finish(&walk.cursor));
+        walk.cursor.finish()?;
+        Ok(stripped.unwrap_or_default().into())
     }
 
     /// Whether the body is of the flexible kind; answered for versions that are not known, too.
@@ -146,6 +175,8 @@ pub struct Measure {
     pub elements: usize,
     /// Strings that are not null, wherever they stand.
     pub strings: usize,
+    /// Tagged fields that the grammar does not know.
+    pub unknown_tags: usize,
 }
 
 /// A message and the layout of each of its versions.
@@ -173,6 +204,41 @@ struct Walk<'a> {
     compact: bool,
     elements_max: usize,
     measure: Measure,
+    /// Set when the body is copied on the way, without what is not known.
+    stripped: Option<Stripped<'a>>,
+}
+
+/// A body copied as far as it has been walked.
+struct Stripped<'a> {
+    source: &'a [u8],
+    copied: usize,
+    out: Vec<u8>,
+}
+
+impl<'a> Stripped<'a> {
+    fn of(source: &'a [u8]) -> Self {
+        Self { source, copied: 0, out: Vec::with_capacity(source.len()) }
+    }
+
+    /// Copies what lies before the cursor.
+    fn catch_up(&mut self, cursor: &Cursor<'_>) {
+        let here = self.source.len() - cursor.remaining();
+        self.out.extend_from_slice(&self.source[self.copied..here]);
+        self.copied = here;
+    }
+
+    fn finish(mut self, cursor: &Cursor<'_>) -> Vec<u8> {
+        self.catch_up(cursor);
+        self.out
+    }
+
+    fn put_varint(&mut self, mut value: u32) {
+        while value >= 0x80 {
+            self.out.push(value as u8 | 0x80);
+            value >>= 7;
+        }
+        self.out.push(value as u8);
+    }
 }
 
 impl Walk<'_> {
@@ -258,13 +324,19 @@ impl Walk<'_> {
     }
 
     fn tags(&mut self, known: &[KnownTag]) -> Result<(), Malformed> {
+        if self.stripped.is_some() {
+            return self.tags_stripped(known);
+        }
         let count = self.cursor.tag_count()?;
         self.measured(count)?;
         let mut previous = None;
         for _ in 0..count {
             let (tag, value) = self.cursor.tagged(previous)?;
             previous = Some(tag);
-            let Some(known) = known.iter().find(|known| known.tag == tag) else { continue };
+            let Some(known) = known.iter().find(|known| known.tag == tag) else {
+                self.measure.unknown_tags += 1;
+                continue;
+            };
             let step = known.step.as_ref().ok_or(Malformed::TagNotInVersion)?;
             // The codec reads a field it knows without minding the announced size.
             let behind = std::mem::replace(&mut self.cursor, Cursor::new(value));
@@ -273,6 +345,36 @@ impl Walk<'_> {
                 return Err(Malformed::TagLength);
             }
         }
+        Ok(())
+    }
+
+    /// Writes the known tagged fields anew, each without what is not known inside it.
+    fn tags_stripped(&mut self, known: &[KnownTag]) -> Result<(), Malformed> {
+        let Some(mut outer) = self.stripped.take() else { return Ok(()) };
+        outer.catch_up(&self.cursor);
+        let (mut kept, mut previous) = (Vec::new(), None);
+        for _ in 0..self.cursor.tag_count()? {
+            let (tag, value) = self.cursor.tagged(previous)?;
+            previous = Some(tag);
+            let Some(known) = known.iter().find(|known| known.tag == tag) else { continue };
+            let step = known.step.as_ref().ok_or(Malformed::TagNotInVersion)?;
+            let behind = std::mem::replace(&mut self.cursor, Cursor::new(value));
+            self.stripped = Some(Stripped::of(value));
+            self.step(step)?;
+            let inner = self.stripped.take().map(|stripped| stripped.finish(&self.cursor));
+            if std::mem::replace(&mut self.cursor, behind).remaining() > 0 {
+                return Err(Malformed::TagLength);
+            }
+            kept.push((tag, inner.unwrap_or_default()));
+        }
+        outer.put_varint(kept.len() as u32);
+        for (tag, value) in kept {
+            outer.put_varint(tag);
+            outer.put_varint(value.len() as u32);
+            outer.out.extend_from_slice(&value);
+        }
+        outer.copied = outer.source.len() - self.cursor.remaining();
+        self.stripped = Some(outer);
         Ok(())
     }
 }
@@ -287,7 +389,8 @@ const API_VERSIONS: i16 = 18;
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::wire::fuzzing::each_message;
+    use crate::wire::fuzzing::{Random, each_message};
+    use crate::wire::sample;
 
     fn check(
         key: i16,
@@ -301,7 +404,7 @@ mod tests {
     }
 
     fn measure(elements: usize, strings: usize) -> Result<Measure, Malformed> {
-        Ok(Measure { elements, strings })
+        Ok(Measure { elements, strings, unknown_tags: 0 })
     }
 
     #[test]
@@ -356,7 +459,7 @@ mod tests {
         check(&[1, 0, 4, 3, b'a', b'b', 0], Err(TagLength));
         check(&[1, 0, 2, 3, b'a', b'b'], Err(Truncated));
         check(&[1, 1, 0], Err(TagNotInVersion));
-        check(&[1, 9, 2, 8, 8], measure(1, 1));
+        check(&[1, 9, 2, 8, 8], Ok(Measure { elements: 1, strings: 1, unknown_tags: 1 }));
         check(&[2, 9, 0, 0, 1, 0], Err(TagOrder));
         check(&[2, 9, 0, 9, 0], Err(TagOrder));
         check(&[0xff, 0xff, 0xff, 0xff, 0x0f], Err(CountBeyondBody));
@@ -418,6 +521,25 @@ mod tests {
             };
             let ours = grammar().header_flexible(key, direction, version);
             assert_eq!(ours, flexible, "{known:?} {direction:?} v{version}");
+        });
+    }
+
+    #[test]
+    fn a_tagged_field_that_nobody_knows_is_left_out() {
+        // SaslAuthenticate v2: four bytes, then one tagged field of an unknown tag.
+        let body = [5, 1, 2, 3, 4, 1, 9, 2, 0xaa, 0xbb];
+        let measured = grammar().walk(36, Direction::Request, 2, &body, 100).unwrap();
+        assert_eq!(measured.unknown_tags, 1);
+        let stripped = grammar().without_unknown_tags(36, Direction::Request, 2, &body).unwrap();
+        assert_eq!(&stripped[..], &[5, 1, 2, 3, 4, 0]);
+    }
+
+    #[test]
+    fn nothing_is_left_out_of_what_is_known() {
+        each_message(|key, direction, version| {
+            let body = sample::body(key, direction, version, &mut Random::seeded(7)).unwrap();
+            let stripped = grammar().without_unknown_tags(key, direction, version, &body).unwrap();
+            assert_eq!(stripped, body, "{direction:?} {key} v{version}");
         });
     }
 }
