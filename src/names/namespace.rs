@@ -228,7 +228,7 @@ pub enum InvalidNamespace {
 }
 
 /// Why a name can not be given to something new.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, thiserror::Error)]
 pub enum InvalidName {
     #[error("the name is empty")]
     Empty,
