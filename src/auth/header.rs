@@ -16,12 +16,9 @@ pub(super) struct Header {
 impl Header {
     /// Reads a decoded header; members that mean nothing to us may have any type.
     ///
-    /// Limits: 4 KiB.
+    /// Limits: `VALUES_MAX` values; the caller bounds the bytes before it decodes them.
     /// Source: RFC 7515 section 4, RFC 8725 section 3, RFC 9068 section 2.1.
     pub fn parse(text: &[u8]) -> Result<Self, Rejected> {
-        if text.len() > HEADER_BYTES_MAX {
-            return Err(Rejected::MalformedHeader);
-        }
         let header = json::read_object(text, VALUES_MAX).ok_or(Rejected::MalformedHeader)?;
         if header.contains_key("crit") {
             return Err(Rejected::CriticalHeader);
@@ -44,7 +41,7 @@ impl Header {
             Some(_) => return Err(Rejected::MalformedHeader),
         }
         let key_id = match header.get("kid") {
-            None => None,
+            None | Some(Value::Null) => None,
             Some(Value::String(id)) if is_key_id(id) => Some(id.clone()),
             Some(_) => return Err(Rejected::MalformedHeader),
         };
@@ -64,7 +61,6 @@ fn is_media_type(text: &str, name: &str) -> bool {
     text.strip_prefix("application/").unwrap_or(&text) == name
 }
 
-pub(super) const HEADER_BYTES_MAX: usize = 4 * 1024;
 const VALUES_MAX: usize = 256;
 
 /// Members that would change what is signed, or who says so, or that belong to encryption.

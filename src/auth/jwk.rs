@@ -77,7 +77,7 @@ impl Key {
     /// Source: RFC 7517 section 4, RFC 7518 section 6, RFC 8037 section 2.
     pub(super) fn from_jwk(jwk: &Object) -> Result<Self, Unfit> {
         let id = match jwk.get("kid") {
-            None => None,
+            None | Some(Value::Null) => None,
             Some(Value::String(id)) if is_key_id(id) => Some(id.clone()),
             Some(_) => return Err(Unfit::Id),
         };

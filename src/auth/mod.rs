@@ -15,6 +15,7 @@ mod header; //     what a token says about its signature
 mod json; //       JSON read strictly: no member twice, bounded depth
 mod jwk; //        one key of an issuer, if it is fit for use
 mod keys; //       a key set as a value, and the ring that holds the newest
+mod method; //     how clients log in to us, and how we log in at brokers, as values
 mod rejected; //   every reason for which a token is refused
 mod scram; //      our own login at a broker, by SCRAM
 mod source; //     where keys come from, as a value
@@ -26,9 +27,10 @@ mod minting; //    keys and tokens for the tests of this room
 #[cfg(test)]
 mod wycheproof; // the 649 vectors of Project Wycheproof
 
-pub use bearer::{BearerToken, ClientFirst, InvalidMessage};
+pub use bearer::{BearerToken, ClientFirst, InvalidMessage, failure_document, is_failure_acknowledgement};
 pub use jwk::{Algorithm, Key, Unfit};
 pub use keys::{InvalidKeySet, KeyRing, KeySet, NoKey, SkippedKey};
+pub use method::{Authentication, BrokerLogin, Method, OauthBearer};
 pub use rejected::Rejected;
 pub use scram::{Password, ScramClient, ScramError, ScramMechanism};
 pub use source::KeySource;

@@ -26,8 +26,7 @@ pub enum Rejected {
     #[error("the token is of another type than an access token; expected typ absent, JWT or at+jwt")]
     Type,
     #[error(
-        "the token's algorithm is not supported; have the issuer sign with RS, PS or ES 256 or 384, RS512, \
-         PS512 or EdDSA"
+        "the token's algorithm is not supported; expected RS256 to RS512, PS256 to PS512, ES256, ES384 or EdDSA"
     )]
     UnsupportedAlgorithm,
     #[error("no keys of the issuer are known; check that its key set can be fetched")]

@@ -1,0 +1,36 @@
+//! How clients log in to us, and how we log in at brokers, as values.
+
+use std::sync::Arc;
+
+use super::{KeySource, ScramMechanism, Verifier};
+use crate::names::Secret;
+
+/// How the clients of a virtual cluster may log in, in the order in which it is tried.
+#[derive(Debug, Clone, Default)]
+pub struct Authentication {
+    pub methods: Vec<Method>,
+}
+
+/// One way to log in.
+#[derive(Debug, Clone)]
+pub enum Method {
+    OauthBearer(OauthBearer),
+    Anonymous,
+}
+
+/// Tokens of one issuer, verified here.
+#[derive(Debug, Clone)]
+pub struct OauthBearer {
+    /// What metrics call the key set: the host that serves it, or its file.
+    pub name: Arc<str>,
+    pub verifier: Verifier,
+    pub source: KeySource,
+}
+
+/// How the gateway logs in at the brokers of a backend cluster.
+#[derive(Debug, Clone)]
+pub enum BrokerLogin {
+    Anonymous,
+    SaslPlain { username: String, password: Secret },
+    SaslScram { mechanism: ScramMechanism, username: String, password: Secret },
+}
