@@ -1,1 +1,37 @@
-//! (being built)
+//! A virtual cluster: one tenant's whole world as a value that never changes.
+//!
+//! Holds how its clients log in, and how the gateway logs in behind it, without looking into either.
+//! Knows names and policy. Knows no Kafka message, no socket, no file.
+
+mod address; //   which host:port a client may see for which broker
+mod backend; //   the Kafka cluster behind it
+mod directory; // which virtual cluster answers at which door
+mod gate; //      the way in: ask, then rename
+mod lens; //      the way back: hide what is foreign, rename the rest
+mod limits; //    what a peer may make grow, and how far
+
+pub use address::{Address, AddressBook, BootstrapPort, Door, InvalidAddress};
+pub use backend::{BackendCluster, ClientIdentity, TlsVersions, UpstreamTls};
+pub use directory::{Certificate, Directory, Listener, ServerTls};
+pub use gate::{Denial, Gate, No};
+pub use lens::Lens;
+pub use limits::Limits;
+
+use std::sync::Arc;
+
+use crate::auth::Authentication;
+use crate::names::Namespace;
+use crate::policy::Policy;
+
+/// One virtual cluster, as the file describes it.
+#[derive(Debug, Clone)]
+pub struct VirtualCluster {
+    pub name: Arc<str>,
+    /// What clients are told the cluster is called: stable across restarts and instances, never the
+    /// backend's own, by which tools would take two tenants for one cluster.
+    pub cluster_id: Arc<str>,
+    pub backend: Arc<BackendCluster>,
+    pub authentication: Arc<Authentication>,
+    pub namespace: Namespace,
+    pub policy: Arc<Policy>,
+}

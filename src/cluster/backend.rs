@@ -1,0 +1,50 @@
+//! The Kafka cluster behind a virtual one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Address;
+use crate::auth::BrokerLogin;
+use crate::names::{Backend, Secret};
+
+/// One real Kafka cluster, and how the gateway reaches it.
+#[derive(Debug, Clone)]
+pub struct BackendCluster {
+    pub name: Arc<str>,
+    pub bootstrap: Vec<Backend<Address>>,
+    pub login: BrokerLogin,
+    pub tls: Option<UpstreamTls>,
+    /// How often the brokers are asked for again.
+    pub metadata_interval: Duration,
+}
+
+/// How TLS is spoken to brokers.
+#[derive(Debug, Clone, Default)]
+pub struct UpstreamTls {
+    /// Certificates to trust, as PEM; the system's own when there are none.
+    pub ca_bundle: Option<String>,
+    /// Accept any certificate. The file's word for it says what it is.
+    pub insecure_skip_verify: bool,
+    pub versions: TlsVersions,
+    pub client_identity: Option<ClientIdentity>,
+}
+
+/// The certificate that the gateway shows to a broker, as PEM.
+#[derive(Debug, Clone)]
+pub struct ClientIdentity {
+    pub certificate: String,
+    pub key: Secret,
+}
+
+/// Which TLS versions may be spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TlsVersions {
+    pub tls12: bool,
+    pub tls13: bool,
+}
+
+impl Default for TlsVersions {
+    fn default() -> Self {
+        Self { tls12: true, tls13: true }
+    }
+}

@@ -1,0 +1,139 @@
+//! The way in: ask, then rename.
+
+use std::cell::RefCell;
+
+use kafka_protocol::protocol::StrBytes;
+
+use super::VirtualCluster;
+use crate::names::{Kind, NameSlot, Virtual};
+use crate::policy::{Operation, Resource, Rights, RuleRef};
+
+/// One client's way in: asks the policy about each name, and renames what is granted.
+///
+/// Every "no" is kept until [`Gate::into_denials`], for the audit log.
+pub struct Gate<'a> {
+    cluster: &'a VirtualCluster,
+    rights: &'a Rights,
+    denials: RefCell<Vec<Denial>>,
+}
+
+/// One "no", and the rule that decided; no rule means that nothing allowed it.
+#[derive(Debug, Clone)]
+pub struct Denial {
+    pub operation: Operation,
+    pub resource: Resource,
+    pub name: String,
+    pub by: Option<RuleRef>,
+}
+
+/// Why a name does not pass.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum No {
+    /// The policy says no, or the name can not be in this namespace: the client can not tell which.
+    Denied(Resource),
+    /// The name is empty where Kafka wants one.
+    Empty(Kind),
+}
+
+impl<'a> Gate<'a> {
+    pub fn new(cluster: &'a VirtualCluster, rights: &'a Rights) -> Self {
+        Self { cluster, rights, denials: RefCell::default() }
+    }
+
+    pub fn cluster(&self) -> &'a VirtualCluster {
+        self.cluster
+    }
+
+    pub fn into_denials(self) -> Vec<Denial> {
+        self.denials.into_inner()
+    }
+
+    /// Asks about one name, and writes the backend's name in its place.
+    pub fn one<'m>(&self, need: Operation, name: impl Into<NameSlot<'m>>) -> Result<(), No> {
+        let slot = name.into();
+        if slot.text.is_empty() && slot.kind != Kind::Topic {
+            return Err(No::Empty(slot.kind));
+        }
+        self.ask(need, slot.kind.into(), slot.text)?;
+        self.rename(slot)
+    }
+
+    /// Asks about each element's name; the granted stay, renamed, and the refused are handed back as
+    /// the client sent them.
+    pub fn each<E>(&self, need: Operation, of: &mut Vec<E>, name: impl Fn(&mut E) -> NameSlot<'_>) -> Vec<E> {
+        self.each_with(of, |element| self.one(need, name(element)).is_ok())
+    }
+
+    /// Keeps what passes and hands back the rest, both in order.
+    pub fn each_with<E>(&self, of: &mut Vec<E>, mut passes: impl FnMut(&mut E) -> bool) -> Vec<E> {
+        of.extract_if(.., |element| !passes(element)).collect()
+    }
+
+    /// Asks about a resource without renaming anything.
+    pub fn ask(&self, need: Operation, resource: Resource, name: &str) -> Result<(), No> {
+        let decision = self.rights.decide(need, resource, name);
+        if decision.allowed {
+            return Ok(());
+        }
+        self.note(need, resource, name, decision.by);
+        Err(No::Denied(resource))
+    }
+
+    /// Asks about the cluster itself.
+    pub fn ask_cluster(&self, need: Operation) -> Result<(), No> {
+        self.ask(need, Resource::Cluster, CLUSTER_NAME)
+    }
+
+    /// Whether an operation is granted; nothing is noted when it is not.
+    pub fn grants(&self, need: Operation, resource: Resource, name: &str) -> bool {
+        self.rights.decide(need, resource, name).allowed
+    }
+
+    pub fn grants_cluster(&self, need: Operation) -> bool {
+        self.grants(need, Resource::Cluster, CLUSTER_NAME)
+    }
+
+    /// Asks whether the operation is granted on any name at all.
+    pub fn ask_any(&self, need: Operation, resource: Resource) -> Result<(), No> {
+        let decision = self.rights.decide_on_any(need, resource);
+        if decision.allowed {
+            return Ok(());
+        }
+        self.note(need, resource, "*", decision.by);
+        Err(No::Denied(resource))
+    }
+
+    /// Writes the backend's name in place of the client's.
+    pub fn rename(&self, slot: NameSlot<'_>) -> Result<(), No> {
+        let name = Virtual::said_by_client(std::mem::take(slot.text));
+        match self.cluster.namespace.to_backend(slot.kind, &name) {
+            Some(backend) => {
+                *slot.text = backend.into_inner();
+                Ok(())
+            }
+            None => {
+                *slot.text = name.into_inner();
+                Err(No::Denied(slot.kind.into()))
+            }
+        }
+    }
+
+    /// The backend's name for a client's, where no slot of a message holds it.
+    pub fn to_backend(&self, kind: Kind, name: &str) -> Option<StrBytes> {
+        let name = Virtual::said_by_client(StrBytes::from_string(name.to_owned()));
+        Some(self.cluster.namespace.to_backend(kind, &name)?.into_inner())
+    }
+
+    fn note(&self, operation: Operation, resource: Resource, name: &str, by: Option<RuleRef>) {
+        let mut denials = self.denials.borrow_mut();
+        if denials.len() < DENIALS_NOTED_MAX {
+            denials.push(Denial { operation, resource, name: name.to_owned(), by });
+        }
+    }
+}
+
+/// The one resource of kind cluster, as Kafka names it.
+pub(super) const CLUSTER_NAME: &str = "kafka-cluster";
+
+/// A request of a thousand refused names is one misconfigured client, not a thousand events.
+const DENIALS_NOTED_MAX: usize = 16;

@@ -1,0 +1,82 @@
+//! The way back: hide what is foreign, rename the rest.
+
+use kafka_protocol::protocol::StrBytes;
+
+use super::gate::CLUSTER_NAME;
+use super::{Address, AddressBook, VirtualCluster};
+use crate::names::{Backend, Kind, NameSlot};
+use crate::policy::{Operation, Resource, Rights};
+
+/// One client's view of what a broker says.
+pub struct Lens<'a> {
+    cluster: &'a VirtualCluster,
+    rights: &'a Rights,
+    book: &'a AddressBook,
+}
+
+impl<'a> Lens<'a> {
+    pub fn new(cluster: &'a VirtualCluster, rights: &'a Rights, book: &'a AddressBook) -> Self {
+        Self { cluster, rights, book }
+    }
+
+    pub fn cluster_id(&self) -> StrBytes {
+        StrBytes::from_string(self.cluster.cluster_id.to_string())
+    }
+
+    /// Writes the client's name in place of the broker's; false when it is not this tenant's to see.
+    #[must_use]
+    pub fn one<'m>(&self, name: impl Into<NameSlot<'m>>) -> bool {
+        let slot = name.into();
+        match self.to_virtual(slot.kind, slot.text) {
+            Some(shown) => {
+                *slot.text = shown;
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Renames the elements that the client asked for; what is not its own is dropped.
+    pub fn echoed<E>(&self, of: &mut Vec<E>, name: impl Fn(&mut E) -> NameSlot<'_>) {
+        of.retain_mut(|element| self.one(name(element)));
+    }
+
+    /// Renames the elements that the broker volunteered, and drops what the client may not know of.
+    pub fn listed<E>(&self, need: Operation, of: &mut Vec<E>, name: impl Fn(&mut E) -> NameSlot<'_>) {
+        of.retain_mut(|element| {
+            let slot = name(element);
+            let kind = slot.kind;
+            self.one(slot) && self.grants(need, kind.into(), name(element).text)
+        });
+    }
+
+    /// The client's name for a broker's, where no slot of a message holds it.
+    pub fn to_virtual(&self, kind: Kind, name: &StrBytes) -> Option<StrBytes> {
+        let name = Backend::said_by_broker(name.clone());
+        Some(self.cluster.namespace.to_virtual(kind, &name)?.into_inner())
+    }
+
+    pub fn grants(&self, need: Operation, resource: Resource, name: &str) -> bool {
+        self.rights.decide(need, resource, name).allowed
+    }
+
+    pub fn grants_cluster(&self, need: Operation) -> bool {
+        self.grants(need, Resource::Cluster, CLUSTER_NAME)
+    }
+
+    /// The authorized-operations bit field for this client: the broker's is that of the gateway.
+    ///
+    /// Source: KIP-430.
+    pub fn authorized_operations(&self, resource: Resource, name: &str, of: &[Operation]) -> i32 {
+        self.rights.authorized_bits(resource, name, of)
+    }
+
+    pub fn authorized_cluster_operations(&self, of: &[Operation]) -> i32 {
+        self.authorized_operations(Resource::Cluster, CLUSTER_NAME, of)
+    }
+
+    /// Where clients find a broker; `None` when it has no door here.
+    pub fn broker(&self, node: i32) -> Option<Address> {
+        self.book.broker(node).map(|address| address.into_inner())
+    }
+}
