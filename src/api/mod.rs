@@ -1,1 +1,301 @@
-//! (being built)
+//! The Kafka APIs, one file per family: what may go in, what may come out, how it says no.
+//!
+//! A family says where the names stand in its messages and what is needed there; the gate asks and
+//! renames on the way in, the lens hides and renames on the way back. Knows no session and no token.
+//! No family knows another.
+//!
+//! In reading order: the contract (this file), every "no" ([`Refusal`]), the table of all APIs, then
+//! the families.
+
+mod refusal; //  every way we say no
+mod table; //    every ApiKey: serve, answer, or withhold
+pub mod versions; // what we advertise
+
+mod blobs; //         topics inside the bytes of group members
+mod cluster; //       Metadata, FindCoordinator, DescribeCluster
+mod commits; //       OffsetCommit, OffsetFetch
+mod configs; //       DescribeConfigs, IncrementalAlterConfigs
+mod fetch; //         Fetch
+mod group_admin; //   DescribeGroups, ListGroups, DeleteGroups
+mod groups; //        JoinGroup, SyncGroup, Heartbeat, LeaveGroup
+mod offsets; //       ListOffsets, OffsetForLeaderEpoch
+mod produce; //       Produce
+mod topics; //        CreateTopics, DeleteTopics, CreatePartitions
+mod transactions; //  InitProducerId
+
+#[cfg(test)]
+mod census; // every string of every message is accounted for
+#[cfg(test)]
+mod testing; // a small virtual cluster for the tests of the families
+
+pub use refusal::{Refusal, standard_text};
+pub use table::{Disposition, Row, disposition, rows};
+
+use std::collections::HashMap;
+use std::marker::PhantomData;
+use std::ops::RangeInclusive;
+
+use bytes::Bytes;
+use kafka_protocol::messages::ApiKey;
+use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
+
+use crate::cluster::{Denial, Gate, Lens, Limits};
+use crate::names::{Backend, Virtual};
+use crate::wire::{
+    Broken, Direction, Gather, Malformed, Measure, RequestHead, RequestHeader, Segments, decode, encode_body,
+    grammar, read_response, write_request, write_response,
+};
+
+/// One Kafka API: the one place where its names, its permissions and its refusals are said.
+pub trait Api: Sized + 'static {
+    type Request: Decodable + Encodable;
+    type Response: Decodable + Encodable + Default;
+    /// What is kept of a request until its answer comes: above all, the part that was refused.
+    type Aside: Send + 'static;
+
+    const KEY: ApiKey;
+    /// The versions whose every field has been read for names. No other is advertised or served.
+    const VERSIONS: RangeInclusive<i16>;
+
+    /// The version in which a request goes on to the broker.
+    fn upstream_version(version: i16) -> i16 {
+        version
+    }
+
+    /// Lets the granted part through, renamed, and sets the refused part aside. `Err` refuses it all.
+    fn admit(request: Self::Request, ask: &mut Asking<'_>) -> Result<Pass<Self>, Refusal>;
+
+    /// Leaves in the response what this client may see, under the names it knows, and adds an answer
+    /// for what was set aside. Where nothing was left to ask, the response comes in empty.
+    fn reveal(response: &mut Self::Response, aside: Self::Aside, show: &Showing<'_>);
+
+    /// The answer when all of a request is refused, from the request as the client sent it.
+    fn refuse(request: Self::Request, why: Refusal, version: i16) -> Self::Response;
+
+    /// Brings a second answer into the first, for the API that asks twice.
+    fn join(_first: &mut Self::Response, _second: Self::Response) {}
+}
+
+/// What becomes of an admitted request.
+pub enum Pass<A: Api> {
+    /// Goes on to the broker.
+    Forward(A::Request, A::Aside),
+    /// Goes on as two requests, whose answers are joined.
+    ForwardBoth(A::Request, A::Request, A::Aside),
+    /// Goes on, or does not, and is never answered. `close` when something was refused: Kafka's only
+    /// way to tell a client that does not listen.
+    Unanswered { request: Option<A::Request>, close: bool },
+    /// Nothing is left to ask the broker.
+    Answer(A::Aside),
+}
+
+/// What a family is handed with a request.
+pub struct Asking<'a> {
+    pub gate: &'a Gate<'a>,
+    pub version: i16,
+    pub conversation: &'a mut Conversation,
+}
+
+/// What a family is handed with a response.
+pub struct Showing<'a> {
+    pub lens: &'a Lens<'a>,
+    pub version: i16,
+}
+
+/// What a connection has said before and a later request stands on.
+#[derive(Debug, Default)]
+pub struct Conversation {
+    /// Whether a group's members speak the consumer protocol, from the last JoinGroup: SyncGroup
+    /// says it itself only from version 5 on.
+    consumer_protocol: HashMap<StrBytes, bool>,
+}
+
+impl Conversation {
+    pub fn note_protocol(&mut self, group: &str, is_consumer: bool) {
+        if self.consumer_protocol.len() < GROUPS_REMEMBERED_MAX {
+            self.consumer_protocol.insert(StrBytes::from_string(group.to_owned()), is_consumer);
+        }
+    }
+
+    pub fn speaks_consumer_protocol(&self, group: &str) -> Option<bool> {
+        self.consumer_protocol.get(&StrBytes::from_string(group.to_owned())).copied()
+    }
+}
+
+/// A consumer has one group on a connection; a tool has a handful.
+const GROUPS_REMEMBERED_MAX: usize = 64;
+
+/// A request of a client, its header read and its body untouched.
+pub struct Incoming<'a> {
+    pub frame: &'a Bytes,
+    pub header: &'a RequestHeader,
+    pub body: Bytes,
+    pub limits: &'a Limits,
+}
+
+/// What the session does with a request next.
+pub enum Admission {
+    /// To the broker, in this order; the answers come back to [`Pending::reveal`].
+    Forward { requests: Vec<(i32, Backend<Segments>)>, pending: Box<dyn Pending> },
+    /// To the broker, if there is something to send; no answer comes from anywhere.
+    Unanswered { request: Option<Backend<Segments>>, close: bool },
+    /// To the client, in its turn.
+    Answer(Virtual<Segments>),
+}
+
+/// An admission, and what was refused on the way to it.
+pub struct Admitted {
+    pub admission: Admission,
+    pub denials: Vec<Denial>,
+    /// Set when all of the request was refused.
+    pub refused: Option<Refusal>,
+}
+
+/// A forwarded request that waits for its answer.
+pub trait Pending: Send {
+    /// Turns the broker's frames, one for each request forwarded, into the client's answer.
+    fn reveal(
+        self: Box<Self>,
+        frames: &[Backend<Bytes>],
+        correlation_id: i32,
+        lens: &Lens<'_>,
+        limits: &Limits,
+    ) -> Result<Virtual<Segments>, Broken>;
+}
+
+struct Awaiting<A: Api> {
+    aside: A::Aside,
+    version: i16,
+    api: PhantomData<fn() -> A>,
+}
+
+/// Takes one request through its family: walk, decode, admit, encode.
+///
+/// Limits: no more elements and names than [`Limits`] allow; checked before anything is allocated.
+/// Errors: `Broken` when the body is not what its grammar says; the connection is to be closed.
+fn admit<A: Api>(
+    incoming: &Incoming<'_>,
+    gate: Gate<'_>,
+    lens: &Lens<'_>,
+    conversation: &mut Conversation,
+    next_correlation_id: &mut dyn FnMut() -> i32,
+) -> Result<Admitted, Broken> {
+    let RequestHead { key, version, correlation_id } = incoming.header.head;
+    let (body, measure) =
+        walked(key, Direction::Request, version, &incoming.body, incoming.limits.elements_per_request)?;
+    if measure.strings > incoming.limits.names_per_request {
+        return Err(Malformed::TooManyElements { max: incoming.limits.names_per_request }.into());
+    }
+    let request = decode::<A::Request>(&body, version)?;
+    let mut upstream = |request: &A::Request| -> Result<(i32, Backend<Segments>), Broken> {
+        let id = next_correlation_id();
+        Ok((id, to_broker::<A>(request, incoming, id)?))
+    };
+    let mut refused = None;
+    let verdict = A::admit(request, &mut Asking { gate: &gate, version, conversation });
+    let admission = match verdict {
+        Ok(Pass::Forward(request, aside)) => Admission::Forward {
+            requests: vec![upstream(&request)?],
+            pending: Box::new(Awaiting::<A> { aside, version, api: PhantomData }),
+        },
+        Ok(Pass::ForwardBoth(first, second, aside)) => Admission::Forward {
+            requests: vec![upstream(&first)?, upstream(&second)?],
+            pending: Box::new(Awaiting::<A> { aside, version, api: PhantomData }),
+        },
+        Ok(Pass::Unanswered { request, close }) => {
+            let request = request.as_ref().map(&mut upstream).transpose()?;
+            Admission::Unanswered { request: request.map(|(_, segments)| segments), close }
+        }
+        Ok(Pass::Answer(aside)) => {
+            let mut response = A::Response::default();
+            A::reveal(&mut response, aside, &Showing { lens, version });
+            Admission::Answer(to_client::<A>(&response, None, correlation_id, version)?)
+        }
+        Err(why) => {
+            // The request was renamed as far as it went; its bytes still say what the client said.
+            refused = Some(why);
+            let response = A::refuse(decode::<A::Request>(&body, version)?, why, version);
+            Admission::Answer(to_client::<A>(&response, None, correlation_id, version)?)
+        }
+    };
+    Ok(Admitted { admission, denials: gate.into_denials(), refused })
+}
+
+impl<A: Api> Pending for Awaiting<A> {
+    fn reveal(
+        self: Box<Self>,
+        frames: &[Backend<Bytes>],
+        correlation_id: i32,
+        lens: &Lens<'_>,
+        limits: &Limits,
+    ) -> Result<Virtual<Segments>, Broken> {
+        let upstream_version = A::upstream_version(self.version);
+        let mut response: Option<A::Response> = None;
+        for frame in frames {
+            let (_, body) = read_response(
+                frame.as_ref(),
+                grammar().header_flexible(A::KEY as i16, Direction::Response, upstream_version),
+            )?;
+            let (body, _) = walked(
+                A::KEY as i16,
+                Direction::Response,
+                upstream_version,
+                &body,
+                limits.elements_per_response,
+            )?;
+            let next = decode::<A::Response>(&body, upstream_version)?;
+            match &mut response {
+                None => response = Some(next),
+                Some(first) => A::join(first, next),
+            }
+        }
+        let mut response = response.unwrap_or_default();
+        A::reveal(&mut response, self.aside, &Showing { lens, version: self.version });
+        // A joined answer owns pieces of two frames; only one can lend its bytes.
+        let frame = frames.first().filter(|_| frames.len() == 1).map(AsRef::as_ref);
+        to_client::<A>(&response, frame, correlation_id, self.version)
+    }
+}
+
+/// A body that its grammar allows, without the tagged fields that nobody here has read.
+fn walked(
+    key: i16,
+    direction: Direction,
+    version: i16,
+    body: &Bytes,
+    elements_max: usize,
+) -> Result<(Bytes, Measure), Malformed> {
+    let measure = grammar().walk(key, direction, version, body, elements_max)?;
+    if measure.unknown_tags == 0 {
+        return Ok((body.clone(), measure));
+    }
+    Ok((grammar().without_unknown_tags(key, direction, version, body)?, measure))
+}
+
+fn to_broker<A: Api>(
+    request: &A::Request,
+    incoming: &Incoming<'_>,
+    correlation_id: i32,
+) -> Result<Backend<Segments>, Broken> {
+    let version = A::upstream_version(incoming.header.head.version);
+    let head = RequestHead { key: A::KEY as i16, version, correlation_id };
+    let header = RequestHeader { head, client_id: incoming.header.client_id.clone() };
+    let mut out = Gather::around(Some(incoming.frame));
+    let flexible = grammar().header_flexible(head.key, Direction::Request, version);
+    write_request(&mut out, &header, flexible);
+    encode_body(&mut out, request, version)?;
+    Ok(Backend::meant_for_broker(out.finish()))
+}
+
+fn to_client<A: Api>(
+    response: &A::Response,
+    frame: Option<&Bytes>,
+    correlation_id: i32,
+    version: i16,
+) -> Result<Virtual<Segments>, Broken> {
+    let mut out = Gather::around(frame);
+    let flexible = grammar().header_flexible(A::KEY as i16, Direction::Response, version);
+    write_response(&mut out, correlation_id, flexible);
+    encode_body(&mut out, response, version)?;
+    Ok(Virtual::shown_to_client(out.finish()))
+}

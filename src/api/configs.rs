@@ -1,0 +1,326 @@
+//! The configuration of topics and groups.
+//!
+//! Brokers, their loggers and client metrics have one too, and it is every tenant's: these are
+//! refused, whoever asks.
+
+use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
+
+use kafka_protocol::messages::describe_configs_response::DescribeConfigsResult;
+use kafka_protocol::messages::incremental_alter_configs_response::AlterConfigsResourceResponse;
+use kafka_protocol::messages::{
+    ApiKey, DescribeConfigsRequest, DescribeConfigsResponse, IncrementalAlterConfigsRequest,
+    IncrementalAlterConfigsResponse,
+};
+use kafka_protocol::protocol::StrBytes;
+
+use super::{Api, Asking, Pass, Refusal, Showing, standard_text};
+use crate::names::Kind;
+use crate::policy::Operation;
+
+/// The refused resources of a request, by type and name.
+pub type Refused = BTreeMap<(i8, StrBytes), Refusal>;
+
+/// Configurations read.
+pub struct DescribeConfigs;
+
+impl Api for DescribeConfigs {
+    type Request = DescribeConfigsRequest;
+    type Response = DescribeConfigsResponse;
+    type Aside = Refused;
+
+    const KEY: ApiKey = ApiKey::DescribeConfigs;
+    const VERSIONS: RangeInclusive<i16> = 1..=4;
+
+    fn admit(mut request: DescribeConfigsRequest, ask: &mut Asking<'_>) -> Result<Pass<Self>, Refusal> {
+        let mut refused = Refused::new();
+        request.resources.retain_mut(|resource| {
+            let (r#type, name) = (resource.resource_type, &mut resource.resource_name);
+            admit(Operation::DescribeConfigs, r#type, name, ask, &mut refused)
+        });
+        let nothing_left = request.resources.is_empty() && !refused.is_empty();
+        Ok(if nothing_left { Pass::Answer(refused) } else { Pass::Forward(request, refused) })
+    }
+
+    fn reveal(response: &mut DescribeConfigsResponse, refused: Refused, show: &Showing<'_>) {
+        response.results.retain_mut(|result| {
+            result.error_message = result.error_message.take().and_then(|_| text(result.error_code));
+            reveal(result.resource_type, &mut result.resource_name, show)
+        });
+        response.results.extend(refused.into_iter().map(undescribed));
+    }
+
+    fn refuse(request: DescribeConfigsRequest, why: Refusal, _version: i16) -> DescribeConfigsResponse {
+        let results = request
+            .resources
+            .into_iter()
+            .map(|resource| undescribed(((resource.resource_type, resource.resource_name), why)));
+        DescribeConfigsResponse::default().with_results(results.collect())
+    }
+}
+
+fn undescribed(((r#type, name), why): ((i8, StrBytes), Refusal)) -> DescribeConfigsResult {
+    DescribeConfigsResult::default()
+        .with_resource_type(r#type)
+        .with_resource_name(name)
+        .with_error_code(why.code())
+        .with_error_message(Some(StrBytes::from_string(why.text())))
+}
+
+/// Configurations changed, key by key.
+pub struct IncrementalAlterConfigs;
+
+impl Api for IncrementalAlterConfigs {
+    type Request = IncrementalAlterConfigsRequest;
+    type Response = IncrementalAlterConfigsResponse;
+    type Aside = Refused;
+
+    const KEY: ApiKey = ApiKey::IncrementalAlterConfigs;
+    const VERSIONS: RangeInclusive<i16> = 0..=1;
+
+    fn admit(
+        mut request: IncrementalAlterConfigsRequest,
+        ask: &mut Asking<'_>,
+    ) -> Result<Pass<Self>, Refusal> {
+        let mut refused = Refused::new();
+        request.resources.retain_mut(|resource| {
+            let (r#type, name) = (resource.resource_type, &mut resource.resource_name);
+            admit(Operation::AlterConfigs, r#type, name, ask, &mut refused)
+        });
+        let nothing_left = request.resources.is_empty() && !refused.is_empty();
+        Ok(if nothing_left { Pass::Answer(refused) } else { Pass::Forward(request, refused) })
+    }
+
+    fn reveal(response: &mut IncrementalAlterConfigsResponse, refused: Refused, show: &Showing<'_>) {
+        response.responses.retain_mut(|result| {
+            result.error_message = result.error_message.take().and_then(|_| text(result.error_code));
+            reveal(result.resource_type, &mut result.resource_name, show)
+        });
+        response.responses.extend(refused.into_iter().map(unaltered));
+    }
+
+    fn refuse(
+        request: IncrementalAlterConfigsRequest,
+        why: Refusal,
+        _version: i16,
+    ) -> IncrementalAlterConfigsResponse {
+        let responses = request
+            .resources
+            .into_iter()
+            .map(|resource| unaltered(((resource.resource_type, resource.resource_name), why)));
+        IncrementalAlterConfigsResponse::default().with_responses(responses.collect())
+    }
+}
+
+fn unaltered(((r#type, name), why): ((i8, StrBytes), Refusal)) -> AlterConfigsResourceResponse {
+    AlterConfigsResourceResponse::default()
+        .with_resource_type(r#type)
+        .with_resource_name(name)
+        .with_error_code(why.code())
+        .with_error_message(Some(StrBytes::from_string(why.text())))
+}
+
+/// Lets a resource through to the broker, renamed, or sets it aside.
+fn admit(need: Operation, r#type: i8, name: &mut StrBytes, ask: &Asking<'_>, refused: &mut Refused) -> bool {
+    let verdict = match kind(r#type) {
+        Some(kind) => ask.gate.one(need, kind.at(name)).map_err(Refusal::from),
+        // Asked so that the audit log hears of it; refused even where it is granted.
+        None => ask.gate.ask_cluster(need).map_err(Refusal::from).and(Err(Refusal::ClusterDenied)),
+    };
+    match verdict {
+        Ok(()) => true,
+        Err(why) => {
+            refused.insert((r#type, name.clone()), why);
+            false
+        }
+    }
+}
+
+/// Writes the client's name of a resource in place of the broker's; false where it has none.
+fn reveal(r#type: i8, name: &mut StrBytes, show: &Showing<'_>) -> bool {
+    kind(r#type).is_some_and(|kind| show.lens.one(kind.at(name)))
+}
+
+/// What a resource's name names; `None` for what is not a tenant's.
+///
+/// Source: `ConfigResource.Type` of the Kafka clients.
+fn kind(r#type: i8) -> Option<Kind> {
+    match r#type {
+        2 => Some(Kind::Topic),
+        32 => Some(Kind::Group),
+        _ => None,
+    }
+}
+
+fn text(code: i16) -> Option<StrBytes> {
+    standard_text(code).map(StrBytes::from_string)
+}
+
+#[cfg(test)]
+mod tests {
+    use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
+    use kafka_protocol::messages::describe_configs_response::DescribeConfigsResourceResult;
+    use kafka_protocol::messages::incremental_alter_configs_request::{
+        AlterConfigsResource, AlterableConfig,
+    };
+
+    use super::*;
+    use crate::api::testing::{World, text as name};
+    use crate::policy::Resource;
+
+    const TOPIC: i8 = 2;
+    const BROKER: i8 = 4;
+    const BROKER_LOGGER: i8 = 8;
+    const CLIENT_METRICS: i8 = 16;
+    const GROUP: i8 = 32;
+
+    fn world(operation: Operation) -> World {
+        World::allowing(&[
+            (operation, Resource::Topic, "orders"),
+            (operation, Resource::Topic, "extra_topic"),
+            (operation, Resource::Group, "readers"),
+            (operation, Resource::Cluster, "kafka-cluster"),
+        ])
+    }
+
+    const ASKED: [(i8, &str); 11] = [
+        (TOPIC, "orders"),
+        (TOPIC, "secret"),
+        (TOPIC, "extra_topic"),
+        (TOPIC, "readers"),
+        (BROKER, "1"),
+        (BROKER, ""),
+        (BROKER_LOGGER, "1"),
+        (CLIENT_METRICS, "all"),
+        (GROUP, "readers"),
+        (GROUP, ""),
+        (77, "orders"),
+    ];
+    const SENT: [(i8, &str); 3] = [(TOPIC, "my-orders"), (TOPIC, "extra_topic"), (GROUP, "my-readers")];
+    const ANSWERED: [(i8, &str, i16); 6] = [
+        (TOPIC, "my-orders", 0),
+        (TOPIC, "extra_topic", 0),
+        (GROUP, "my-readers", 42),
+        (TOPIC, "their-orders", 0),
+        (GROUP, "their-readers", 0),
+        (BROKER, "1", 0),
+    ];
+    const SEEN: [(i8, &str, i16); 11] = [
+        (TOPIC, "orders", 0),
+        (TOPIC, "extra_topic", 0),
+        (GROUP, "readers", 42),
+        (TOPIC, "readers", 29),
+        (TOPIC, "secret", 29),
+        (BROKER, "", 31),
+        (BROKER, "1", 31),
+        (BROKER_LOGGER, "1", 31),
+        (CLIENT_METRICS, "all", 31),
+        (GROUP, "", 24),
+        (77, "orders", 31),
+    ];
+
+    /// The backend's name stands in what the broker says.
+    fn message(code: i16, resource: &str) -> Option<StrBytes> {
+        (code != 0).then(|| name(&format!("{resource} is not right")))
+    }
+
+    #[test]
+    fn topics_and_groups_are_described_and_nothing_else() {
+        for version in DescribeConfigs::VERSIONS {
+            let asked = ASKED.map(|(r#type, resource)| {
+                DescribeConfigsResource::default()
+                    .with_resource_type(r#type)
+                    .with_resource_name(name(resource))
+            });
+            let answered = ANSWERED.map(|(r#type, resource, code)| {
+                DescribeConfigsResult::default()
+                    .with_resource_type(r#type)
+                    .with_resource_name(name(resource))
+                    .with_error_code(code)
+                    .with_error_message(message(code, resource))
+                    .with_configs(vec![
+                        DescribeConfigsResourceResult::default().with_name(name("retention.ms")),
+                    ])
+            });
+            let talk = world(Operation::DescribeConfigs).talk::<DescribeConfigs>(
+                version,
+                &DescribeConfigsRequest::default().with_resources(asked.to_vec()),
+                &DescribeConfigsResponse::default().with_results(answered.to_vec()),
+            );
+            let sent = talk.sent().resources.iter();
+            let sent: Vec<_> =
+                sent.map(|resource| (resource.resource_type, resource.resource_name.as_str())).collect();
+            assert_eq!(sent, SENT);
+            let seen = talk.seen.results.iter();
+            let seen: Vec<_> = seen
+                .map(|result| (result.resource_type, result.resource_name.as_str(), result.error_code))
+                .collect();
+            assert_eq!(seen, SEEN);
+            assert_eq!(talk.seen.results[0].configs[0].name.as_str(), "retention.ms");
+            assert_eq!(talk.seen.results[2].error_message.as_deref(), standard_text(42).as_deref());
+        }
+    }
+
+    #[test]
+    fn topics_and_groups_are_altered_and_nothing_else() {
+        for version in IncrementalAlterConfigs::VERSIONS {
+            let change =
+                AlterableConfig::default().with_name(name("retention.ms")).with_value(Some(name("1")));
+            let asked = ASKED.map(|(r#type, resource)| {
+                AlterConfigsResource::default()
+                    .with_resource_type(r#type)
+                    .with_resource_name(name(resource))
+                    .with_configs(vec![change.clone()])
+            });
+            let answered = ANSWERED.map(|(r#type, resource, code)| {
+                AlterConfigsResourceResponse::default()
+                    .with_resource_type(r#type)
+                    .with_resource_name(name(resource))
+                    .with_error_code(code)
+                    .with_error_message(message(code, resource))
+            });
+            let talk = world(Operation::AlterConfigs).talk::<IncrementalAlterConfigs>(
+                version,
+                &IncrementalAlterConfigsRequest::default().with_resources(asked.to_vec()),
+                &IncrementalAlterConfigsResponse::default().with_responses(answered.to_vec()),
+            );
+            let sent = talk.sent().resources.iter();
+            let sent: Vec<_> =
+                sent.map(|resource| (resource.resource_type, resource.resource_name.as_str())).collect();
+            assert_eq!(sent, SENT);
+            assert!(talk.sent().resources.iter().all(|resource| resource.configs == [change.clone()]));
+            let seen = talk.seen.responses.iter();
+            let seen: Vec<_> = seen
+                .map(|result| (result.resource_type, result.resource_name.as_str(), result.error_code))
+                .collect();
+            assert_eq!(seen, SEEN);
+            assert_eq!(talk.seen.responses[2].error_message.as_deref(), standard_text(42).as_deref());
+        }
+    }
+
+    #[test]
+    fn the_right_to_describe_is_not_the_right_to_alter() {
+        let resource =
+            AlterConfigsResource::default().with_resource_type(TOPIC).with_resource_name(name("orders"));
+        let talk = world(Operation::DescribeConfigs).talk::<IncrementalAlterConfigs>(
+            1,
+            &IncrementalAlterConfigsRequest::default().with_resources(vec![resource]),
+            &IncrementalAlterConfigsResponse::default(),
+        );
+        assert!(talk.sent.is_empty());
+        assert_eq!(talk.seen.responses[0].error_code, 29);
+        assert_eq!(talk.seen.responses[0].error_message.as_deref(), Some("Authorization failed."));
+    }
+
+    #[test]
+    fn a_brokers_configs_are_heard_of_in_the_audit_log() {
+        let resource =
+            DescribeConfigsResource::default().with_resource_type(BROKER).with_resource_name(name("1"));
+        let talk = World::allowing(&[]).talk::<DescribeConfigs>(
+            4,
+            &DescribeConfigsRequest::default().with_resources(vec![resource]),
+            &DescribeConfigsResponse::default(),
+        );
+        assert_eq!(talk.denials[0].resource, Resource::Cluster);
+    }
+}

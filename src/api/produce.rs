@@ -1,0 +1,329 @@
+//! Produce.
+
+use std::ops::RangeInclusive;
+
+use kafka_protocol::messages::produce_request::TopicProduceData;
+use kafka_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
+use kafka_protocol::messages::{ApiKey, BrokerId, ProduceRequest, ProduceResponse};
+use kafka_protocol::protocol::StrBytes;
+
+use super::{Api, Asking, Pass, Refusal, Showing, standard_text};
+use crate::cluster::No;
+use crate::names::Kind;
+use crate::policy::{Operation, Resource};
+
+/// Records to topics.
+pub struct Produce;
+
+impl Api for Produce {
+    type Request = ProduceRequest;
+    type Response = ProduceResponse;
+    type Aside = Vec<TopicProduceData>;
+
+    const KEY: ApiKey = ApiKey::Produce;
+    /// From 13 on a topic goes by its id (KIP-516).
+    const VERSIONS: RangeInclusive<i16> = 3..=12;
+
+    fn admit(mut request: ProduceRequest, ask: &mut Asking<'_>) -> Result<Pass<Self>, Refusal> {
+        let unanswered = request.acks == 0;
+        if let Err(no) = admit_transaction(&mut request, ask) {
+            return if unanswered {
+                Ok(Pass::Unanswered { request: None, close: true })
+            } else {
+                Err(no.into())
+            };
+        }
+        let nothing_asked = request.topic_data.is_empty();
+        let refused =
+            ask.gate.each(Operation::Write, &mut request.topic_data, |topic| (&mut topic.name).into());
+        let nothing_left = request.topic_data.is_empty() && !nothing_asked;
+        Ok(match (unanswered, nothing_left) {
+            (true, _) => {
+                Pass::Unanswered { close: !refused.is_empty(), request: (!nothing_left).then_some(request) }
+            }
+            (false, true) => Pass::Answer(refused),
+            (false, false) => Pass::Forward(request, refused),
+        })
+    }
+
+    fn reveal(response: &mut ProduceResponse, refused: Vec<TopicProduceData>, show: &Showing<'_>) {
+        show.lens.echoed(&mut response.responses, |topic| (&mut topic.name).into());
+        for partition in response.responses.iter_mut().flat_map(|topic| &mut topic.partition_responses) {
+            // What a broker says of a record may quote a name of the backend.
+            for record in &mut partition.record_errors {
+                record.batch_index_error_message =
+                    record.batch_index_error_message.take().and_then(|_| text(partition.error_code));
+            }
+            partition.error_message = partition.error_message.take().and_then(|_| text(partition.error_code));
+            if show.lens.broker(partition.current_leader.leader_id.0).is_none() {
+                partition.current_leader.leader_id = BrokerId(-1);
+                partition.current_leader.leader_epoch = -1;
+            }
+        }
+        response.node_endpoints.retain_mut(|node| match show.lens.broker(node.node_id.0) {
+            Some(address) => {
+                node.host = StrBytes::from_string(address.host.to_string());
+                node.port = address.port.into();
+                true
+            }
+            None => false,
+        });
+        refuse_topics(response, refused, Refusal::TopicDenied);
+    }
+
+    fn refuse(request: ProduceRequest, why: Refusal, _version: i16) -> ProduceResponse {
+        let mut response = ProduceResponse::default();
+        refuse_topics(&mut response, request.topic_data, why);
+        response
+    }
+}
+
+/// A transactional producer needs its id; records say whether they are transactional.
+///
+/// Errors: also when a batch is transactional and no id is given: a broker calls that denied.
+fn admit_transaction(request: &mut ProduceRequest, ask: &Asking<'_>) -> Result<(), No> {
+    let is_transactional = request
+        .topic_data
+        .iter()
+        .flat_map(|topic| &topic.partition_data)
+        .any(|partition| partition.records.as_deref().is_some_and(is_transactional));
+    match &mut request.transactional_id {
+        Some(id) if is_transactional => ask.gate.one(Operation::Write, id),
+        // Not transactional after all: a broker does not ask about the id, and neither may it pass as
+        // another tenant's.
+        Some(id) => ask.gate.rename(Kind::TransactionalId.at(&mut id.0)),
+        None if is_transactional => Err(No::Denied(Resource::TransactionalId)),
+        None => Ok(()),
+    }
+}
+
+/// Whether the first batch carries the transactional bit.
+///
+/// Source: record batch format 2: attributes stand 21 bytes in, the format's number at byte 16.
+fn is_transactional(records: &[u8]) -> bool {
+    const MAGIC_AT: usize = 16;
+    const ATTRIBUTES_LOW_BYTE_AT: usize = 22;
+    const TRANSACTIONAL: u8 = 0b1_0000;
+    records.get(MAGIC_AT) == Some(&2)
+        && records.get(ATTRIBUTES_LOW_BYTE_AT).is_some_and(|attributes| attributes & TRANSACTIONAL != 0)
+}
+
+fn refuse_topics(response: &mut ProduceResponse, refused: Vec<TopicProduceData>, why: Refusal) {
+    response.responses.extend(refused.into_iter().map(|topic| {
+        let partitions = topic.partition_data.iter().map(|partition| {
+            PartitionProduceResponse::default()
+                .with_index(partition.index)
+                .with_error_code(why.code())
+                .with_base_offset(-1)
+                .with_log_append_time_ms(-1)
+                .with_log_start_offset(-1)
+        });
+        TopicProduceResponse::default()
+            .with_name(topic.name.clone())
+            .with_partition_responses(partitions.collect())
+    }));
+}
+
+fn text(code: i16) -> Option<StrBytes> {
+    standard_text(code).map(StrBytes::from_string)
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use kafka_protocol::messages::produce_request::PartitionProduceData;
+    use kafka_protocol::messages::produce_response::{
+        BatchIndexAndErrorMessage, LeaderIdAndEpoch, NodeEndpoint,
+    };
+    use kafka_protocol::messages::{TopicName, TransactionalId};
+
+    use super::*;
+    use crate::api::testing::{World, said, text as name};
+
+    fn world() -> World {
+        World::allowing(&[
+            (Operation::Write, Resource::Topic, "orders"),
+            (Operation::Write, Resource::Topic, "extra_topic"),
+            (Operation::Write, Resource::TransactionalId, "mover"),
+        ])
+    }
+
+    /// A batch, as far as this file reads one.
+    fn batch(magic: u8, attributes: u8) -> Bytes {
+        let mut batch = vec![0; 61];
+        batch[16] = magic;
+        batch[22] = attributes;
+        Bytes::from(batch)
+    }
+
+    fn request(topics: &[&str], records: &Bytes) -> ProduceRequest {
+        let topics = topics.iter().map(|topic| {
+            let partitions = (0..2).map(|index| {
+                PartitionProduceData::default().with_index(index).with_records(Some(records.clone()))
+            });
+            TopicProduceData::default()
+                .with_name(TopicName(name(topic)))
+                .with_partition_data(partitions.collect())
+        });
+        ProduceRequest::default().with_acks(-1).with_topic_data(topics.collect())
+    }
+
+    fn response(topics: &[&str]) -> ProduceResponse {
+        let topics = topics.iter().map(|topic| {
+            TopicProduceResponse::default()
+                .with_name(TopicName(name(topic)))
+                .with_partition_responses(vec![PartitionProduceResponse::default().with_base_offset(5)])
+        });
+        ProduceResponse::default().with_responses(topics.collect())
+    }
+
+    fn names(request: &ProduceRequest) -> Vec<&str> {
+        request.topic_data.iter().map(|topic| topic.name.0.as_str()).collect()
+    }
+
+    /// The topics of an answer, with the code of each partition.
+    fn codes(response: &ProduceResponse) -> Vec<(&str, Vec<i16>)> {
+        let topics = response.responses.iter().map(|topic| {
+            let codes = topic.partition_responses.iter().map(|partition| partition.error_code);
+            (topic.name.0.as_str(), codes.collect())
+        });
+        topics.collect()
+    }
+
+    #[test]
+    fn a_refused_topic_is_answered_for_while_the_rest_goes_through() {
+        for version in Produce::VERSIONS {
+            let talk = world().talk::<Produce>(
+                version,
+                &request(&["secret", "orders", "extra_topic"], &batch(2, 0)),
+                &response(&["my-orders", "extra_topic", "their-orders"]),
+            );
+            assert_eq!(names(talk.sent()), ["my-orders", "extra_topic"]);
+            assert_eq!(talk.sent().topic_data[0].partition_data[1].records, Some(batch(2, 0)));
+            let expected = [("orders", vec![0]), ("extra_topic", vec![0]), ("secret", vec![29, 29])];
+            assert_eq!(codes(&talk.seen), expected);
+            let refused = &talk.seen.responses[2].partition_responses[1];
+            assert_eq!((refused.index, refused.base_offset), (1, -1));
+            assert_eq!(talk.denials.len(), 1);
+        }
+    }
+
+    #[test]
+    fn a_request_of_refused_topics_is_answered_here() {
+        let talk =
+            world().talk::<Produce>(12, &request(&["secret", ""], &batch(2, 0)), &response(&["my-orders"]));
+        assert!(talk.sent.is_empty());
+        assert_eq!(codes(&talk.seen), [("secret", vec![29, 29]), ("", vec![29, 29])]);
+    }
+
+    /// What goes on of a request that nobody answers, and whether the connection closes.
+    fn unanswered(request: ProduceRequest) -> (Option<Vec<String>>, bool) {
+        let mut world = world();
+        let mut conversation = std::mem::take(&mut world.conversation);
+        let gate = world.gate();
+        let mut ask = Asking { gate: &gate, version: 9, conversation: &mut conversation };
+        match Produce::admit(request.with_acks(0), &mut ask) {
+            Ok(Pass::Unanswered { request, close }) => {
+                let request = request.map(|request| said(&request, 9));
+                (request.map(|request| names(&request).into_iter().map(str::to_owned).collect()), close)
+            }
+            _ => panic!("a request without acks is never answered"),
+        }
+    }
+
+    #[test]
+    fn without_acks_a_refusal_closes_the_connection_and_the_rest_goes_through() {
+        let sent = |names: &[&str]| Some(names.iter().map(|name| (*name).to_owned()).collect::<Vec<_>>());
+        for (topics, expected) in [
+            (&["orders"][..], (sent(&["my-orders"]), false)),
+            (&["orders", "secret"], (sent(&["my-orders"]), true)),
+            (&["secret"], (None, true)),
+            (&[], (sent(&[]), false)),
+        ] {
+            assert_eq!(unanswered(request(topics, &batch(2, 0))), expected, "{topics:?}");
+        }
+        assert_eq!(unanswered(request(&["orders"], &batch(2, 0b1_0000))), (None, true));
+    }
+
+    /// Produces transactionally or not, by an id or by none; what goes on as the id, and the code.
+    fn check_transaction(id: Option<&str>, records: &Bytes, expected: (Option<&str>, i16)) {
+        for version in Produce::VERSIONS {
+            let request = request(&["orders"], records);
+            let request = request.with_transactional_id(id.map(|id| TransactionalId(name(id))));
+            let talk = world().talk::<Produce>(version, &request, &response(&["my-orders"]));
+            let sent = talk.sent.first().and_then(|sent| sent.transactional_id.as_ref());
+            let code = codes(&talk.seen)[0].1[0];
+            assert_eq!((sent.map(|id| id.0.as_str()), code), expected, "{id:?} in version {version}");
+        }
+    }
+
+    #[test]
+    fn records_of_a_transaction_need_the_right_to_its_id() {
+        let transactional = batch(2, 0b1_0001);
+        check_transaction(Some("mover"), &transactional, (Some("my-mover"), 0));
+        check_transaction(Some("other"), &transactional, (None, 53));
+        check_transaction(Some(""), &transactional, (None, 42));
+        check_transaction(None, &transactional, (None, 53));
+    }
+
+    #[test]
+    fn an_id_without_a_transaction_is_renamed_and_needs_no_right() {
+        check_transaction(None, &batch(2, 0b0_1111), (None, 0));
+        check_transaction(Some("other"), &batch(2, 0), (Some("my-other"), 0));
+        check_transaction(Some("other"), &batch(1, 0b1_0000), (Some("my-other"), 0));
+        check_transaction(Some("other"), &Bytes::from_static(b"short"), (Some("my-other"), 0));
+        check_transaction(Some(""), &batch(2, 0), (None, 53));
+    }
+
+    #[test]
+    fn what_a_broker_says_of_records_names_no_backend_topic() {
+        for version in 8..=12 {
+            let mut answer = response(&["my-orders"]);
+            answer.responses[0].partition_responses = vec![
+                PartitionProduceResponse::default()
+                    .with_error_code(87)
+                    .with_error_message(Some(name("my-orders is wrong")))
+                    .with_record_errors(vec![
+                        BatchIndexAndErrorMessage::default()
+                            .with_batch_index_error_message(Some(name("my-orders is wrong"))),
+                    ]),
+            ];
+            let talk = world().talk::<Produce>(version, &request(&["orders"], &batch(2, 0)), &answer);
+            let partition = &talk.seen.responses[0].partition_responses[0];
+            assert_eq!(partition.error_message, text(87));
+            assert_eq!(partition.record_errors[0].batch_index_error_message, text(87));
+        }
+    }
+
+    #[test]
+    fn a_new_leader_is_named_only_with_a_door() {
+        for version in 10..=12 {
+            let mut answer = response(&["my-orders"]);
+            answer.responses[0].partition_responses = [1, 3]
+                .map(|node| {
+                    let leader =
+                        LeaderIdAndEpoch::default().with_leader_id(BrokerId(node)).with_leader_epoch(7);
+                    PartitionProduceResponse::default().with_error_code(6).with_current_leader(leader)
+                })
+                .to_vec();
+            answer.node_endpoints = [1, 3]
+                .map(|node| {
+                    NodeEndpoint::default()
+                        .with_node_id(BrokerId(node))
+                        .with_host(name("kafka"))
+                        .with_port(9092)
+                })
+                .to_vec();
+            let talk = world().talk::<Produce>(version, &request(&["orders"], &batch(2, 0)), &answer);
+            let leaders = talk.seen.responses[0].partition_responses.iter();
+            let leaders: Vec<_> = leaders
+                .map(|partition| {
+                    (partition.current_leader.leader_id.0, partition.current_leader.leader_epoch)
+                })
+                .collect();
+            assert_eq!(leaders, [(1, 7), (-1, -1)]);
+            let [node] = &talk.seen.node_endpoints[..] else { panic!("{:?}", talk.seen.node_endpoints) };
+            assert_eq!((node.node_id.0, node.host.as_str(), node.port), (1, "gateway", 19093));
+        }
+    }
+}

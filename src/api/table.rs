@@ -1,0 +1,115 @@
+//! Every API key of Kafka: served, answered by the session itself, or withheld.
+
+use std::ops::RangeInclusive;
+
+use kafka_protocol::messages::ApiKey;
+
+use super::{Admitted, Api, Conversation, Incoming, admit};
+use super::{cluster, commits, configs, fetch, group_admin, groups, offsets, produce, topics, transactions};
+use crate::cluster::{Gate, Lens};
+use crate::wire::Broken;
+
+/// What the gateway does with an API.
+#[derive(Clone, Copy)]
+pub enum Disposition {
+    /// Admitted, forwarded and revealed by its family.
+    Serve(&'static Row),
+    /// Answered by the session: it is about the connection.
+    Answer,
+    /// Not advertised, and refused when sent.
+    Withhold,
+}
+
+/// A served API without its types.
+pub struct Row {
+    pub key: ApiKey,
+    pub name: &'static str,
+    pub versions: RangeInclusive<i16>,
+    /// The version in which a request goes on to the broker.
+    pub upstream_version: fn(i16) -> i16,
+    pub admit: AdmitFn,
+}
+
+type AdmitFn = fn(
+    &Incoming<'_>,
+    Gate<'_>,
+    &Lens<'_>,
+    &mut Conversation,
+    &mut dyn FnMut() -> i32,
+) -> Result<Admitted, Broken>;
+
+const fn row<A: Api>(name: &'static str) -> Row {
+    Row { key: A::KEY, name, versions: A::VERSIONS, upstream_version: A::upstream_version, admit: admit::<A> }
+}
+
+/// Each key stands in one of three lists; one that stands in none does not compile.
+macro_rules! table {
+    (
+        serve { $($served:ident: $family:ident,)+ }
+        answer { $($answered:ident)+ }
+        withhold { $($withheld:ident)+ }
+    ) => {
+        static ROWS: &[Row] = &[$(row::<$family::$served>(stringify!($served)),)+];
+
+        /// Where a key stands.
+        pub fn disposition(key: ApiKey) -> Disposition {
+            match key {
+                $(ApiKey::$served => {
+                    static ROW: Row = row::<$family::$served>(stringify!($served));
+                    Disposition::Serve(&ROW)
+                })+
+                $(ApiKey::$answered => Disposition::Answer,)+
+                $(ApiKey::$withheld => Disposition::Withhold,)+
+            }
+        }
+    };
+}
+
+table! {
+    serve {
+        Produce: produce,
+        Fetch: fetch,
+        ListOffsets: offsets,
+        Metadata: cluster,
+        OffsetCommit: commits,
+        OffsetFetch: commits,
+        FindCoordinator: cluster,
+        JoinGroup: groups,
+        Heartbeat: groups,
+        LeaveGroup: groups,
+        SyncGroup: groups,
+        DescribeGroups: group_admin,
+        ListGroups: group_admin,
+        CreateTopics: topics,
+        DeleteTopics: topics,
+        InitProducerId: transactions,
+        OffsetForLeaderEpoch: offsets,
+        DescribeConfigs: configs,
+        CreatePartitions: topics,
+        DeleteGroups: group_admin,
+        IncrementalAlterConfigs: configs,
+        DescribeCluster: cluster,
+    }
+    answer { ApiVersions SaslHandshake SaslAuthenticate }
+    withhold {
+        DeleteRecords AddPartitionsToTxn AddOffsetsToTxn EndTxn WriteTxnMarkers TxnOffsetCommit
+        DescribeAcls CreateAcls DeleteAcls AlterConfigs AlterReplicaLogDirs DescribeLogDirs
+        CreateDelegationToken RenewDelegationToken ExpireDelegationToken DescribeDelegationToken
+        ElectLeaders AlterPartitionReassignments ListPartitionReassignments OffsetDelete
+        DescribeClientQuotas AlterClientQuotas DescribeUserScramCredentials AlterUserScramCredentials
+        Vote BeginQuorumEpoch EndQuorumEpoch DescribeQuorum AlterPartition UpdateFeatures Envelope
+        FetchSnapshot DescribeProducers BrokerRegistration BrokerHeartbeat UnregisterBroker
+        DescribeTransactions ListTransactions AllocateProducerIds ConsumerGroupHeartbeat
+        ConsumerGroupDescribe ControllerRegistration GetTelemetrySubscriptions PushTelemetry
+        AssignReplicasToDirs ListConfigResources DescribeTopicPartitions ShareGroupHeartbeat
+        ShareGroupDescribe ShareFetch ShareAcknowledge AddRaftVoter RemoveRaftVoter UpdateRaftVoter
+        InitializeShareGroupState ReadShareGroupState WriteShareGroupState DeleteShareGroupState
+        ReadShareGroupStateSummary DescribeShareGroupOffsets AlterShareGroupOffsets
+        DeleteShareGroupOffsets
+    }
+}
+
+/// Every served API.
+pub fn rows() -> &'static [Row] {
+    ROWS
+}

@@ -1,0 +1,147 @@
+//! A small virtual cluster, and a dialogue through one family, for the tests of the families.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::{Bytes, BytesMut};
+use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
+
+use super::{Api, Asking, Conversation, Pass, Refusal, Showing};
+use crate::auth::{Authentication, BrokerLogin};
+use crate::cluster::{AddressBook, BackendCluster, BootstrapPort, Denial, Gate, Lens, VirtualCluster};
+use crate::names::{Additional, Mode, Namespace, Principal};
+use crate::policy::{AclPolicy, Circumstances, Effect, Operation, Policy, Resource, Rights, Rule};
+
+/// One client of a virtual cluster with the hidden prefix `my-` and the additional topic
+/// `extra_topic`; broker 1 stands at `gateway:19093`, broker 2 at `gateway:19094`, no other has a door.
+pub struct World {
+    cluster: VirtualCluster,
+    rights: Rights,
+    book: AddressBook,
+    pub conversation: Conversation,
+}
+
+/// A request's way through a family: what the broker was sent, and what the client sees.
+pub struct Dialogue<A: Api> {
+    pub sent: Vec<A::Request>,
+    pub seen: A::Response,
+    pub refused: Option<Refusal>,
+    pub denials: Vec<Denial>,
+}
+
+impl World {
+    /// A client that may do these things and nothing else; names are globs.
+    pub fn allowing(rules: &[(Operation, Resource, &str)]) -> Self {
+        Self::with(Mode::HidePrefix, rules, &[])
+    }
+
+    pub fn with(
+        mode: Mode,
+        allowed: &[(Operation, Resource, &str)],
+        denied: &[(Operation, Resource, &str)],
+    ) -> Self {
+        let rule = |effect, (operation, resource, name): &(Operation, Resource, &str)| {
+            Rule::new(effect, *resource, [*operation], vec![crate::names::Glob::new(name)]).unwrap()
+        };
+        let allowed = allowed.iter().map(|words| rule(Effect::Allow, words));
+        let denied = denied.iter().map(|words| rule(Effect::Deny, words));
+        let rules = allowed.chain(denied).collect();
+        let policy = Policy::enforce(vec![AclPolicy { name: "test".into(), condition: None, rules }]);
+        let rights = policy.rights(&Circumstances {
+            auth_type: "anonymous",
+            principal: &Principal::new("client"),
+            claims: &serde_json::Value::Null,
+            extensions: &[],
+            client_id: None,
+            client_address: "127.0.0.1",
+            listener: "front",
+        });
+        let topics = Additional::new(["extra_topic".to_owned()], []);
+        let cluster = VirtualCluster {
+            name: "team".into(),
+            cluster_id: "team-id".into(),
+            backend: Arc::new(BackendCluster {
+                name: "local".into(),
+                bootstrap: Vec::new(),
+                login: BrokerLogin::Anonymous,
+                tls: None,
+                metadata_interval: Duration::from_secs(60),
+            }),
+            authentication: Arc::new(Authentication::default()),
+            namespace: Namespace::new(mode, "my-", topics, Additional::default()).unwrap(),
+            policy: Arc::new(policy),
+        };
+        let book = AddressBook::new("gateway", (19092..=19094).collect(), BootstrapPort::AtStart, 1);
+        Self { cluster, rights, book, conversation: Conversation::default() }
+    }
+
+    pub fn gate(&self) -> Gate<'_> {
+        Gate::new(&self.cluster, &self.rights)
+    }
+
+    pub fn lens(&self) -> Lens<'_> {
+        Lens::new(&self.cluster, &self.rights, &self.book)
+    }
+
+    /// Client sends `request`; broker, if it is asked at all, answers `answer`.
+    ///
+    /// Every message goes through its bytes, so a field that a version does not have panics here.
+    pub fn talk<A: Api>(&mut self, version: i16, request: &A::Request, answer: &A::Response) -> Dialogue<A> {
+        let body = written(request, version);
+        let upstream = A::upstream_version(version);
+        let gate = Gate::new(&self.cluster, &self.rights);
+        let mut ask = Asking { gate: &gate, version, conversation: &mut self.conversation };
+        let (mut sent, mut refused) = (Vec::new(), None);
+        let seen = match A::admit(read(&body, version), &mut ask) {
+            Ok(Pass::Answer(aside)) => self.reveal::<A>(A::Response::default(), aside, version),
+            Ok(Pass::Forward(request, aside)) => {
+                sent.push(said(&request, upstream));
+                self.reveal::<A>(said(answer, upstream), aside, version)
+            }
+            Ok(Pass::ForwardBoth(first, second, aside)) => {
+                sent.extend([said(&first, upstream), said(&second, upstream)]);
+                let mut joined: A::Response = said(answer, upstream);
+                A::join(&mut joined, A::Response::default());
+                self.reveal::<A>(joined, aside, version)
+            }
+            Ok(Pass::Unanswered { .. }) => panic!("this request is never answered"),
+            Err(why) => {
+                refused = Some(why);
+                A::refuse(read(&body, version), why, version)
+            }
+        };
+        Dialogue { sent, seen: said(&seen, version), refused, denials: gate.into_denials() }
+    }
+
+    fn reveal<A: Api>(&self, mut response: A::Response, aside: A::Aside, version: i16) -> A::Response {
+        A::reveal(&mut response, aside, &Showing { lens: &self.lens(), version });
+        response
+    }
+}
+
+impl<A: Api> Dialogue<A> {
+    /// The one request that went to the broker.
+    pub fn sent(&self) -> &A::Request {
+        assert_eq!(self.sent.len(), 1, "the broker is asked once");
+        &self.sent[0]
+    }
+}
+
+/// The message as it is after its way over the wire in this version.
+pub fn said<M: Encodable + Decodable>(message: &M, version: i16) -> M {
+    read(&written(message, version), version)
+}
+
+pub fn text(text: &str) -> StrBytes {
+    StrBytes::from_string(text.to_owned())
+}
+
+fn written<M: Encodable>(message: &M, version: i16) -> Bytes {
+    let mut bytes = BytesMut::new();
+    message.encode(&mut bytes, version).expect("the message can be said in this version");
+    bytes.freeze()
+}
+
+fn read<M: Decodable>(body: &Bytes, version: i16) -> M {
+    M::decode(&mut body.clone(), version).expect("the message was just written")
+}
