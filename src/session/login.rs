@@ -1,0 +1,214 @@
+//! Our login to the broker: which versions it speaks, then who we are.
+//!
+//! Source: KIP-35 (ApiVersions), KIP-152 (SaslAuthenticate), RFC 4616 (PLAIN), RFC 5802 (SCRAM).
+
+use bytes::Bytes;
+use kafka_protocol::error::{ParseResponseErrorCode, ResponseError};
+use kafka_protocol::messages::{
+    ApiKey, ApiVersionsRequest, ApiVersionsResponse, SaslAuthenticateRequest, SaslAuthenticateResponse,
+    SaslHandshakeRequest, SaslHandshakeResponse,
+};
+use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
+
+use crate::api::versions::BrokerVersions;
+use crate::auth::{BrokerLogin, Password, ScramClient};
+use crate::names::Backend;
+use crate::wire::{
+    Broken, Direction, Gather, Malformed, RequestHead, RequestHeader, Segments, decode, encode_body, grammar,
+    read_response, write_request,
+};
+
+/// The gateway's first words on a connection to a broker.
+///
+/// ```text
+///  ApiVersions 3 ─▶ (35) ApiVersions 0 ─▶ SaslHandshake ─▶ SaslAuthenticate … ─▶ Done
+///                └──────────── anonymous ──────────────────────────────────────▶ Done
+/// ```
+pub struct Login {
+    how: BrokerLogin,
+    nonce: [u8; 24],
+    step: Step,
+    versions: Option<BrokerVersions>,
+    correlation_id: i32,
+}
+
+enum Step {
+    Versions { version: i16 },
+    Handshake,
+    Plain,
+    ScramFirst(ScramClient),
+    ScramFinal(ScramClient),
+}
+
+/// What the login wants next.
+pub enum Progress {
+    /// Another message to the broker.
+    Send(Backend<Segments>),
+    /// Logged in, to a broker that speaks this.
+    Done(BrokerVersions),
+}
+
+/// Why a broker does not let us in.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum LoginFailed {
+    #[error("the broker's answer makes no sense: {0}")]
+    Malformed(#[from] Broken),
+    #[error("the broker refuses ApiVersions with {0}")]
+    Versions(ResponseError),
+    #[error("the broker does not offer {mechanism}; it offers {offered}")]
+    Mechanism { mechanism: &'static str, offered: String },
+    #[error("the broker refuses the credentials of this backend cluster")]
+    Credentials,
+    #[error("the broker does not prove that it knows the password: {0}")]
+    Scram(String),
+}
+
+impl Login {
+    /// Starts a login; the nonce is fresh and random for each.
+    pub fn start(how: BrokerLogin, nonce: [u8; 24]) -> Result<(Self, Backend<Segments>), LoginFailed> {
+        let mut login =
+            Self { how, nonce, step: Step::Versions { version: 3 }, versions: None, correlation_id: 0 };
+        let first = login.ask_versions(3)?;
+        Ok((login, first))
+    }
+
+    /// Takes the broker's next frame.
+    pub fn on_frame(&mut self, frame: &Bytes) -> Result<Progress, LoginFailed> {
+        match &self.step {
+            Step::Versions { version } => self.on_versions(frame, *version),
+            Step::Handshake => self.on_handshake(frame),
+            Step::Plain | Step::ScramFirst(_) | Step::ScramFinal(_) => self.on_authenticate(frame),
+        }
+    }
+
+    fn on_versions(&mut self, frame: &Bytes, version: i16) -> Result<Progress, LoginFailed> {
+        // A broker that does not know our version answers in version 0, with error 35.
+        let mut response = self.read::<ApiVersionsResponse>(ApiKey::ApiVersions, frame, version);
+        if response.is_err() {
+            response = self.read::<ApiVersionsResponse>(ApiKey::ApiVersions, frame, 0);
+        }
+        let response = response?;
+        match response.error_code.err() {
+            None => {}
+            Some(ResponseError::UnsupportedVersion) if version > 0 => {
+                self.step = Step::Versions { version: 0 };
+                return Ok(Progress::Send(self.ask_versions(0)?));
+            }
+            Some(error) => return Err(LoginFailed::Versions(error)),
+        }
+        self.versions = Some(BrokerVersions::from_response(&response));
+        let Some(mechanism) = self.mechanism() else { return Ok(self.done()) };
+        self.step = Step::Handshake;
+        let request = SaslHandshakeRequest::default().with_mechanism(StrBytes::from_static_str(mechanism));
+        Ok(Progress::Send(self.write(ApiKey::SaslHandshake, 1, &request)?))
+    }
+
+    fn on_handshake(&mut self, frame: &Bytes) -> Result<Progress, LoginFailed> {
+        let response = self.read::<SaslHandshakeResponse>(ApiKey::SaslHandshake, frame, 1)?;
+        if response.error_code != 0 {
+            let offered: Vec<&str> = response.mechanisms.iter().map(StrBytes::as_str).take(8).collect();
+            let mechanism = self.mechanism().unwrap_or("none");
+            return Err(LoginFailed::Mechanism { mechanism, offered: offered.join(", ") });
+        }
+        let first = match &self.how {
+            BrokerLogin::Anonymous => return Ok(self.done()),
+            BrokerLogin::SaslPlain { username, password } => {
+                self.step = Step::Plain;
+                format!("\0{username}\0{}", password.expose()).into_bytes()
+            }
+            BrokerLogin::SaslScram { mechanism, username, password } => {
+                let client =
+                    ScramClient::new(*mechanism, username, Password::new(password.expose()), self.nonce);
+                let first = client.first();
+                self.step = Step::ScramFirst(client);
+                first
+            }
+        };
+        self.authenticate(first)
+    }
+
+    fn on_authenticate(&mut self, frame: &Bytes) -> Result<Progress, LoginFailed> {
+        let version = self.authenticate_version();
+        let response = self.read::<SaslAuthenticateResponse>(ApiKey::SaslAuthenticate, frame, version)?;
+        if response.error_code != 0 {
+            return Err(LoginFailed::Credentials);
+        }
+        match std::mem::replace(&mut self.step, Step::Plain) {
+            Step::ScramFirst(mut client) => {
+                let last = client
+                    .on_challenge(&response.auth_bytes)
+                    .map_err(|why| LoginFailed::Scram(why.to_string()))?;
+                self.step = Step::ScramFinal(client);
+                self.authenticate(last)
+            }
+            Step::ScramFinal(mut client) => {
+                client.on_final(&response.auth_bytes).map_err(|why| LoginFailed::Scram(why.to_string()))?;
+                Ok(self.done())
+            }
+            Step::Versions { .. } | Step::Handshake | Step::Plain => Ok(self.done()),
+        }
+    }
+
+    fn done(&mut self) -> Progress {
+        Progress::Done(self.versions.take().unwrap_or_default())
+    }
+
+    fn mechanism(&self) -> Option<&'static str> {
+        match &self.how {
+            BrokerLogin::Anonymous => None,
+            BrokerLogin::SaslPlain { .. } => Some("PLAIN"),
+            BrokerLogin::SaslScram { mechanism, .. } => Some(mechanism.name()),
+        }
+    }
+
+    fn ask_versions(&mut self, version: i16) -> Result<Backend<Segments>, LoginFailed> {
+        let mut request = ApiVersionsRequest::default();
+        if version >= 3 {
+            request.client_software_name = StrBytes::from_static_str("sluicegate");
+            request.client_software_version = StrBytes::from_static_str(env!("CARGO_PKG_VERSION"));
+        }
+        self.write(ApiKey::ApiVersions, version, &request)
+    }
+
+    fn authenticate(&mut self, bytes: Vec<u8>) -> Result<Progress, LoginFailed> {
+        let request = SaslAuthenticateRequest::default().with_auth_bytes(bytes.into());
+        let version = self.authenticate_version();
+        Ok(Progress::Send(self.write(ApiKey::SaslAuthenticate, version, &request)?))
+    }
+
+    /// Version 1 came with Kafka 2.2.
+    fn authenticate_version(&self) -> i16 {
+        let max = self.versions.as_ref().and_then(|known| known.range(ApiKey::SaslAuthenticate));
+        max.map_or(0, |range| *range.end()).clamp(0, 1)
+    }
+
+    fn write<M: Encodable>(
+        &mut self,
+        key: ApiKey,
+        version: i16,
+        request: &M,
+    ) -> Result<Backend<Segments>, LoginFailed> {
+        self.correlation_id += 1;
+        let head = RequestHead { key: key as i16, version, correlation_id: self.correlation_id };
+        let header = RequestHeader { head, client_id: Some(StrBytes::from_static_str("sluicegate")) };
+        let mut out = Gather::around(None);
+        write_request(&mut out, &header, grammar().header_flexible(head.key, Direction::Request, version));
+        encode_body(&mut out, request, version).map_err(Broken::from)?;
+        Ok(Backend::meant_for_broker(out.finish()))
+    }
+
+    fn read<M: Decodable>(&self, key: ApiKey, frame: &Bytes, version: i16) -> Result<M, LoginFailed> {
+        let flexible = grammar().header_flexible(key as i16, Direction::Response, version);
+        let (correlation_id, body) = read_response(frame, flexible).map_err(Broken::from)?;
+        if correlation_id != self.correlation_id {
+            return Err(LoginFailed::Malformed(Malformed::Undecodable.into()));
+        }
+        grammar()
+            .walk(key as i16, Direction::Response, version, &body, LOGIN_ELEMENTS_MAX)
+            .map_err(Broken::from)?;
+        Ok(decode(&body, version).map_err(Broken::from)?)
+    }
+}
+
+/// A broker has about a hundred APIs and a dozen features.
+const LOGIN_ELEMENTS_MAX: usize = 4096;
