@@ -9,6 +9,6 @@ mod logs; //    log set-up; one event, one line
 mod metrics; // every metric's name, labels and help
 mod timing; //  a histogram of durations without a lock //   one line for each login and each refusal, written aside
 
-pub use audit::{Audit, AuditError, AuditLine, Event};
+pub use audit::{Audit, AuditError, AuditEvent, AuditLine};
 pub use logs::{LogFormat, LogsError, init_logs};
 pub use metrics::{ClusterMetrics, METRICS_CONTENT_TYPE, Metrics};

@@ -314,4 +314,15 @@ mod tests {
         world.talk::<JoinGroup>(7, &request, &JoinGroupResponse::default());
         assert_eq!(world.conversation.speaks_consumer_protocol("writers"), None);
     }
+
+    #[test]
+    fn members_that_name_more_topics_than_a_request_may_are_refused() {
+        let request = join("consumer", &vec!["a"; 50_001]); // in each of two protocols
+        let dialogue = world().talk::<JoinGroup>(7, &request, &JoinGroupResponse::default());
+        assert_eq!((dialogue.sent.len(), dialogue.seen.error_code), (0, 42));
+        assert_eq!(dialogue.refused, Some(Refusal::InvalidRequest));
+        let request = sync(&vec![("a", &[][..]); 100_001]);
+        let dialogue = world().talk::<SyncGroup>(3, &request, &SyncGroupResponse::default());
+        assert_eq!((dialogue.sent.len(), dialogue.seen.error_code), (0, 42));
+    }
 }

@@ -37,7 +37,7 @@ use std::ops::RangeInclusive;
 
 use bytes::Bytes;
 use kafka_protocol::messages::ApiKey;
-use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
+use kafka_protocol::protocol::{Decodable, Encodable};
 
 use crate::cluster::{Denial, Gate, Lens, Limits};
 use crate::names::{Backend, Virtual};
@@ -107,18 +107,19 @@ pub struct Showing<'a> {
 pub struct Conversation {
     /// Whether a group's members speak the consumer protocol, from the last JoinGroup: SyncGroup
     /// says it itself only from version 5 on.
-    consumer_protocol: HashMap<StrBytes, bool>,
+    consumer_protocol: HashMap<String, bool>,
 }
 
 impl Conversation {
     pub fn note_protocol(&mut self, group: &str, is_consumer: bool) {
-        if self.consumer_protocol.len() < GROUPS_REMEMBERED_MAX {
-            self.consumer_protocol.insert(StrBytes::from_string(group.to_owned()), is_consumer);
+        if self.consumer_protocol.len() < GROUPS_REMEMBERED_MAX || self.consumer_protocol.contains_key(group)
+        {
+            self.consumer_protocol.insert(group.to_owned(), is_consumer);
         }
     }
 
     pub fn speaks_consumer_protocol(&self, group: &str) -> Option<bool> {
-        self.consumer_protocol.get(&StrBytes::from_string(group.to_owned())).copied()
+        self.consumer_protocol.get(group).copied()
     }
 }
 

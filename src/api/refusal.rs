@@ -28,6 +28,16 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// The refusal of an operation on a resource of this kind.
+    pub fn of(resource: Resource) -> Self {
+        match resource {
+            Resource::Topic => Refusal::TopicDenied,
+            Resource::Group => Refusal::GroupDenied,
+            Resource::TransactionalId => Refusal::TransactionalIdDenied,
+            Resource::Cluster => Refusal::ClusterDenied,
+        }
+    }
+
     pub fn code(self) -> i16 {
         self.error().code()
     }
@@ -89,10 +99,7 @@ impl Refusal {
 impl From<No> for Refusal {
     fn from(no: No) -> Self {
         match no {
-            No::Denied(Resource::Topic) => Refusal::TopicDenied,
-            No::Denied(Resource::Group) => Refusal::GroupDenied,
-            No::Denied(Resource::TransactionalId) => Refusal::TransactionalIdDenied,
-            No::Denied(Resource::Cluster) => Refusal::ClusterDenied,
+            No::Denied(resource) => Refusal::of(resource),
             No::Empty(Kind::Topic) => Refusal::InvalidTopic(InvalidName::Empty),
             No::Empty(Kind::Group) => Refusal::InvalidGroup,
             No::Empty(Kind::TransactionalId) => Refusal::InvalidRequest,

@@ -68,6 +68,7 @@ impl World {
                 metadata_interval: Duration::from_secs(60),
             }),
             authentication: Arc::new(Authentication::default()),
+            warns_of_conflicts: true,
             namespace: Namespace::new(mode, "my-", topics, Additional::default()).unwrap(),
             policy: Arc::new(policy),
         };

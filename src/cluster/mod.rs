@@ -33,5 +33,7 @@ pub struct VirtualCluster {
     pub backend: Arc<BackendCluster>,
     pub authentication: Arc<Authentication>,
     pub namespace: Namespace,
+    /// Whether the log tells of additional topics that stand behind one of the same name.
+    pub warns_of_conflicts: bool,
     pub policy: Arc<Policy>,
 }

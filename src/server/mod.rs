@@ -1,1 +1,215 @@
-//! (being built)
+//! The shell: sockets, TLS, tasks, timers. Everything that waits is here.
+//!
+//! One runtime of one thread for each core carries the connections; a connection stays where it was
+//! put when it was accepted, and both its sockets with it. The thread that calls [`run`] accepts,
+//! fetches keys, finds brokers and serves the admin port. Knows no message body, no name and no rule.
+#![expect(clippy::disallowed_methods, reason = "this is where time comes from and where tasks live")]
+
+mod admin; //      /livez, /readyz, /metrics
+mod brokers; //    finding out which brokers a backend has
+mod connection; // drives one session
+mod journal; //    what happens on a connection, told to metrics, log and audit log
+mod keys; //       fetching issuers' keys
+mod listener; //   binding, accepting, choosing a worker
+mod stream; //     a socket of either kind, and one side of a connection
+mod tenants; //    the listeners as they are now
+mod tls; //        TLS for both sides
+mod upstream; //   connecting to brokers
+mod worker; //     one thread with its connections
+
+pub use tls::TlsError;
+
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use tokio::net::TcpListener;
+use tokio::runtime::Builder;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{sleep, timeout};
+use tracing::{info, warn};
+
+use crate::auth::Method;
+use crate::cluster::{Directory, Limits};
+use crate::telemetry::{Audit, Metrics};
+use brokers::BrokerFinder;
+use keys::{KeyFetcher, Keys, http_client};
+use listener::Doors;
+use tenants::Tenants;
+use upstream::Upstream;
+use worker::{House, Workers};
+
+/// What the gateway serves, and how.
+pub struct Settings {
+    pub directory: Directory,
+    pub limits: Limits,
+    /// Where health and metrics are served, if they are.
+    pub admin: Option<SocketAddr>,
+    /// How long requests in flight may take when the gateway stops.
+    pub drain_timeout: Duration,
+    pub metrics: Metrics,
+    pub audit: Audit,
+}
+
+/// Why the gateway does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    #[error("{what} can not listen on {address}: {why}")]
+    Bind { what: String, address: SocketAddr, why: io::Error },
+    #[error("TLS of {what}: {why}")]
+    Tls { what: String, why: TlsError },
+    #[error("the HTTP client for key sets can not be made: {0}")]
+    HttpClient(reqwest::Error),
+    #[error("a thread or its runtime can not be started: {0}")]
+    Thread(io::Error),
+}
+
+/// Serves until the process is told to stop, and lets requests in flight finish.
+pub fn run(settings: Settings) -> Result<(), ServerError> {
+    let runtime = Builder::new_current_thread().enable_all().build().map_err(ServerError::Thread)?;
+    runtime.block_on(serve(settings))
+}
+
+async fn serve(settings: Settings) -> Result<(), ServerError> {
+    let Settings { directory, limits, admin, drain_timeout, metrics, audit } = settings;
+    crate::wire::grammar(); // laid out once, before somebody waits for it
+    let limits = Arc::new(limits);
+    let tenants = Arc::new(Tenants::new(&directory));
+    let admin_socket = match admin {
+        Some(address) => Some(bind("the admin port", address).await?),
+        None => None,
+    };
+    let doors = Doors::open(&directory).await?;
+
+    let (upstreams, finders) = upstreams(&directory, &limits, &tenants, &metrics)?;
+    let (keys, fetchers) = key_rings(&directory, &limits, &metrics)?;
+    for finder in finders {
+        tokio::spawn(finder.run());
+    }
+    for fetcher in fetchers {
+        tokio::spawn(fetcher.run());
+    }
+    metrics.watch_audit(&audit);
+    let readiness =
+        admin::Readiness::new(upstreams.values().cloned().collect(), keys.values().cloned().collect());
+    if let Some(socket) = admin_socket {
+        tokio::spawn(admin::serve(socket, readiness.clone(), metrics.clone()));
+    }
+
+    let house = Arc::new(House::new(tenants, limits, upstreams, keys, metrics, audit.clone()));
+    let workers = Workers::start(&house).map_err(ServerError::Thread)?;
+    let accepting = doors.accept(house.clone(), workers);
+    tokio::spawn(tell_when_ready(readiness.clone()));
+
+    wait_for_signal().await;
+    info!("stopping: no further connection is accepted");
+    readiness.stop();
+    for task in accepting {
+        task.abort();
+    }
+    drain(&house, drain_timeout).await;
+    audit.flush(FLUSH_TIMEOUT);
+    Ok(())
+}
+
+type Upstreams = HashMap<Arc<str>, Arc<Upstream>>;
+
+fn upstreams(
+    directory: &Directory,
+    limits: &Arc<Limits>,
+    tenants: &Arc<Tenants>,
+    metrics: &Metrics,
+) -> Result<(Upstreams, Vec<BrokerFinder>), ServerError> {
+    let (mut upstreams, mut finders) = (HashMap::new(), Vec::new());
+    for backend in &directory.backends {
+        let (upstream, asks) = Upstream::new(backend.clone())
+            .map_err(|why| ServerError::Tls { what: format!("backend cluster {}", backend.name), why })?;
+        let upstream = Arc::new(upstream);
+        upstreams.insert(backend.name.clone(), upstream.clone());
+        finders.push(BrokerFinder {
+            upstream,
+            asks,
+            limits: limits.clone(),
+            tenants: tenants.clone(),
+            metrics: metrics.clone(),
+        });
+    }
+    Ok((upstreams, finders))
+}
+
+/// The issuers' keys, by virtual cluster.
+type KeyRings = HashMap<Arc<str>, Keys>;
+
+fn key_rings(
+    directory: &Directory,
+    limits: &Limits,
+    metrics: &Metrics,
+) -> Result<(KeyRings, Vec<KeyFetcher>), ServerError> {
+    let client = http_client().map_err(ServerError::HttpClient)?;
+    let (mut keys, mut fetchers) = (HashMap::new(), Vec::new());
+    for cluster in &directory.clusters {
+        for method in &cluster.authentication.methods {
+            let Method::OauthBearer(bearer) = method else { continue };
+            let (ring, fetcher) =
+                Keys::new(bearer.clone(), client.clone(), limits.key_set_bytes, metrics.clone());
+            keys.insert(cluster.name.clone(), ring);
+            fetchers.push(fetcher);
+        }
+    }
+    Ok((keys, fetchers))
+}
+
+async fn bind(what: &str, address: SocketAddr) -> Result<TcpListener, ServerError> {
+    TcpListener::bind(address).await.map_err(|why| ServerError::Bind { what: what.to_owned(), address, why })
+}
+
+async fn tell_when_ready(readiness: admin::Readiness) {
+    while let Err(_missing) = readiness.check() {
+        sleep(Duration::from_millis(50)).await;
+    }
+    info!("ready");
+}
+
+async fn wait_for_signal() {
+    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+}
+
+/// Waits for the connections to end by themselves; a second signal or the time-out ends the wait.
+async fn drain(house: &House, drain_timeout: Duration) {
+    house.drain();
+    let all_gone = async {
+        while house.connections.load(Ordering::Relaxed) > 0 {
+            sleep(Duration::from_millis(10)).await;
+        }
+    };
+    let started = Instant::now();
+    let finished = tokio::select! {
+        finished = timeout(drain_timeout, all_gone) => finished.is_ok(),
+        () = wait_for_signal() => false,
+    };
+    let left = house.connections.load(Ordering::Relaxed);
+    if finished {
+        info!(took = ?started.elapsed(), "stopped");
+    } else {
+        warn!(connections = left, took = ?started.elapsed(), "stopped; connections were cut off");
+    }
+}
+
+/// Fresh random bytes.
+fn random<const N: usize>() -> [u8; N] {
+    let mut bytes = [0; N];
+    aws_lc_rs::rand::fill(&mut bytes).expect("the system's random source does not fail once it has started");
+    bytes
+}
+
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);

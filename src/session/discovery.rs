@@ -24,8 +24,8 @@ use crate::wire::{
 pub struct Discovery {
     step: Step,
     limits: Arc<Limits>,
-    /// Topics whose existence matters to a namespace.
-    topics: Vec<String>,
+    /// Topics whose existence matters to a namespace; `None` where any may.
+    topics: Option<Vec<String>>,
 }
 
 enum Step {
@@ -52,7 +52,7 @@ impl Discovery {
     pub fn start(
         login: BrokerLogin,
         nonce: [u8; 24],
-        topics: Vec<String>,
+        topics: Option<Vec<String>>,
         limits: Arc<Limits>,
     ) -> Result<(Self, Backend<Segments>), LoginFailed> {
         let (login, first) = Login::start(login, nonce)?;
@@ -76,13 +76,12 @@ impl Discovery {
     }
 
     fn ask(&self) -> Result<Backend<Segments>, Broken> {
-        let topics = self.topics.iter().map(|topic| {
+        let topic = |topic: &String| {
             let name = TopicName(StrBytes::from_string(topic.clone()));
             MetadataRequestTopic::default().with_name(Some(name))
-        });
-        let request = MetadataRequest::default()
-            .with_topics(Some(topics.collect()))
-            .with_allow_auto_topic_creation(false);
+        };
+        let topics = self.topics.as_ref().map(|topics| topics.iter().map(topic).collect());
+        let request = MetadataRequest::default().with_topics(topics).with_allow_auto_topic_creation(false);
         let head = RequestHead { key: KEY, version: VERSION, correlation_id: 0 };
         let header = RequestHeader { head, client_id: Some(StrBytes::from_static_str("sluicegate")) };
         let mut out = Gather::around(None);

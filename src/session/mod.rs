@@ -215,6 +215,11 @@ impl Session {
         self.who.as_ref().map(|who| &who.principal)
     }
 
+    /// As the client called itself when it logged in.
+    pub fn client_id(&self) -> Option<&str> {
+        self.client_id.as_deref()
+    }
+
     fn frame_bytes_max(&self) -> usize {
         if self.who.is_some() { self.limits.frame_bytes } else { self.limits.frame_bytes_before_login }
     }
@@ -597,6 +602,7 @@ impl Session {
             Admission::Answer(answer) => self.answer(head.key, answer, out),
             Admission::Unanswered { request, close } => {
                 out.to_broker.extend(request);
+                out.events.push(Event::Unanswered);
                 if close {
                     return self.end(Reason::UnansweredRefusal);
                 }

@@ -34,6 +34,8 @@ pub enum Event {
         key: i16,
         bytes: usize,
     },
+    /// The request before this one gets no answer: its sender wanted none.
+    Unanswered,
     /// A request was refused, wholly (`why`) or for some of its names.
     Refused {
         key: i16,
@@ -128,6 +130,11 @@ impl Reason {
             Reason::BrokerLogin(_) => "broker_login",
             Reason::Drained => "drained",
         }
+    }
+
+    /// Whether something is wrong that the operator can mend.
+    pub fn is_worth_a_warning(&self) -> bool {
+        matches!(self, Reason::BrokerMalformed(_) | Reason::BrokerOutOfOrder | Reason::BrokerLogin(_))
     }
 
     /// Whether somebody tried to get in and could not: the shell lets such a client wait.

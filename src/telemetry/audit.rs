@@ -75,7 +75,7 @@ impl Audit {
 #[derive(Clone, Copy, Debug)]
 pub struct AuditLine<'a> {
     pub time: SystemTime,
-    pub event: Event,
+    pub event: AuditEvent,
     pub outcome: &'static str,
     pub virtual_cluster: Option<&'a str>,
     pub listener: Option<&'a str>,
@@ -97,14 +97,14 @@ pub struct AuditLine<'a> {
 
 /// What an audit line is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Event {
+pub enum AuditEvent {
     Login,
     Refusal,
 }
 
 impl AuditLine<'_> {
     /// A line that says no more than this; the rest is filled in by `..`.
-    pub fn new(time: SystemTime, event: Event, outcome: &'static str) -> Self {
+    pub fn new(time: SystemTime, event: AuditEvent, outcome: &'static str) -> Self {
         Self {
             time,
             event,
@@ -131,8 +131,8 @@ impl Serialize for AuditLine<'_> {
         let time = jiff::Timestamp::try_from(self.time).unwrap_or_default();
         let time = format!("{time:.3}");
         let event = match self.event {
-            Event::Login => "login",
-            Event::Refusal => "refusal",
+            AuditEvent::Login => "login",
+            AuditEvent::Refusal => "refusal",
         };
         let address = self.client_address.map(|address| address.to_string());
         let mut map = serializer.serialize_map(None)?;
@@ -295,7 +295,7 @@ mod tests {
 
     fn line<'a>() -> AuditLine<'a> {
         let time = SystemTime::UNIX_EPOCH + Duration::from_millis(1_763_780_466_123);
-        AuditLine::new(time, Event::Refusal, "denied")
+        AuditLine::new(time, AuditEvent::Refusal, "denied")
     }
 
     /// The lines of a file after these were written to it.
@@ -315,7 +315,7 @@ mod tests {
     #[test]
     fn a_line_says_what_is_known_and_nothing_else() {
         let full = AuditLine {
-            event: Event::Login,
+            event: AuditEvent::Login,
             outcome: "accepted",
             virtual_cluster: Some("team"),
             listener: Some("front"),

@@ -1,0 +1,189 @@
+//! Finding out which brokers a backend has, at start and again in its interval.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+use tokio::time::{sleep, timeout};
+use tracing::{info, warn};
+
+use super::stream::{Side, Stream};
+use super::upstream::{Asks, Brokers, Upstream};
+use super::{Tenants, random};
+use crate::api::versions::BrokerVersions;
+use crate::cluster::{Address, Limits};
+use crate::names::{Backend, Kind, Mode};
+use crate::session::{Discovered, Discovery, Found};
+use crate::telemetry::Metrics;
+use crate::wire::{Segments, split_frame};
+
+/// Keeps what is known of one backend true.
+pub struct BrokerFinder {
+    pub upstream: Arc<Upstream>,
+    pub asks: Asks,
+    pub limits: Arc<Limits>,
+    pub tenants: Arc<Tenants>,
+    pub metrics: Metrics,
+}
+
+impl BrokerFinder {
+    /// Runs until nobody can ask any more.
+    pub async fn run(mut self) {
+        loop {
+            let next = match self.find().await {
+                Ok(()) => self.upstream.cluster.metadata_interval,
+                Err(why) => {
+                    self.failed(&why);
+                    RETRY_AFTER
+                }
+            };
+            let mut waiting: Vec<oneshot::Sender<()>> = Vec::new();
+            loop {
+                while let Ok(ask) = self.asks.try_recv() {
+                    waiting.push(ask);
+                }
+                for ask in waiting.drain(..) {
+                    let _ = ask.send(());
+                }
+                tokio::select! {
+                    () = sleep(next) => break,
+                    ask = self.asks.recv() => {
+                        let Some(ask) = ask else { return };
+                        // One answer serves all who came while it was looked for.
+                        if let Err(why) = self.find().await {
+                            self.failed(&why);
+                        }
+                        waiting.push(ask);
+                    }
+                }
+            }
+        }
+    }
+
+    fn failed(&self, why: &str) {
+        let name = &*self.upstream.cluster.name;
+        warn!(backend = name, why, "no broker of the backend answers");
+        self.metrics.backend_up(name, false);
+        let mut brokers = (*self.upstream.brokers()).clone();
+        brokers.is_up = false;
+        self.upstream.learn(brokers);
+    }
+
+    async fn find(&self) -> Result<(), String> {
+        let before = self.upstream.brokers();
+        let known = before.addresses.values().cloned();
+        let mut why = "no address is known".to_owned();
+        for address in known.chain(self.upstream.cluster.bootstrap.iter().cloned()) {
+            match self.ask(&address, self.topics_that_matter()).await {
+                Ok(found) => {
+                    self.learn(found, &before).await;
+                    return Ok(());
+                }
+                Err(failed) => why = format!("{}: {failed}", address.as_ref()),
+            }
+        }
+        Err(why)
+    }
+
+    async fn learn(&self, found: Found, before: &Brokers) {
+        let name = &*self.upstream.cluster.name;
+        let addresses: HashMap<i32, Backend<Address>> = found.brokers.into_iter().collect();
+        let mut versions: HashMap<i32, Arc<BrokerVersions>> = HashMap::new();
+        for (node, address) in &addresses {
+            match self.ask(address, Some(Vec::new())).await {
+                Ok(answer) => drop(versions.insert(*node, answer.versions)),
+                Err(why) => {
+                    warn!(backend = name, node, why, "a broker of the backend does not answer");
+                    versions.extend(before.versions.get(node).map(|known| (*node, known.clone())));
+                }
+            }
+        }
+        if versions.is_empty() {
+            versions.insert(NOBODY, found.versions);
+        }
+        let each: Vec<&BrokerVersions> = versions.values().map(|versions| &**versions).collect();
+        let common = Some(Arc::new(BrokerVersions::common(&each)));
+        if addresses.keys().collect::<BTreeSet<_>>() != before.addresses.keys().collect::<BTreeSet<_>>() {
+            info!(backend = name, brokers = ?addresses.keys().collect::<BTreeSet<_>>(), "the backend's brokers");
+            self.tell_of_brokers_without_a_door(&addresses);
+        }
+        self.tenants.learn_conflicts(&self.upstream.cluster, &found.topics, &self.metrics);
+        self.metrics.backend_up(name, true);
+        self.upstream.learn(Brokers { addresses, versions, common, is_up: true });
+    }
+
+    /// The prefixed twins of additional topics; `None` where a pattern makes any topic one.
+    fn topics_that_matter(&self) -> Option<Vec<String>> {
+        let mut twins = BTreeSet::new();
+        for cluster in self.tenants.of_backend(&self.upstream.cluster) {
+            let Some(additional) = cluster.namespace.additional(Kind::Topic) else { continue };
+            if !additional.globs().is_empty() && cluster.namespace.mode() == Mode::HidePrefix {
+                return None;
+            }
+            twins.extend(additional.exact().map(|name| format!("{}{name}", cluster.namespace.prefix())));
+        }
+        Some(twins.into_iter().collect())
+    }
+
+    fn tell_of_brokers_without_a_door(&self, addresses: &HashMap<i32, Backend<Address>>) {
+        for listener in self.tenants.listeners_of_backend(&self.upstream.cluster) {
+            let mut outside: Vec<i32> =
+                addresses.keys().copied().filter(|node| listener.book.broker(*node).is_none()).collect();
+            outside.sort_unstable();
+            if !outside.is_empty() {
+                warn!(
+                    listener = &*listener.name,
+                    brokers = ?outside,
+                    "these brokers have no port on this listener, and clients are not told of them; \
+                     give it more ports, or lower min_broker_id"
+                );
+            }
+        }
+    }
+
+    async fn ask(&self, address: &Backend<Address>, topics: Option<Vec<String>>) -> Result<Found, String> {
+        let asking = async {
+            let stream = self.upstream.connect_to(address.as_ref()).await.map_err(|why| why.to_string())?;
+            let login = self.upstream.cluster.login.clone();
+            let (discovery, first) = Discovery::start(login, random(), topics, self.limits.clone())
+                .map_err(|why| why.to_string())?;
+            converse(stream, discovery, first, self.limits.frame_bytes_from_broker).await
+        };
+        timeout(ANSWER_TIMEOUT, asking).await.unwrap_or_else(|_| Err("no answer in time".to_owned()))
+    }
+}
+
+/// Carries a conversation to its end.
+async fn converse(
+    stream: Stream,
+    mut discovery: Discovery,
+    first: Backend<Segments>,
+    frame_bytes_max: usize,
+) -> Result<Found, String> {
+    let mut side = Side::new(stream);
+    side.send(first.into_inner());
+    loop {
+        std::future::poll_fn(|cx| side.poll_send(cx)).await.map_err(|why| why.to_string())?;
+        let frame = loop {
+            if let Some(frame) =
+                split_frame(&mut side.inbox, frame_bytes_max).map_err(|why| why.to_string())?
+            {
+                break frame;
+            }
+            let received = std::future::poll_fn(|cx| side.poll_receive(cx)).await;
+            if received.map_err(|why| why.to_string())? == 0 {
+                return Err("the broker closes the connection".to_owned());
+            }
+        };
+        match discovery.on_frame(&frame).map_err(|why| why.to_string())? {
+            Discovered::Send(message) => side.send(message.into_inner()),
+            Discovered::Done(found) => return Ok(found),
+        }
+    }
+}
+
+/// No broker has this id: what one said whose id is not known.
+const NOBODY: i32 = -1;
+const RETRY_AFTER: Duration = Duration::from_secs(2);
+const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);

@@ -1,0 +1,280 @@
+//! Drives one session: bytes in, bytes out, and whatever step it asks for next.
+
+use std::future::{Future, poll_fn};
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use tokio::sync::futures::OwnedNotified;
+use tokio::time::{Sleep, sleep, timeout};
+
+use super::journal::Journal;
+use super::keys::Keys;
+use super::stream::{Side, Stream};
+use super::upstream::Upstream;
+use crate::cluster::Door;
+use crate::session::{Event, Next, Outbox, Reason, Session};
+
+/// One client connection with everything it needs.
+pub struct Connection {
+    session: Session,
+    client: Side,
+    broker: Option<Side>,
+    door: Door,
+    upstream: Arc<Upstream>,
+    keys: Option<Keys>,
+    journal: Journal,
+    draining: Pin<Box<OwnedNotified>>,
+    is_draining: bool,
+    timer: Pin<Box<Sleep>>,
+    /// Which of several brokers a bootstrap connection tries first.
+    preferred: usize,
+}
+
+/// Why a connection is over.
+#[derive(Debug)]
+pub enum End {
+    /// By the session's own decision.
+    Closed(Reason),
+    ClientGone,
+    BrokerGone,
+    ClientBroken(io::Error),
+    BrokerBroken(io::Error),
+    NoBroker(io::Error),
+}
+
+/// What a connection wakes up for.
+enum Woken {
+    ClientBytes,
+    BrokerBytes,
+    Draining,
+    Deadline,
+    End(End),
+}
+
+impl Connection {
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is one thing that a connection has, named where it is made"
+    )]
+    pub fn new(
+        session: Session,
+        client: Stream,
+        door: Door,
+        upstream: Arc<Upstream>,
+        keys: Option<Keys>,
+        journal: Journal,
+        draining: OwnedNotified,
+        preferred: usize,
+    ) -> Self {
+        Self {
+            session,
+            client: Side::new(client),
+            broker: None,
+            door,
+            upstream,
+            keys,
+            journal,
+            draining: Box::pin(draining),
+            is_draining: false,
+            timer: Box::pin(sleep(Duration::ZERO)),
+            preferred,
+        }
+    }
+
+    /// Runs to the connection's end, and closes both sides.
+    pub async fn run(mut self) {
+        let end = self.serve().await;
+        if let End::Closed(reason) = &end
+            && reason.is_failed_login()
+        {
+            let _ = timeout(FLUSH_TIMEOUT, self.flush()).await;
+            // Guessing is to be slow; nothing but a timer is held.
+            sleep(FAILED_LOGIN_DELAY).await;
+        }
+        let _ = timeout(FLUSH_TIMEOUT, self.flush()).await;
+        if let Some(mut broker) = self.broker.take() {
+            let _ = timeout(FLUSH_TIMEOUT, broker.shutdown()).await;
+        }
+        let _ = timeout(FLUSH_TIMEOUT, self.client.shutdown()).await;
+        self.journal.closed(&end);
+    }
+
+    async fn serve(&mut self) -> End {
+        let mut next = Next::Read;
+        loop {
+            match next {
+                Next::Close(reason) => return End::Closed(reason),
+                Next::Verify(token) => {
+                    let verdict = match &self.keys {
+                        Some(keys) => keys.verify(&token).await,
+                        None => Err(crate::auth::Rejected::NoKeys),
+                    };
+                    let mut out = Outbox::default();
+                    next = self.session.on_verdict(verdict, Instant::now(), &mut out);
+                    self.dispatch(out, Instant::now());
+                    // The answer is on its way before the broker is looked for.
+                    if let Err(error) = poll_fn(|cx| self.client.poll_send(cx)).await {
+                        return End::ClientBroken(error);
+                    }
+                    if matches!(next, Next::Read) {
+                        next = self.take_client_bytes();
+                    }
+                    continue;
+                }
+                Next::Connect => match self.upstream.connect(self.door, self.preferred).await {
+                    Ok(stream) => {
+                        self.journal.connected(true);
+                        self.broker = Some(Side::new(stream));
+                        let mut out = Outbox::default();
+                        next = self.session.on_connected(&mut out);
+                        self.dispatch(out, Instant::now());
+                        continue;
+                    }
+                    Err(error) => {
+                        self.journal.connected(false);
+                        return End::NoBroker(error);
+                    }
+                },
+                Next::Read => {}
+            }
+            next = match poll_fn(|cx| self.poll_woken(cx)).await {
+                Woken::ClientBytes => self.take_client_bytes(),
+                Woken::BrokerBytes => match self.take_broker_bytes() {
+                    Next::Read if !self.client.inbox.is_empty() => self.take_client_bytes(),
+                    next => next,
+                },
+                Woken::End(End::ClientGone) => {
+                    // Whole requests that came before the end go on; a producer that wants no answer
+                    // closes as soon as it has written.
+                    self.take_client_bytes();
+                    return End::ClientGone;
+                }
+                Woken::End(end) => return end,
+                Woken::Draining => {
+                    self.is_draining = true;
+                    self.session.drain()
+                }
+                Woken::Deadline => self.session.on_deadline(Instant::now()),
+            };
+        }
+    }
+
+    /// Sends and receives until there is something to do.
+    fn poll_woken(&mut self, cx: &mut Context<'_>) -> Poll<Woken> {
+        if let Poll::Ready(woken) = self.poll_traffic(cx) {
+            return Poll::Ready(woken);
+        }
+        if !self.is_draining && self.draining.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Woken::Draining);
+        }
+        let Some(deadline) = self.session.deadline() else { return Poll::Pending };
+        let deadline = tokio::time::Instant::from_std(deadline);
+        if self.timer.deadline() != deadline {
+            self.timer.as_mut().reset(deadline);
+        }
+        self.timer.as_mut().poll(cx).map(|()| Woken::Deadline)
+    }
+
+    /// Moves bytes both ways. A side is read only when what it leads to has been sent: that is the
+    /// backpressure.
+    fn poll_traffic(&mut self, cx: &mut Context<'_>) -> Poll<Woken> {
+        let client = &mut self.client;
+        if let Poll::Ready(Err(error)) = client.poll_send(cx) {
+            return Poll::Ready(Woken::End(End::ClientBroken(error)));
+        }
+        if let Some(broker) = &mut self.broker {
+            if let Poll::Ready(Err(error)) = broker.poll_send(cx) {
+                return Poll::Ready(Woken::End(End::BrokerBroken(error)));
+            }
+            if client.has_sent_all() {
+                match broker.poll_receive(cx) {
+                    Poll::Ready(Ok(0)) => return Poll::Ready(Woken::End(End::BrokerGone)),
+                    Poll::Ready(Ok(_)) => return Poll::Ready(Woken::BrokerBytes),
+                    Poll::Ready(Err(error)) => return Poll::Ready(Woken::End(End::BrokerBroken(error))),
+                    Poll::Pending => {}
+                }
+            }
+            if !broker.has_sent_all() {
+                return Poll::Pending;
+            }
+        }
+        if !self.session.takes_frames() {
+            return Poll::Pending;
+        }
+        match client.poll_receive(cx) {
+            Poll::Ready(Ok(0)) => Poll::Ready(Woken::End(End::ClientGone)),
+            Poll::Ready(Ok(_)) => Poll::Ready(Woken::ClientBytes),
+            Poll::Ready(Err(error)) => Poll::Ready(Woken::End(End::ClientBroken(error))),
+            Poll::Pending => Poll::Pending,
+        }
+    }
+
+    fn take_client_bytes(&mut self) -> Next {
+        let started = Instant::now();
+        let mut out = Outbox::default();
+        let next = self.session.on_client_bytes(&mut self.client.inbox, started, &mut out);
+        self.client.release();
+        self.dispatch(out, started);
+        next
+    }
+
+    fn take_broker_bytes(&mut self) -> Next {
+        let Some(broker) = &mut self.broker else { return Next::Read };
+        let started = Instant::now();
+        let mut out = Outbox::default();
+        let next = self.session.on_broker_bytes(&mut broker.inbox, &mut out);
+        broker.release();
+        self.dispatch(out, started);
+        next
+    }
+
+    /// Puts what came out of the session on its way.
+    fn dispatch(&mut self, out: Outbox, started: Instant) {
+        for answer in out.to_client {
+            self.client.send(answer.into_inner());
+        }
+        if let Some(broker) = &mut self.broker {
+            for request in out.to_broker {
+                broker.send(request.into_inner());
+            }
+        }
+        if out.events.is_empty() {
+            return;
+        }
+        for event in &out.events {
+            if let Event::BrokerReady(versions) = event {
+                self.upstream.learn_versions(self.door, versions);
+            }
+        }
+        self.journal.tell(&out.events, self.session.principal(), self.session.client_id(), started);
+    }
+
+    async fn flush(&mut self) -> io::Result<()> {
+        if let Some(broker) = &mut self.broker {
+            poll_fn(|cx| broker.poll_send(cx)).await?;
+        }
+        poll_fn(|cx| self.client.poll_send(cx)).await
+    }
+}
+
+impl End {
+    /// The metric label.
+    pub fn label(&self) -> &'static str {
+        match self {
+            End::Closed(reason) => reason.label(),
+            End::ClientGone => "client_gone",
+            End::BrokerGone => "broker_gone",
+            End::ClientBroken(_) => "client_broken",
+            End::BrokerBroken(_) => "broker_broken",
+            End::NoBroker(_) => "no_broker",
+        }
+    }
+}
+
+/// Kafka's own `connection.failed.authentication.delay.ms`.
+const FAILED_LOGIN_DELAY: Duration = Duration::from_millis(100);
+/// How long a peer may take to receive its last bytes.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);

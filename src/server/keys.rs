@@ -1,0 +1,216 @@
+//! Fetching issuers' keys: at start, before they grow old, and when a token names one that is not known.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use tokio::sync::{mpsc, oneshot};
+use tokio::time::{sleep, timeout};
+use tracing::{info, warn};
+
+use crate::auth::{BearerToken, Identity, KeySet, KeySource, OauthBearer, Rejected};
+use crate::telemetry::Metrics;
+
+/// The way to one issuer's newest keys.
+#[derive(Clone)]
+pub struct Keys {
+    bearer: OauthBearer,
+    wishes: mpsc::Sender<oneshot::Sender<()>>,
+}
+
+/// Fetches one issuer's keys, one fetch at a time, for all who wait.
+pub struct KeyFetcher {
+    bearer: OauthBearer,
+    wishes: mpsc::Receiver<oneshot::Sender<()>>,
+    client: reqwest::Client,
+    key_set_bytes: usize,
+    metrics: Metrics,
+    last_asked: Option<Instant>,
+}
+
+impl Keys {
+    pub fn new(
+        bearer: OauthBearer,
+        client: reqwest::Client,
+        key_set_bytes: usize,
+        metrics: Metrics,
+    ) -> (Self, KeyFetcher) {
+        let (sender, wishes) = mpsc::channel(WAITING_MAX);
+        let keys = Self { bearer: bearer.clone(), wishes: sender };
+        (keys, KeyFetcher { bearer, wishes, client, key_set_bytes, metrics, last_asked: None })
+    }
+
+    pub fn is_there(&self) -> bool {
+        self.bearer.verifier.ring.newest().is_some()
+    }
+
+    pub fn name(&self) -> &str {
+        &self.bearer.name
+    }
+
+    /// Verifies a token; a key that is not known is asked for before the answer.
+    pub async fn verify(&self, token: &BearerToken) -> Result<Identity, Rejected> {
+        let verifier = &self.bearer.verifier;
+        match verifier.verify(token, SystemTime::now()) {
+            Err(rejected) if rejected.wants_fresh_keys() => {
+                let (done, is_done) = oneshot::channel();
+                if self.wishes.try_send(done).is_ok() {
+                    let _ = timeout(WAIT_FOR_KEYS, is_done).await;
+                }
+                verifier.verify(token, SystemTime::now())
+            }
+            verdict => verdict,
+        }
+    }
+}
+
+impl KeyFetcher {
+    /// Runs until nobody can ask any more.
+    pub async fn run(mut self) {
+        let mut next = self.fetch().await;
+        loop {
+            tokio::select! {
+                wish = self.wishes.recv() => {
+                    let Some(wish) = wish else { return };
+                    let mut waiting = vec![wish];
+                    if self.may_ask_again() {
+                        next = self.fetch().await;
+                    }
+                    while let Ok(wish) = self.wishes.try_recv() {
+                        waiting.push(wish);
+                    }
+                    for wish in waiting {
+                        let _ = wish.send(());
+                    }
+                }
+                () = sleep(next) => next = self.fetch().await,
+            }
+        }
+    }
+
+    /// However many unknown keys are named, the issuer is asked once in the interval.
+    fn may_ask_again(&self) -> bool {
+        let interval = match &self.bearer.source {
+            KeySource::Endpoint { refresh_interval_min, .. } => *refresh_interval_min,
+            KeySource::File { .. } => FILE_INTERVAL_MIN,
+        };
+        self.last_asked.is_none_or(|asked| asked.elapsed() >= interval)
+    }
+
+    /// Fetches once, and says when to fetch again.
+    async fn fetch(&mut self) -> Duration {
+        self.last_asked = Some(Instant::now());
+        let name = &*self.bearer.name;
+        match self.newest().await {
+            Ok(keys) => {
+                self.metrics.keys_fetched(name, "success");
+                self.metrics.keys_renewed(name, Instant::now());
+                let ring = &self.bearer.verifier.ring;
+                if ring.newest().is_none() {
+                    info!(source = name, keys = keys.keys().len(), "the issuer's keys are here");
+                }
+                ring.replace(keys, SystemTime::now());
+                self.interval()
+            }
+            Err(why) => {
+                self.metrics.keys_fetched(name, "failure");
+                let held = self.bearer.verifier.ring.fetched_at().is_some();
+                self.let_go_of_stale();
+                warn!(source = name, %why, last_set_serves_on = held, "the issuer's keys can not be fetched");
+                RETRY_AFTER.min(self.interval())
+            }
+        }
+    }
+
+    fn interval(&self) -> Duration {
+        match &self.bearer.source {
+            KeySource::Endpoint { cache_expiration, .. } => *cache_expiration,
+            KeySource::File { .. } => FILE_INTERVAL,
+        }
+    }
+
+    /// The last good set serves on while the issuer is down, but not for ever.
+    fn let_go_of_stale(&self) {
+        let KeySource::Endpoint { stale_max, .. } = &self.bearer.source else { return };
+        let ring = &self.bearer.verifier.ring;
+        let age = ring.fetched_at().and_then(|fetched| SystemTime::now().duration_since(fetched).ok());
+        if age.is_some_and(|age| age > *stale_max) {
+            ring.clear();
+            self.metrics.keys_gone(&self.bearer.name);
+        }
+    }
+
+    async fn newest(&self) -> Result<KeySet, String> {
+        let text = match &self.bearer.source {
+            KeySource::Endpoint { url, timeout: patience, .. } => {
+                let fetching = self.download(url.clone());
+                timeout(*patience, fetching)
+                    .await
+                    .map_err(|_| format!("no answer within {}", humantime::format_duration(*patience)))??
+            }
+            KeySource::File { path } => {
+                let text = tokio::fs::read(path).await.map_err(|why| why.to_string())?;
+                if text.len() > self.key_set_bytes {
+                    return Err(self.too_long());
+                }
+                text
+            }
+        };
+        let (keys, skipped) = KeySet::from_jwks(&text).map_err(|why| why.to_string())?;
+        for key in skipped {
+            warn!(
+                source = &*self.bearer.name,
+                position = key.position,
+                why = key.why.label(),
+                "a key is not used"
+            );
+        }
+        Ok(keys)
+    }
+
+    async fn download(&self, url: url::Url) -> Result<Vec<u8>, String> {
+        let mut response = self.client.get(url).send().await.map_err(|why| told(&why))?;
+        if !response.status().is_success() {
+            return Err(format!("the issuer answers {}", response.status()));
+        }
+        let mut text = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(|why| told(&why))? {
+            if text.len() + chunk.len() > self.key_set_bytes {
+                return Err(self.too_long());
+            }
+            text.extend_from_slice(&chunk);
+        }
+        Ok(text)
+    }
+
+    fn too_long(&self) -> String {
+        format!("the key set is longer than {} bytes", self.key_set_bytes)
+    }
+}
+
+/// A client for key sets: no redirects, no compression, nothing kept between issuers.
+pub fn http_client() -> Result<reqwest::Client, reqwest::Error> {
+    reqwest::Client::builder()
+        .redirect(reqwest::redirect::Policy::none())
+        .connect_timeout(Duration::from_secs(5))
+        .user_agent(concat!("sluicegate/", env!("CARGO_PKG_VERSION")))
+        .build()
+}
+
+/// The whole chain of causes: the first alone says only that it did not work.
+fn told(error: &reqwest::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(why) = cause {
+        text.push_str(": ");
+        text.push_str(&why.to_string());
+        cause = why.source();
+    }
+    text
+}
+
+/// Logins that wait for one fetch; more are answered without.
+const WAITING_MAX: usize = 4096;
+/// A login waits no longer for a fetch than this, whatever the issuer's own time-out is.
+const WAIT_FOR_KEYS: Duration = Duration::from_secs(5);
+const RETRY_AFTER: Duration = Duration::from_secs(5);
+const FILE_INTERVAL: Duration = Duration::from_secs(10);
+const FILE_INTERVAL_MIN: Duration = Duration::from_secs(1);

@@ -1,0 +1,167 @@
+//! A socket of either kind, and one side of a connection: what it has read, what it has yet to write.
+
+use std::cell::RefCell;
+use std::collections::VecDeque;
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
+
+use bytes::{Buf, Bytes, BytesMut};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::net::TcpStream;
+
+use crate::wire::{self, Segments};
+
+/// A TCP connection, bare or inside TLS.
+pub enum Stream {
+    Plain(TcpStream),
+    Accepted(Box<tokio_rustls::server::TlsStream<TcpStream>>),
+    Connected(Box<tokio_rustls::client::TlsStream<TcpStream>>),
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Stream::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Stream::Accepted(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Stream::Connected(stream) => Pin::new(stream).poll_read(cx, buffer),
+        }
+    }
+}
+
+impl Stream {
+    fn poll_write(&mut self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        match self {
+            Stream::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            Stream::Accepted(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+            Stream::Connected(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
+        }
+    }
+
+    /// TLS keeps what it encrypted until it is asked.
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self {
+            Stream::Plain(_) => Poll::Ready(Ok(())),
+            Stream::Accepted(stream) => Pin::new(stream).poll_flush(cx),
+            Stream::Connected(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    pub async fn shutdown(&mut self) -> io::Result<()> {
+        match self {
+            Stream::Plain(stream) => stream.shutdown().await,
+            Stream::Accepted(stream) => stream.shutdown().await,
+            Stream::Connected(stream) => stream.shutdown().await,
+        }
+    }
+}
+
+/// One side of a connection.
+pub struct Side {
+    stream: Stream,
+    /// Bytes that came and are not taken yet. Empty, it holds no memory: idle connections are many.
+    pub inbox: BytesMut,
+    outbox: VecDeque<Bytes>,
+    unflushed: bool,
+}
+
+impl Side {
+    pub fn new(stream: Stream) -> Self {
+        Self { stream, inbox: BytesMut::new(), outbox: VecDeque::new(), unflushed: false }
+    }
+
+    pub fn send(&mut self, segments: Segments) {
+        self.outbox.extend(segments);
+    }
+
+    pub fn has_sent_all(&self) -> bool {
+        self.outbox.is_empty() && !self.unflushed
+    }
+
+    /// Writes what there is to write, in as few calls as the socket takes.
+    pub fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.outbox.is_empty() {
+            let mut slices = [IoSlice::new(&[]); SLICES_PER_WRITE];
+            let count = self
+                .outbox
+                .iter()
+                .zip(&mut slices)
+                .map(|(bytes, slice)| *slice = IoSlice::new(bytes))
+                .count();
+            let mut written = ready!(self.stream.poll_write(cx, &slices[..count]))?;
+            if written == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.unflushed = !matches!(self.stream, Stream::Plain(_));
+            while let Some(front) = self.outbox.front_mut() {
+                let taken = written.min(front.len());
+                front.advance(taken);
+                written -= taken;
+                if !front.is_empty() {
+                    break;
+                }
+                self.outbox.pop_front();
+            }
+        }
+        if self.unflushed {
+            ready!(self.stream.poll_flush(cx))?;
+            self.unflushed = false;
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Reads what has come, and says how much; 0 when the peer has closed.
+    ///
+    /// Shape: through memory that all connections of a worker share, unless a large frame is expected:
+    /// that one is read into its own and never copied.
+    pub fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let missing = wire::missing(&self.inbox);
+        if missing >= LARGE_FRAME_BYTES_MIN {
+            // What a peer announces is believed as far as it has begun to send.
+            let room = missing.min(FRAME_STEP_BYTES_MAX.max(self.inbox.len()));
+            if self.inbox.capacity() - self.inbox.len() < room.min(LARGE_FRAME_BYTES_MIN) {
+                self.inbox.reserve(room);
+            }
+            return pin!(self.stream.read_buf(&mut self.inbox)).poll(cx);
+        }
+        SCRATCH.with_borrow_mut(|scratch| {
+            let mut buffer = ReadBuf::new(scratch);
+            ready!(Pin::new(&mut self.stream).poll_read(cx, &mut buffer))?;
+            let read = buffer.filled();
+            if self.inbox.is_empty() {
+                self.inbox = BytesMut::with_capacity(read.len());
+            }
+            self.inbox.extend_from_slice(read);
+            Poll::Ready(Ok(read.len()))
+        })
+    }
+
+    /// Gives back the memory of an empty inbox.
+    pub fn release(&mut self) {
+        if self.inbox.is_empty() && self.inbox.capacity() > 0 {
+            self.inbox = BytesMut::new();
+        }
+    }
+
+    pub async fn shutdown(&mut self) -> io::Result<()> {
+        self.stream.shutdown().await
+    }
+}
+
+thread_local! {
+    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; SCRATCH_BYTES]);
+}
+
+/// Four of the largest TLS records, and a few hundred small requests.
+const SCRATCH_BYTES: usize = 64 * 1024;
+/// Heads and shared tails of a few requests.
+const SLICES_PER_WRITE: usize = 64;
+/// From here on a frame is worth memory of its own.
+const LARGE_FRAME_BYTES_MIN: usize = 64 * 1024;
+/// How far an announced length is believed at once.
+const FRAME_STEP_BYTES_MAX: usize = 1024 * 1024;

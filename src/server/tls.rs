@@ -1,0 +1,176 @@
+//! TLS for both sides, from the file's PEM texts.
+
+use std::sync::Arc;
+
+use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
+use rustls::pki_types::pem::PemObject;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
+use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::sign::CertifiedKey;
+use rustls::{
+    ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme,
+    SupportedProtocolVersion,
+};
+use rustls_platform_verifier::BuilderVerifierExt;
+
+use crate::cluster::{ServerTls, TlsVersions, UpstreamTls};
+use crate::names::Secret;
+
+/// Why certificates or keys can not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum TlsError {
+    #[error("the certificate is not PEM: {0}")]
+    Certificate(rustls::pki_types::pem::Error),
+    #[error("the certificate file holds no certificate")]
+    NoCertificate,
+    #[error("the key is not a PEM private key")]
+    Key,
+    #[error("the certificate and its key can not be used: {0}")]
+    Unusable(#[from] rustls::Error),
+    #[error("neither TLS 1.2 nor TLS 1.3 is allowed; name at least one")]
+    NoVersion,
+}
+
+/// How a listener accepts TLS.
+pub fn server_config(tls: &ServerTls) -> Result<Arc<ServerConfig>, TlsError> {
+    let provider = provider();
+    let keys = tls
+        .certificates
+        .iter()
+        .map(|certificate| certified_key(&certificate.chain, &certificate.key, &provider))
+        .collect::<Result<Vec<_>, _>>()?;
+    let mut config = ServerConfig::builder_with_provider(provider)
+        .with_protocol_versions(&versions(tls.versions)?)?
+        .with_no_client_auth()
+        .with_cert_resolver(Arc::new(Certificates(keys)));
+    // What comes early can be played again.
+    config.max_early_data_size = 0;
+    Ok(Arc::new(config))
+}
+
+/// How the gateway speaks TLS to brokers.
+pub fn client_config(tls: &UpstreamTls) -> Result<Arc<ClientConfig>, TlsError> {
+    let provider = provider();
+    let builder = ClientConfig::builder_with_provider(provider.clone())
+        .with_protocol_versions(&versions(tls.versions)?)?;
+    let builder = if tls.insecure_skip_verify {
+        builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyCertificate(provider.clone())))
+    } else if let Some(bundle) = &tls.ca_bundle {
+        let mut roots = RootCertStore::empty();
+        for certificate in chain(bundle)? {
+            roots.add(certificate)?;
+        }
+        builder.with_root_certificates(roots)
+    } else {
+        builder.with_platform_verifier()?
+    };
+    let config = match &tls.client_identity {
+        Some(identity) => {
+            builder.with_client_auth_cert(chain(&identity.certificate)?, private_key(&identity.key)?)?
+        }
+        None => builder.with_no_client_auth(),
+    };
+    Ok(Arc::new(config))
+}
+
+/// The certificates of a listener, one of which is chosen by the name that a client asks for.
+#[derive(Debug)]
+struct Certificates(Vec<Arc<CertifiedKey>>);
+
+impl ResolvesServerCert for Certificates {
+    fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        let wanted = hello.server_name().and_then(|name| ServerName::try_from(name).ok());
+        let fits = |key: &&Arc<CertifiedKey>| {
+            let Some(wanted) = &wanted else { return false };
+            let certificate = key.end_entity_cert().ok();
+            let parsed = certificate.and_then(|der| rustls::server::ParsedCertificate::try_from(der).ok());
+            parsed.is_some_and(|cert| rustls::client::verify_server_name(&cert, wanted).is_ok())
+        };
+        self.0.iter().find(fits).or_else(|| self.0.first()).cloned()
+    }
+}
+
+/// Takes any certificate: what `insecure_skip_verify` asks for.
+#[derive(Debug)]
+struct AnyCertificate(Arc<CryptoProvider>);
+
+impl ServerCertVerifier for AnyCertificate {
+    fn verify_server_cert(
+        &self,
+        _end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, rustls::Error> {
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls12_signature(
+            message,
+            certificate,
+            signed,
+            &self.0.signature_verification_algorithms,
+        )
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, rustls::Error> {
+        rustls::crypto::verify_tls13_signature(
+            message,
+            certificate,
+            signed,
+            &self.0.signature_verification_algorithms,
+        )
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.0.signature_verification_algorithms.supported_schemes()
+    }
+}
+
+fn provider() -> Arc<CryptoProvider> {
+    Arc::new(aws_lc_rs::default_provider())
+}
+
+fn versions(allowed: TlsVersions) -> Result<Vec<&'static SupportedProtocolVersion>, TlsError> {
+    let mut versions = Vec::new();
+    if allowed.tls13 {
+        versions.push(&rustls::version::TLS13);
+    }
+    if allowed.tls12 {
+        versions.push(&rustls::version::TLS12);
+    }
+    if versions.is_empty() { Err(TlsError::NoVersion) } else { Ok(versions) }
+}
+
+fn certified_key(
+    certificate: &str,
+    key: &Secret,
+    provider: &CryptoProvider,
+) -> Result<Arc<CertifiedKey>, TlsError> {
+    Ok(Arc::new(CertifiedKey::from_der(chain(certificate)?, private_key(key)?, provider)?))
+}
+
+fn chain(pem: &str) -> Result<Vec<CertificateDer<'static>>, TlsError> {
+    let chain = CertificateDer::pem_slice_iter(pem.as_bytes())
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(TlsError::Certificate)?;
+    if chain.is_empty() { Err(TlsError::NoCertificate) } else { Ok(chain) }
+}
+
+fn private_key(pem: &Secret) -> Result<PrivateKeyDer<'static>, TlsError> {
+    // The parser's own error may quote the text.
+    PrivateKeyDer::from_pem_slice(pem.expose().as_bytes()).map_err(|_| TlsError::Key)
+}

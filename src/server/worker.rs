@@ -1,0 +1,174 @@
+//! One thread with its connections.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use tokio::net::TcpStream;
+use tokio::runtime::Builder;
+use tokio::sync::{Notify, mpsc};
+use tokio::task::{LocalSet, spawn_local};
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tracing::debug;
+
+use super::connection::Connection;
+use super::journal::Journal;
+use super::stream::Stream;
+use super::tenants::Tenants;
+use super::{KeyRings, Upstreams, random};
+use crate::cluster::{Door, Limits};
+use crate::session::{Client, Session};
+use crate::telemetry::{Audit, ClusterMetrics, Metrics};
+
+/// What all workers share, and none changes.
+pub struct House {
+    pub tenants: Arc<Tenants>,
+    pub limits: Arc<Limits>,
+    pub metrics: Metrics,
+    /// Connections that are open now.
+    pub connections: Arc<AtomicUsize>,
+    upstreams: Upstreams,
+    keys: KeyRings,
+    audit: Audit,
+    draining: Arc<Notify>,
+}
+
+impl House {
+    pub fn new(
+        tenants: Arc<Tenants>,
+        limits: Arc<Limits>,
+        upstreams: Upstreams,
+        keys: KeyRings,
+        metrics: Metrics,
+        audit: Audit,
+    ) -> Self {
+        Self {
+            tenants,
+            limits,
+            metrics,
+            connections: Arc::default(),
+            upstreams,
+            keys,
+            audit,
+            draining: Arc::default(),
+        }
+    }
+
+    pub fn hold_connection(&self) -> Held {
+        Held::of(&self.connections)
+    }
+
+    /// Has every connection end when nothing is in flight on it.
+    pub fn drain(&self) {
+        self.draining.notify_waiters();
+    }
+}
+
+/// One more of something that is counted, for as long as this lives.
+pub struct Held(Arc<AtomicUsize>);
+
+impl Held {
+    fn of(count: &Arc<AtomicUsize>) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Self(count.clone())
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A connection on its way to its worker.
+pub struct Accepted {
+    pub stream: std::net::TcpStream,
+    pub address: SocketAddr,
+    pub place: usize,
+    pub door: Door,
+    pub tls: Option<TlsAcceptor>,
+    pub accepted_at: Instant,
+    pub held: Held,
+}
+
+/// The threads that carry connections.
+pub struct Workers(Vec<Worker>);
+
+struct Worker {
+    inbox: mpsc::UnboundedSender<(Accepted, Held)>,
+    load: Arc<AtomicUsize>,
+}
+
+impl Workers {
+    /// Starts one worker for each core.
+    pub fn start(house: &Arc<House>) -> io::Result<Self> {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        (0..cores).map(|place| Worker::start(place, house.clone())).collect::<io::Result<_>>().map(Self)
+    }
+
+    /// Gives a connection to the worker that has the fewest.
+    pub fn carry(&self, accepted: Accepted) {
+        let least = self.0.iter().min_by_key(|worker| worker.load.load(Ordering::Relaxed));
+        if let Some(worker) = least {
+            // A worker that is gone was told to go: the process is stopping.
+            let _ = worker.inbox.send((accepted, Held::of(&worker.load)));
+        }
+    }
+}
+
+impl Worker {
+    fn start(place: usize, house: Arc<House>) -> io::Result<Self> {
+        let (inbox, mut accepted) = mpsc::unbounded_channel::<(Accepted, Held)>();
+        let runtime = Builder::new_current_thread().enable_all().build()?;
+        std::thread::Builder::new().name(format!("worker-{place}")).spawn(move || {
+            LocalSet::new().block_on(&runtime, async move {
+                let mut counted = 0;
+                while let Some((accepted, _load)) = accepted.recv().await {
+                    counted += 1;
+                    let house = house.clone();
+                    spawn_local(async move {
+                        let _load = _load;
+                        carry(accepted, &house, counted).await;
+                    });
+                }
+            });
+        })?;
+        Ok(Self { inbox, load: Arc::default() })
+    }
+}
+
+/// Carries one connection from TLS to its end.
+async fn carry(accepted: Accepted, house: &House, preferred: usize) {
+    let Accepted { stream, address, place, door, tls, accepted_at, held: _held } = accepted;
+    let draining = house.draining.clone().notified_owned();
+    let listener = house.tenants.listener(place);
+    let Some(upstream) = house.upstreams.get(&listener.cluster.backend.name).cloned() else { return };
+    let counts: ClusterMetrics = house.metrics.for_cluster(&listener.cluster.name);
+    let journal =
+        Journal::open(listener.clone(), address, house.metrics.clone(), counts, house.audit.clone());
+    let stream = match TcpStream::from_std(stream) {
+        Ok(stream) => stream,
+        Err(why) => return journal.never_began(&why.to_string()),
+    };
+    let stream = match tls {
+        None => Stream::Plain(stream),
+        Some(acceptor) => match timeout(house.limits.login_timeout, acceptor.accept(stream)).await {
+            Ok(Ok(stream)) => Stream::Accepted(Box::new(stream)),
+            Ok(Err(why)) => return journal.never_began(&why.to_string()),
+            Err(_) => return journal.never_began("no TLS handshake in time"),
+        },
+    };
+    debug!(%address, listener = &*listener.name, "connected");
+    let client = Client {
+        connection_id: u64::from_ne_bytes(random()),
+        address: address.ip().to_string(),
+        nonce: random(),
+    };
+    let keys = house.keys.get(&listener.cluster.name).cloned();
+    let versions = upstream.versions(door);
+    let session = Session::new(listener, house.limits.clone(), versions, client, accepted_at);
+    Connection::new(session, stream, door, upstream, keys, journal, draining, preferred).run().await;
+}
