@@ -1,0 +1,188 @@
+//! How the clients of a virtual cluster log in.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use url::Url;
+
+use super::backends::is_loopback;
+use super::file;
+use super::problem::{Place, Report};
+use super::settings::positive;
+use super::shape::{List, Placed};
+use super::yaml::Text;
+use crate::auth::{Authentication, KeyRing, KeySource, Method, OauthBearer, Rules, Verifier};
+
+/// What is known beside the section itself.
+pub(super) struct Around<'a> {
+    /// The directory of the file, from which relative paths start.
+    pub directory: &'a Path,
+    pub token_bytes: usize,
+    /// The backend, if it does not allow anonymous clients before it.
+    pub forbids_anonymous: Option<&'a str>,
+}
+
+/// Reads the ways in.
+pub(super) fn authentication(
+    sections: &Placed<List<file::Authentication>>,
+    around: &Around<'_>,
+    report: &mut Report,
+) -> Option<Arc<Authentication>> {
+    if sections.value.written == 0 {
+        report.error(sections.at, "list at least one way to log in");
+        return None;
+    }
+    let mut methods = Vec::new();
+    for Placed { at, value: section } in &sections.value.items {
+        match section {
+            file::Authentication::AnonymousSection(_) => {
+                if let Some(backend) = around.forbids_anonymous {
+                    report.error(*at, format!("clients may be anonymous only where the backend cluster {backend} says insecure_allow_anonymous_virtual_cluster_auth: true"));
+                }
+                methods.push(Method::Anonymous);
+            }
+            file::Authentication::OauthBearerSection(section) => {
+                methods.extend(oauth_bearer(section, *at, around, report).map(Method::OauthBearer));
+            }
+        }
+    }
+    Some(Arc::new(Authentication { methods }))
+}
+
+fn oauth_bearer(
+    section: &file::OauthBearerSection,
+    at: Place,
+    around: &Around<'_>,
+    report: &mut Report,
+) -> Option<OauthBearer> {
+    let mut rules = Rules { token_bytes_max: around.token_bytes, ..Rules::default() };
+    validate(section.validate.as_ref(), at, &mut rules, report);
+    if let Some(skew) = &section.clock_skew {
+        rules.clock_skew = skew.value.0;
+        if skew.value.0 > CLOCK_SKEW_MAX {
+            report.error(skew.at, "clocks that are more than five minutes off want repair, not tolerance");
+        }
+    }
+    rules.session_lifetime_max = positive(section.session_lifetime_max.as_ref(), report);
+    if let Some(Placed { value: mapping, .. }) = &section.claims_mapping {
+        for (written, claim) in
+            [(&mapping.sub, &mut rules.principal_claim), (&mapping.scope, &mut rules.scope_claim)]
+        {
+            let Some(Placed { at, value }) = written else { continue };
+            if value.text.is_empty() {
+                report.error(*at, "a claim has a name");
+            }
+            *claim = value.text.clone();
+        }
+    }
+    let (source, name) = key_source(section.jwks.as_ref()?, around.directory, report)?;
+    Some(OauthBearer {
+        verifier: Verifier::new(rules, Arc::new(KeyRing::empty())),
+        source,
+        name: name.into(),
+    })
+}
+
+fn validate(section: Option<&Placed<file::Validate>>, at: Place, rules: &mut Rules, report: &mut Report) {
+    let place = section.map_or(at, |section| section.at);
+    let section = section.map(|section| &section.value);
+    match section.and_then(|section| section.issuer.as_ref()) {
+        Some(issuer) if issuer.value.text.is_empty() => report.error(issuer.at, "the issuer is empty"),
+        Some(issuer) => rules.issuer = Some(issuer.value.text.clone()),
+        None => report.warn(place, "the issuer of tokens is not checked; set validate.issuer"),
+    }
+    match section.and_then(|section| section.audiences.as_ref()) {
+        Some(audiences) if audiences.value.written == 0 => {
+            report.error(audiences.at, "list at least one audience, or leave the key out");
+        }
+        Some(audiences) => {
+            let names = audiences.value.items.iter().filter_map(|audience| audience.value.name.as_ref());
+            for Placed { at, value } in names {
+                if value.text.is_empty() {
+                    report.error(*at, "the audience is empty");
+                }
+                rules.audiences.push(value.text.clone());
+            }
+        }
+        None => report.warn(place, "the audience of tokens is not checked, so a token for any other service opens this one; set validate.audiences"),
+    }
+}
+
+fn key_source(
+    jwks: &Placed<file::Jwks>,
+    directory: &Path,
+    report: &mut Report,
+) -> Option<(KeySource, String)> {
+    let Placed { at, value: jwks } = jwks;
+    let timeout = positive(jwks.timeout.as_ref(), report);
+    let cache_expiration = positive(jwks.cache_expiration.as_ref(), report);
+    let refresh_interval_min = positive(jwks.refresh_interval_min.as_ref(), report);
+    let stale_max = positive(jwks.stale_max.as_ref(), report);
+    match (&jwks.endpoint, &jwks.file) {
+        (Some(endpoint), None) => {
+            let url = endpoint_url(endpoint, report)?;
+            let name = match (url.host_str(), url.port()) {
+                (Some(host), Some(port)) => format!("{host}:{port}"),
+                (host, _) => host.unwrap_or_default().to_owned(),
+            };
+            let cache_expiration = cache_expiration.unwrap_or(Duration::from_secs(3600));
+            let stale_max = stale_max.unwrap_or(Duration::from_secs(24 * 3600).max(cache_expiration));
+            if stale_max < cache_expiration {
+                report.error(*at, "stale_max is shorter than cache_expiration: keys would be let go before they are fetched again");
+            }
+            let source = KeySource::Endpoint {
+                url,
+                timeout: timeout.unwrap_or(Duration::from_secs(10)),
+                cache_expiration,
+                refresh_interval_min: refresh_interval_min.unwrap_or(Duration::from_secs(30)),
+                stale_max,
+            };
+            Some((source, name))
+        }
+        (None, Some(file)) => {
+            if file.value.text.is_empty() {
+                report.error(file.at, "the path is empty");
+                return None;
+            }
+            let path = directory.join(&file.value.text);
+            Some((KeySource::File { path }, file.value.text.clone()))
+        }
+        (Some(_), Some(file)) => {
+            report.error(file.at, "the keys come from an endpoint or from a file; keep one of the two");
+            None
+        }
+        (None, None) => {
+            report.error(*at, "set endpoint, the URL of the issuer's key set, or file; the endpoint is not looked up by the issuer");
+            None
+        }
+    }
+}
+
+fn endpoint_url(endpoint: &Placed<Text>, report: &mut Report) -> Option<Url> {
+    let Placed { at, value: text } = endpoint;
+    let url = match Url::parse(&text.text) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.host_str().is_some() => url,
+        _ => {
+            report.error(*at, format!("{} is no URL like https://idp.example/jwks", shown_url(text)));
+            return None;
+        }
+    };
+    if !url.username().is_empty() || url.password().is_some() {
+        report.error(*at, "a URL with a user or a password is not supported; key sets are public");
+        return None;
+    }
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    if url.scheme() == "http" && !is_loopback(host) {
+        report.warn(*at, "the keys come over plain http, so anybody on the way can forge tokens; use https");
+    }
+    Some(url)
+}
+
+/// What is no URL may still hold a password.
+fn shown_url(text: &Text) -> String {
+    if text.text.contains('@') { "this".to_owned() } else { text.shown() }
+}
+
+/// More is taken for as much by the verifier.
+const CLOCK_SKEW_MAX: Duration = Duration::from_secs(300);

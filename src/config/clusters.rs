@@ -1,0 +1,223 @@
+//! The virtual clusters.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use aws_lc_rs::digest;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+
+use super::access::{self, Around};
+use super::backends::{BackendEntry, Named};
+use super::file;
+use super::problem::{Place, Report};
+use super::rules;
+use super::shape::{List, Placed, items};
+use super::yaml::Text;
+use crate::cluster::{Limits, VirtualCluster};
+use crate::names::{Additional, Glob, InvalidNamespace, Mode, Namespace, is_internal_topic};
+
+/// A virtual cluster with the places of what stands between it and its neighbours.
+#[derive(Clone)]
+pub(super) struct ClusterEntry {
+    pub cluster: Arc<VirtualCluster>,
+    pub name: Placed<Text>,
+    pub prefix: Placed<Text>,
+    pub additional: Vec<Placed<Glob>>,
+}
+
+/// Reads the virtual clusters.
+pub(super) fn clusters(
+    sections: Option<&Placed<List<file::VirtualCluster>>>,
+    backends: &Named<BackendEntry>,
+    limits: &Limits,
+    directory: &Path,
+    report: &mut Report,
+) -> (Named<ClusterEntry>, Vec<ClusterEntry>) {
+    let mut named = Named::of_list("virtual cluster", sections);
+    let mut labels = Named::new("dns_label");
+    let mut all = Vec::new();
+    for Placed { value: section, .. } in items(sections, report) {
+        if let Some(label) = &section.dns_label {
+            check_dns_label(label, report);
+            labels.add(Some(label), Some(()), report);
+        }
+        let entry = cluster(section, backends, limits, directory, report);
+        all.extend(entry.clone());
+        named.add(section.name.as_ref(), entry, report);
+    }
+    (named, all)
+}
+
+fn cluster(
+    section: &file::VirtualCluster,
+    backends: &Named<BackendEntry>,
+    limits: &Limits,
+    directory: &Path,
+    report: &mut Report,
+) -> Option<ClusterEntry> {
+    let backend = section.destination.as_ref().and_then(|to| backends.find(&to.value, report));
+    let forbids = backend.as_ref().filter(|backend| !backend.allows_anonymous);
+    let forbids = forbids
+        .and(section.destination.as_ref())
+        .and_then(|to| to.value.name.as_ref())
+        .map(|name| name.value.shown());
+    let around = Around { directory, token_bytes: limits.token_bytes, forbids_anonymous: forbids.as_deref() };
+    let authentication = section.authentication.as_ref();
+    let authentication = authentication.and_then(|ways| access::authentication(ways, &around, report));
+    let mut additional = Vec::new();
+    let namespace = section.namespace.as_ref();
+    let namespace =
+        namespace.and_then(|namespace| self::namespace(&namespace.value, &mut additional, report));
+    if let Some(aliases) = section.topic_aliases.as_ref().filter(|aliases| aliases.value.written > 0) {
+        report.error(aliases.at, "topic aliases are not supported; leave topic_aliases out");
+    }
+    let policy = rules::policy(section, namespace.as_ref(), report);
+    let cluster_id = section.cluster_id.as_ref().map(|id| checked_cluster_id(id, report));
+    let (name, backend) = (section.name.as_ref()?, backend?);
+    let cluster_id =
+        cluster_id.unwrap_or_else(|| derived_cluster_id(&backend.cluster.name, &name.value.text));
+    Some(ClusterEntry {
+        cluster: Arc::new(VirtualCluster {
+            name: name.value.text.as_str().into(),
+            cluster_id: cluster_id.into(),
+            backend: backend.cluster,
+            authentication: authentication?,
+            namespace: namespace?,
+            policy: Arc::new(policy),
+        }),
+        name: name.clone(),
+        prefix: section.namespace.as_ref()?.value.prefix.as_ref()?.clone(),
+        additional,
+    })
+}
+
+fn namespace(
+    section: &file::NamespaceSection,
+    reaches: &mut Vec<Placed<Glob>>,
+    report: &mut Report,
+) -> Option<Namespace> {
+    let mut topics = Additional::default();
+    let mut groups = Additional::default();
+    if let Some(Placed { value: section, .. }) = &section.additional {
+        if let Some(list) = &section.topics {
+            topics = additional(&list.value.items, true, reaches, report);
+        }
+        if let Some(list) = &section.consumer_groups {
+            groups = additional(&list.value.items, false, reaches, report);
+        }
+    }
+    let mode = match section.mode.as_ref()?.value {
+        file::NamespaceMode::HidePrefix => Mode::HidePrefix,
+        file::NamespaceMode::EnforcePrefix => Mode::EnforcePrefix,
+    };
+    let prefix = section.prefix.as_ref()?;
+    match Namespace::new(mode, &prefix.value.text, topics, groups) {
+        Ok(namespace) => Some(namespace),
+        Err(_) if prefix.value.stands_for.is_some() => {
+            report.error(
+                prefix.at,
+                format!(
+                    "what {} brings is no prefix: letters, digits, '.', '_' and '-' are",
+                    prefix.value.shown()
+                ),
+            );
+            None
+        }
+        Err(error) => {
+            let at = match &error {
+                InvalidNamespace::AdditionalUnderPrefix(name) => reaches
+                    .iter()
+                    .find(|reach| reach.value.as_str() == name)
+                    .map_or(prefix.at, |reach| reach.at),
+                _ => prefix.at,
+            };
+            report.error(at, error.to_string());
+            None
+        }
+    }
+}
+
+fn additional(
+    sections: &[Placed<file::AdditionalNames>],
+    topics: bool,
+    reaches: &mut Vec<Placed<Glob>>,
+    report: &mut Report,
+) -> Additional {
+    let (mut exact, mut globs) = (Vec::new(), Vec::new());
+    for Placed { value, .. } in sections {
+        match value {
+            file::AdditionalNames::ExactList(list) => {
+                let names = list.exact_list.iter().flat_map(|list| &list.value.items);
+                for name in names.filter_map(|name| name.value.backend.as_ref()) {
+                    if name.value.text.is_empty() {
+                        report.error(name.at, "the name is empty");
+                    } else if topics && is_internal_topic(&name.value.text) {
+                        report.error(
+                            name.at,
+                            format!("{} belongs to Kafka itself and is never shown", name.value.shown()),
+                        );
+                    } else if name.value.text.contains(['*', '?']) {
+                        report.error(
+                            name.at,
+                            format!("{} is a pattern; write {{type: glob, glob: …}}", name.value.shown()),
+                        );
+                    } else {
+                        exact.push(name.value.text.clone());
+                        reaches.push(Placed { at: name.at, value: Glob::new(&name.value.text) });
+                    }
+                }
+            }
+            file::AdditionalNames::GlobNames(section) => {
+                let Some(glob) = &section.glob else { continue };
+                if glob.value.text.is_empty() {
+                    report.error(glob.at, "the pattern is empty and matches nothing");
+                    continue;
+                }
+                globs.push(Glob::new(&glob.value.text));
+                reaches.push(Placed { at: glob.at, value: Glob::new(&glob.value.text) });
+            }
+        }
+    }
+    Additional::new(exact, globs)
+}
+
+fn check_dns_label(label: &Placed<Text>, report: &mut Report) {
+    let text = &label.value.text;
+    let good = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if text.is_empty()
+        || text.len() > 63
+        || !text.chars().all(good)
+        || text.starts_with('-')
+        || text.ends_with('-')
+    {
+        report.error(
+            label.at,
+            format!("{} is no dns_label: up to 63 of a-z, 0-9 and '-', not at its ends", label.value.shown()),
+        );
+    }
+}
+
+fn checked_cluster_id(id: &Placed<Text>, report: &mut Report) -> String {
+    let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_');
+    if id.value.text.is_empty() || id.value.text.len() > 64 || !id.value.text.chars().all(good) {
+        report.error(
+            id.at,
+            format!("{} is no cluster id: 1 to 64 letters, digits, '-' and '_'", id.value.shown()),
+        );
+    }
+    id.value.text.clone()
+}
+
+/// The same for every instance that reads the same names, in the form that Kafka's own ids have.
+fn derived_cluster_id(backend: &str, name: &str) -> String {
+    let hash = digest::digest(&digest::SHA256, format!("{backend}/{name}").as_bytes());
+    URL_SAFE_NO_PAD.encode(&hash.as_ref()[..16])
+}
+
+/// Where a cluster begins, for problems that concern it as a whole.
+impl ClusterEntry {
+    pub fn at(&self) -> Place {
+        self.name.at
+    }
+}

@@ -1,0 +1,546 @@
+//! The file's shape, and nothing else: every section, every key, every word.
+
+use super::measure::{PortRange, SecretText, Size, Span};
+use super::shape::{List, NotServed, Whole, choice, section, words};
+use super::yaml::Text;
+
+section! {
+    /// The file of a Sluicegate gateway.
+    File {
+        /// The real Kafka clusters.
+        required backend_clusters: List<BackendCluster>,
+        /// What clients see: one world for each tenant.
+        required virtual_clusters: List<VirtualCluster>,
+        /// The ports where clients arrive.
+        required listeners: List<Listener>,
+        /// The port for metrics, health and the console.
+        optional admin: Admin,
+        /// Bounds of everything that a peer can make grow.
+        optional limits: LimitsSection,
+        optional logging: Logging,
+        optional audit: Audit,
+        optional shutdown: Shutdown,
+    }
+}
+
+section! {
+    /// A real Kafka cluster, and how the gateway reaches it.
+    BackendCluster {
+        required name: Text,
+        /// host:port of some of its brokers.
+        required bootstrap_servers: List<Text>,
+        /// How the gateway logs in; anonymous by default.
+        optional authentication: BackendAuthentication,
+        optional tls: BackendTls,
+        /// Whether virtual clusters whose clients are anonymous may stand before it; no by default.
+        optional insecure_allow_anonymous_virtual_cluster_auth: bool,
+        /// How often the brokers are asked for again; 60 by default.
+        optional metadata_update_interval_seconds: Whole<1, 43_200>,
+    }
+}
+
+choice! {
+    /// How the gateway logs in at the brokers.
+    BackendAuthentication {
+        "anonymous" => BackendAnonymous,
+        "sasl_plain" => BackendSaslPlain,
+        "sasl_scram" => BackendSaslScram,
+    } unsupported {
+        "oauth_bearer" => "the gateway does not log in at brokers with a token",
+    }
+}
+
+section! {
+    /// No login at all.
+    BackendAnonymous = "anonymous" {}
+}
+
+section! {
+    /// SASL/PLAIN.
+    BackendSaslPlain = "sasl_plain" {
+        required username: Text,
+        required password: SecretText,
+    }
+}
+
+section! {
+    /// SASL/SCRAM.
+    BackendSaslScram = "sasl_scram" {
+        required algorithm: ScramAlgorithm,
+        required username: Text,
+        required password: SecretText,
+    }
+}
+
+words! {
+    /// The hash of a SCRAM exchange.
+    ScramAlgorithm {
+        "sha256" => Sha256,
+        "sha512" => Sha512,
+    } unsupported {}
+}
+
+section! {
+    /// TLS toward the brokers.
+    BackendTls {
+        /// No by default.
+        optional enabled: bool,
+        /// Certificates to trust, as PEM; the system's own by default.
+        optional ca_bundle: Text,
+        /// Both by default.
+        optional tls_versions: List<TlsVersion>,
+        /// Accept any certificate: for tests only.
+        optional insecure_skip_verify: bool,
+        /// The certificate that the gateway shows.
+        optional client_identity: ClientIdentitySection,
+    }
+}
+
+words! {
+    /// A version of TLS.
+    TlsVersion {
+        "tls12" => Tls12,
+        "tls13" => Tls13,
+    } unsupported {
+        "tls10" => "it is broken",
+        "tls11" => "it is broken",
+    }
+}
+
+section! {
+    /// A certificate and its key.
+    ClientIdentitySection {
+        /// The certificate and those above it, as PEM.
+        required certificate: Text,
+        /// The private key, as PEM.
+        required key: SecretText,
+    }
+}
+
+section! {
+    /// One tenant's world.
+    VirtualCluster {
+        required name: Text,
+        required destination: Destination,
+        /// The name under which server-name routing would find it.
+        optional dns_label: Text,
+        /// Where ACLs are decided; enforce_on_gateway by default.
+        optional acl_mode: AclMode,
+        /// How its clients log in, in order: the first that fits decides.
+        required authentication: List<Authentication>,
+        required namespace: NamespaceSection,
+        optional topic_aliases: List<TopicAlias>,
+        optional cluster_policies: List<ClusterPolicy>,
+        /// What clients are told the cluster is called; derived from the names by default.
+        optional cluster_id: Text,
+    }
+}
+
+section! {
+    /// What something leads to.
+    Destination {
+        required name: Text,
+    }
+}
+
+words! {
+    /// Where ACLs are decided.
+    AclMode {
+        "enforce_on_gateway" => EnforceOnGateway,
+        "passthrough" => Passthrough,
+    } unsupported {}
+}
+
+choice! {
+    /// How clients log in.
+    Authentication {
+        "oauth_bearer" => OauthBearerSection,
+        "anonymous" => AnonymousSection,
+    } unsupported {
+        "sasl_plain" => "clients log in with a token",
+        "sasl_scram" => "clients log in with a token",
+        "client_certificate" => "clients log in with a token",
+    }
+}
+
+section! {
+    /// Anybody who reaches the port.
+    AnonymousSection = "anonymous" {}
+}
+
+section! {
+    /// An OAuth access token, by SASL/OAUTHBEARER.
+    OauthBearerSection = "oauth_bearer" {
+        /// What the broker gets to see; terminate by default: the gateway's own login.
+        optional mediation: Mediation,
+        required jwks: Jwks,
+        optional validate: Validate,
+        /// Which claims say who the client is.
+        optional claims_mapping: ClaimsMapping,
+        /// How long a session may last at most; until its token expires by default.
+        optional session_lifetime_max: Span,
+        /// How far the issuer's clock may be off; 10s by default.
+        optional clock_skew: Span,
+        optional introspection: NotServed,
+    }
+}
+
+words! {
+    /// What the broker gets to see of a client's login.
+    Mediation {
+        "terminate" => Terminate,
+    } unsupported {
+        "validate_forward" => "the token stays at the gateway",
+        "passthrough" => "the token stays at the gateway",
+    }
+}
+
+section! {
+    /// Where the issuer's keys are: at an endpoint or in a file.
+    Jwks {
+        /// The URL of the key set.
+        optional endpoint: Text,
+        /// A file with the key set.
+        optional file: Text,
+        /// How long one fetch may take; 10s by default.
+        optional timeout: Span,
+        /// After how long the set is fetched again; 1h by default.
+        optional cache_expiration: Span,
+        /// The least time between two fetches that an unknown key causes; 30s by default.
+        optional refresh_interval_min: Span,
+        /// How long the last good set serves on while the issuer is down; 24h by default.
+        optional stale_max: Span,
+    }
+}
+
+section! {
+    /// What a token must say.
+    Validate {
+        /// The claim iss.
+        optional issuer: Text,
+        /// Any of these suffices in the claim aud.
+        optional audiences: List<Audience>,
+    }
+}
+
+section! {
+    /// One audience.
+    Audience {
+        required name: Text,
+    }
+}
+
+section! {
+    /// Which claims stand for which.
+    ClaimsMapping {
+        /// The claim that names the principal; sub by default.
+        optional sub: Text,
+        /// The claim that lists scopes; scope by default.
+        optional scope: Text,
+    }
+}
+
+section! {
+    /// Which backend names are the tenant's, and what its clients call them.
+    NamespaceSection {
+        required mode: NamespaceMode,
+        /// What all its names begin with on the backend.
+        required prefix: Text,
+        optional additional: AdditionalSection,
+    }
+}
+
+words! {
+    /// What clients see of the prefix.
+    NamespaceMode {
+        "hide_prefix" => HidePrefix,
+        "enforce_prefix" => EnforcePrefix,
+    } unsupported {}
+}
+
+section! {
+    /// Names outside the prefix that are shown as they are.
+    AdditionalSection {
+        optional topics: List<AdditionalNames>,
+        optional consumer_groups: List<AdditionalNames>,
+    }
+}
+
+choice! {
+    /// Some additional names.
+    AdditionalNames {
+        "exact_list" => ExactList,
+        "glob" => GlobNames,
+    } unsupported {}
+}
+
+section! {
+    /// Names one by one.
+    ExactList = "exact_list" {
+        required exact_list: List<BackendName>,
+        optional conflict: Conflict,
+    }
+}
+
+section! {
+    /// All names that a pattern matches.
+    GlobNames = "glob" {
+        /// `*` stands for any run of characters, `?` for one.
+        required glob: Text,
+        optional conflict: Conflict,
+    }
+}
+
+section! {
+    /// One name, as the backend has it.
+    BackendName {
+        required backend: Text,
+    }
+}
+
+words! {
+    /// Whether a name that could mean two things is told of; warn by default.
+    Conflict {
+        "warn" => Warn,
+        "ignore" => Ignore,
+    } unsupported {}
+}
+
+section! {
+    /// A second name for a topic.
+    TopicAlias {
+        required alias: Text,
+        required topic: Text,
+    }
+}
+
+choice! {
+    /// A policy of a virtual cluster.
+    ClusterPolicy {
+        "acls" => AclsPolicy,
+    } unsupported {}
+}
+
+section! {
+    /// Who may do what.
+    AclsPolicy = "acls" {
+        required name: Text,
+        /// Yes by default; a policy that is off is checked all the same.
+        optional enabled: bool,
+        /// When its rules count, over the client's token; always by default.
+        optional condition: Text,
+        required config: AclsConfig,
+    }
+}
+
+section! {
+    AclsConfig {
+        required rules: List<AclRule>,
+    }
+}
+
+section! {
+    /// Allows or denies operations on names.
+    AclRule {
+        required resource_type: ResourceWord,
+        required action: Action,
+        required operations: List<OperationName>,
+        optional resource_names: List<ResourceName>,
+    }
+}
+
+words! {
+    /// What kind of thing a rule speaks of.
+    ResourceWord {
+        "topic" => Topic,
+        "group" => Group,
+        "transactional_id" => TransactionalId,
+        "cluster" => Cluster,
+    } unsupported {}
+}
+
+words! {
+    /// Whether a rule gives or takes.
+    Action {
+        "allow" => Allow,
+        "deny" => Deny,
+    } unsupported {}
+}
+
+section! {
+    OperationName {
+        required name: OperationWord,
+    }
+}
+
+words! {
+    /// What a rule lets somebody do.
+    OperationWord {
+        "all" => All,
+        "alter" => Alter,
+        "alter_configs" => AlterConfigs,
+        "create" => Create,
+        "delete" => Delete,
+        "describe" => Describe,
+        "describe_configs" => DescribeConfigs,
+        "idempotent_write" => IdempotentWrite,
+        "read" => Read,
+        "write" => Write,
+    } unsupported {}
+}
+
+section! {
+    ResourceName {
+        /// A name as clients use it, or a pattern with `*` and `?`.
+        required r#match: Text,
+    }
+}
+
+section! {
+    /// Ports where clients arrive, and the virtual cluster behind them.
+    Listener {
+        required name: Text,
+        /// The IP addresses to listen at.
+        required addresses: List<Text>,
+        /// Ports and ranges: 9092, "19092-19192".
+        required ports: List<PortRange>,
+        /// TLS toward clients; none by default.
+        optional tls_server: TlsServer,
+        required policies: List<ListenerPolicy>,
+    }
+}
+
+section! {
+    /// TLS toward clients.
+    TlsServer {
+        required certificates: List<ServerCertificate>,
+        /// Both by default.
+        optional tls_versions: List<TlsVersion>,
+        optional client_authentication: NotServed,
+    }
+}
+
+section! {
+    ServerCertificate {
+        /// The certificate and those above it, as PEM.
+        required certificate: Text,
+        /// The private key, as PEM.
+        required key: SecretText,
+    }
+}
+
+choice! {
+    /// A policy of a listener.
+    ListenerPolicy {
+        "forward_to_virtual_cluster" => ForwardPolicy,
+    } unsupported {
+        "tls_server" => "TLS is a key of the listener itself, tls_server",
+    }
+}
+
+section! {
+    /// Leads to a virtual cluster.
+    ForwardPolicy = "forward_to_virtual_cluster" {
+        optional name: Text,
+        /// Yes by default; a policy that is off is checked all the same.
+        optional enabled: bool,
+        required config: Forward,
+    }
+}
+
+choice! {
+    /// How brokers are told apart.
+    Forward {
+        "port_mapping" => PortMapping,
+    } unsupported {
+        "sni" => "brokers are told apart by their ports",
+    }
+}
+
+section! {
+    /// Bootstrap on the first port, each broker on one of its own.
+    PortMapping = "port_mapping" {
+        /// The host that clients are told to connect to.
+        required advertised_host: Text,
+        /// at_start by default.
+        optional bootstrap_port: BootstrapPortWord,
+        /// The lowest id of a broker; 0 by default.
+        optional min_broker_id: Whole<0, 2_147_483_647>,
+        required destination: Destination,
+    }
+}
+
+words! {
+    /// Whether the first port is for clients that know no broker yet.
+    BootstrapPortWord {
+        "at_start" => AtStart,
+        "none" => None,
+    } unsupported {}
+}
+
+section! {
+    /// The port for metrics, health and the console.
+    Admin {
+        /// Address and port, or "disabled"; 127.0.0.1:8090 by default.
+        optional listen: Text,
+    }
+}
+
+section! {
+    LimitsSection {
+        /// The longest frame before login; 64KiB by default.
+        optional frame_bytes_before_login: Size,
+        /// The longest frame; 100MiB by default.
+        optional frame_bytes: Size,
+        /// Client connections in all; 10000 by default.
+        optional connections: Whole<1, 10_000_000>,
+        /// How long a client may take to log in; 10s by default.
+        optional login_timeout: Span,
+        /// Requests of one connection that wait for their answer; 256 by default.
+        optional requests_in_flight: Whole<1, 100_000>,
+        /// The longest frame of a broker; 512MiB by default.
+        optional frame_bytes_from_broker: Size,
+        /// Strings in one request, names above all; 100000 by default.
+        optional names_per_request: Whole<1, 100_000_000>,
+        /// Elements of all lists in one request; 1000000 by default.
+        optional elements_per_request: Whole<1, 100_000_000>,
+        /// Elements of all lists in one answer of a broker; 10000000 by default.
+        optional elements_per_response: Whole<1, 1_000_000_000>,
+        /// The longest token; 16KiB by default.
+        optional token_bytes: Size,
+        /// The largest key set; 1MiB by default.
+        optional key_set_bytes: Size,
+    }
+}
+
+section! {
+    Logging {
+        /// text by default.
+        optional format: LogFormat,
+        /// A level, or levels per module: info by default, "info,sluicegate::session=debug".
+        optional level: Text,
+    }
+}
+
+words! {
+    /// How log lines look.
+    LogFormat {
+        "text" => Text,
+        "json" => Json,
+    } unsupported {}
+}
+
+section! {
+    /// One line for each login and each refusal.
+    Audit {
+        /// stdout, a path, or disabled; stdout by default.
+        optional file: Text,
+    }
+}
+
+section! {
+    Shutdown {
+        /// How long requests in flight may take to finish; 30s by default.
+        optional drain_timeout: Span,
+    }
+}

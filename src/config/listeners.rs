@@ -1,0 +1,217 @@
+//! The listeners: which ports are opened, and what is behind them.
+
+use std::collections::HashMap;
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+
+use super::backends::{Named, check_identity, tls_versions};
+use super::clusters::ClusterEntry;
+use super::file;
+use super::measure::PortRange;
+use super::problem::{Place, Report};
+use super::shape::{List, Placed, items};
+use super::yaml::Text;
+use crate::auth::Method;
+use crate::cluster::{AddressBook, BootstrapPort, Certificate, Listener, ServerTls};
+
+/// Reads the listeners.
+pub(super) fn listeners(
+    sections: Option<&Placed<List<file::Listener>>>,
+    clusters: &Named<ClusterEntry>,
+    admin: Option<(Place, SocketAddr)>,
+    report: &mut Report,
+) -> Vec<Arc<Listener>> {
+    let mut named = Named::new("listener");
+    let mut doors = Doors::default();
+    if let Some((at, address)) = admin {
+        doors.open("the admin port", at, &[address.ip()], &[address.port()], report);
+    }
+    let mut all = Vec::new();
+    for Placed { value: section, .. } in items(sections, report) {
+        let addresses = section.addresses.as_ref().map(|addresses| self::addresses(addresses, report));
+        let ports = section.ports.as_ref().map(|ports| self::ports(ports, report));
+        if let (Some(name), Some(addresses), Some(ports), Some(written)) =
+            (&section.name, &addresses, &ports, &section.ports)
+        {
+            doors.open(&format!("the listener {}", name.value.shown()), written.at, addresses, ports, report);
+        }
+        let tls = section.tls_server.as_ref();
+        let tls_written = tls.is_some();
+        let tls = tls.map(|tls| server_tls(&tls.value, report));
+        let forward = section.policies.as_ref().and_then(|policies| forward(policies, report));
+        let behind = forward
+            .and_then(|forward| behind(forward, ports.as_ref(), section.ports.as_ref(), clusters, report));
+        named.add(section.name.as_ref(), Some(()), report);
+        let (Some(name), Some(addresses), Some((cluster, book))) = (&section.name, addresses, behind) else {
+            continue;
+        };
+        if !tls_written && !addresses.iter().all(IpAddr::is_loopback) && takes_tokens(&cluster) {
+            report.warn(name.at, format!("the listener {} takes tokens without TLS at an address that others can reach, so anybody on the way can read and use them; set tls_server", name.value.shown()));
+        }
+        let tls = match tls {
+            None => None,
+            Some(Some(tls)) => Some(tls),
+            Some(None) => continue, // broken, and never served without
+        };
+        all.push(Arc::new(Listener {
+            name: name.value.text.as_str().into(),
+            addresses,
+            tls,
+            book: Arc::new(book),
+            cluster: cluster.cluster,
+        }));
+    }
+    all
+}
+
+fn takes_tokens(cluster: &ClusterEntry) -> bool {
+    cluster.cluster.authentication.methods.iter().any(|method| matches!(method, Method::OauthBearer(_)))
+}
+
+fn addresses(written: &Placed<List<Text>>, report: &mut Report) -> Vec<IpAddr> {
+    if written.value.written == 0 {
+        report.error(written.at, "list at least one IP address; 0.0.0.0 is every one of this machine");
+    }
+    let mut addresses = Vec::new();
+    for Placed { at, value: text } in &written.value.items {
+        match text.text.parse::<IpAddr>() {
+            Ok(address) if addresses.contains(&address) => {
+                report.error(*at, format!("the address {} stands twice", text.shown()));
+            }
+            Ok(address) => addresses.push(address),
+            Err(_) => {
+                report.error(*at, format!("{} is no IP address like 127.0.0.1, 0.0.0.0 or ::1", text.shown()))
+            }
+        }
+    }
+    addresses
+}
+
+fn ports(written: &Placed<List<PortRange>>, report: &mut Report) -> Vec<u16> {
+    if written.value.written == 0 {
+        report.error(written.at, "list at least one port");
+    }
+    let mut ports = Vec::new();
+    let mut seen = vec![false; usize::from(u16::MAX) + 1];
+    for Placed { at, value: PortRange { first, last } } in &written.value.items {
+        for port in *first..=*last {
+            if std::mem::replace(&mut seen[usize::from(port)], true) {
+                report.error(*at, format!("the port {port} stands twice in this listener"));
+                break;
+            }
+            ports.push(port);
+        }
+    }
+    ports
+}
+
+fn server_tls(section: &file::TlsServer, report: &mut Report) -> Option<ServerTls> {
+    let versions = tls_versions(section.tls_versions.as_ref(), report);
+    let written = section.certificates.as_ref()?;
+    if written.value.written == 0 {
+        report.error(written.at, "list at least one certificate");
+    }
+    let mut certificates = Vec::new();
+    for Placed { value: section, .. } in &written.value.items {
+        let identity = check_identity(section.certificate.as_ref(), section.key.as_ref(), report);
+        certificates.extend(
+            identity.map(|(chain, key)| Certificate { chain: chain.text.clone(), key: key.secret.clone() }),
+        );
+    }
+    (!certificates.is_empty()).then_some(ServerTls { certificates, versions })
+}
+
+/// The one policy that counts.
+fn forward<'s>(
+    policies: &'s Placed<List<file::ListenerPolicy>>,
+    report: &mut Report,
+) -> Option<&'s file::PortMapping> {
+    let mut found = None;
+    for Placed { at, value: file::ListenerPolicy::ForwardPolicy(policy) } in &policies.value.items {
+        let enabled = policy.enabled.as_ref().is_none_or(|enabled| enabled.value);
+        let mapping =
+            policy.config.as_ref().map(|Placed { value: file::Forward::PortMapping(mapping), .. }| mapping);
+        if !enabled {
+            continue;
+        }
+        if found.is_some() {
+            report.error(*at, "a listener leads to one virtual cluster, since its ports tell brokers apart; give the other a listener of its own");
+        }
+        found = found.or(Some(mapping));
+    }
+    if found.is_none() && policies.value.written == 0 {
+        report.error(
+            policies.at,
+            "a listener needs a policy of type forward_to_virtual_cluster to lead somewhere",
+        );
+    } else if found.is_none() && policies.value.written == policies.value.items.len() {
+        report.error(policies.at, "every policy of this listener is off, so it leads nowhere");
+    }
+    found.flatten()
+}
+
+fn behind(
+    mapping: &file::PortMapping,
+    ports: Option<&Vec<u16>>,
+    written: Option<&Placed<List<PortRange>>>,
+    clusters: &Named<ClusterEntry>,
+    report: &mut Report,
+) -> Option<(ClusterEntry, AddressBook)> {
+    let cluster = mapping.destination.as_ref().and_then(|to| clusters.find(&to.value, report));
+    let host = mapping.advertised_host.as_ref().filter(|host| is_host(host, report));
+    let bootstrap = match &mapping.bootstrap_port {
+        Some(Placed { value: file::BootstrapPortWord::None, .. }) => BootstrapPort::None,
+        _ => BootstrapPort::AtStart,
+    };
+    let first = mapping.min_broker_id.as_ref().and_then(|id| i32::try_from(id.value.0).ok()).unwrap_or(0);
+    let (ports, host) = (ports?, host?);
+    let book = AddressBook::new(host.value.text.as_str(), ports.clone(), bootstrap, first);
+    if book.brokers_max() == 0 && !ports.is_empty() {
+        report.error(written?.at, "the one port is for bootstrap and no broker has one; add a port for each broker, as in \"19092-19192\"");
+    }
+    Some((cluster?, book))
+}
+
+fn is_host(host: &Placed<Text>, report: &mut Report) -> bool {
+    let text = &host.value.text;
+    let good = |c: char| c.is_ascii_alphanumeric() || matches!(c, '.' | '-' | '_');
+    let is_name = !text.is_empty() && text.len() <= 253 && text.chars().all(good);
+    if !is_name && text.parse::<IpAddr>().is_err() {
+        report.error(
+            host.at,
+            format!("{} is no host: write its name or IP address, without a port", host.value.shown()),
+        );
+        return false;
+    }
+    true
+}
+
+/// Which addresses and ports are taken, and by whom.
+#[derive(Default)]
+struct Doors {
+    by_port: HashMap<u16, Vec<(IpAddr, String)>>,
+}
+
+impl Doors {
+    /// Takes addresses and ports; the first that is taken already is reported.
+    fn open(&mut self, who: &str, at: Place, addresses: &[IpAddr], ports: &[u16], report: &mut Report) {
+        let mut told = false;
+        for port in ports {
+            let taken = self.by_port.entry(*port).or_default();
+            for address in addresses {
+                let by = taken.iter().find(|(other, owner)| owner != who && collide(*address, *other));
+                if let Some((_, owner)) = by.filter(|_| !told) {
+                    report.error(at, format!("the port {port} at {address} is taken by {owner}"));
+                    told = true;
+                }
+                taken.push((*address, who.to_owned()));
+            }
+        }
+    }
+}
+
+/// Whether two addresses can not both have a port. `::` takes the IPv4 ports too.
+fn collide(one: IpAddr, other: IpAddr) -> bool {
+    let one_takes_all = one.is_unspecified() || other.is_unspecified();
+    one == other || one_takes_all
+}

@@ -1,0 +1,176 @@
+//! `${env['NAME']}` and `${file['path']}`: texts whose content stands elsewhere.
+//!
+//! They are put in after the file is parsed, so what they bring is text and never YAML.
+
+use super::problem::{Place, Report};
+use super::yaml::{Node, Text, Value};
+
+/// Where the content of stand-ins is found.
+pub(super) struct Elsewhere<'a> {
+    pub environment: &'a dyn Fn(&str) -> Option<String>,
+    pub files: &'a dyn Fn(&str) -> Result<String, String>,
+}
+
+impl Elsewhere<'_> {
+    /// Puts the content in place of every stand-in below this node.
+    pub fn fill_in(&self, node: &mut Node, report: &mut Report) {
+        match &mut node.value {
+            Value::Text(text) if text.text.contains("${") => {
+                // Half a text is worse than none: a broken one counts as not there, and is reported.
+                match self.filled(text, node.at, report) {
+                    Some(filled) => *text = filled,
+                    None => node.value = Value::Broken,
+                }
+            }
+            Value::List(items) => items.iter_mut().for_each(|item| self.fill_in(item, report)),
+            Value::Map(entries) => entries.iter_mut().for_each(|(_, value)| self.fill_in(value, report)),
+            _ => {}
+        }
+    }
+
+    fn filled(&self, text: &Text, at: Place, report: &mut Report) -> Option<Text> {
+        let written = text.text.as_str();
+        let (mut filled, mut from_outside, mut whole) = (String::new(), false, true);
+        let mut rest = written;
+        while let Some(start) = rest.find("${") {
+            let before = &rest[..start];
+            if let Some(before) = before.strip_suffix('$') {
+                filled.push_str(before); // `$${` says `${` and means it
+                filled.push_str("${");
+                rest = &rest[start + 2..];
+                continue;
+            }
+            filled.push_str(before);
+            let offset = written.len() - rest.len() + start;
+            let place = text.place_of(offset).unwrap_or(at);
+            let (found, length) = self.one(&rest[start..]);
+            match found {
+                Ok(content) => filled.push_str(&content),
+                Err(message) => {
+                    report.error(place, message);
+                    whole = false;
+                }
+            }
+            from_outside = true;
+            rest = &rest[start + length..];
+        }
+        filled.push_str(rest);
+        let stands_for = from_outside.then(|| written.to_owned());
+        whole.then_some(Text { text: filled, spelled_at: None, stands_for })
+    }
+
+    /// What the stand-in at the start of this text brings, and how long it is.
+    fn one(&self, text: &str) -> (Result<String, String>, usize) {
+        let Some(end) = text.find('}') else {
+            return (
+                Err("\"${\" has no \"}\"; write \"$${\" for the characters themselves".into()),
+                text.len(),
+            );
+        };
+        let inside = text[2..end].trim();
+        let found = if let Some(name) = quoted(inside, "env") {
+            match (self.environment)(name) {
+                None => Err(format!("the environment variable {name:?} is not set")),
+                Some(content) if content.is_empty() => {
+                    Err(format!("the environment variable {name:?} is empty"))
+                }
+                Some(content) => Ok(content),
+            }
+        } else if let Some(path) = quoted(inside, "file") {
+            match (self.files)(path) {
+                Err(why) => Err(format!("the file {path:?} can not be read: {why}")),
+                Ok(content) => {
+                    let content = content
+                        .strip_suffix('\n')
+                        .map_or(content.as_str(), |line| line.strip_suffix('\r').unwrap_or(line));
+                    if content.is_empty() {
+                        Err(format!("the file {path:?} is empty"))
+                    } else {
+                        Ok(content.to_owned())
+                    }
+                }
+            }
+        } else if inside.starts_with("context") {
+            Err("a text that is computed from the client's token is not supported; write it out".into())
+        } else {
+            Err("\"${…}\" takes env['NAME'] or file['path']; write \"$${\" for the characters themselves"
+                .into())
+        };
+        (found, end + 1)
+    }
+}
+
+/// The name in `word['name']` or `word["name"]`.
+fn quoted<'t>(text: &'t str, word: &str) -> Option<&'t str> {
+    let inside = text.strip_prefix(word)?.trim_start().strip_prefix('[')?.strip_suffix(']')?.trim();
+    let quote = inside.chars().next().filter(|quote| matches!(quote, '\'' | '"'))?;
+    let name = inside.strip_prefix(quote)?.strip_suffix(quote)?;
+    (!name.is_empty() && !name.contains(quote)).then_some(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The text of `a`, or what is wrong with it.
+    fn check(source: &str, expected: &str) {
+        let mut report = Report::default();
+        let mut node = Node::parse(source, &mut report).unwrap();
+        let environment = |name: &str| match name {
+            "HOST" => Some("kafka".to_owned()),
+            "YAML" => Some("x: [\"${env['HOST']}\", *y".to_owned()),
+            "EMPTY" => Some(String::new()),
+            _ => None,
+        };
+        let files = |path: &str| match path {
+            "/secret" => Ok("hunter2\n".to_owned()),
+            "empty" => Ok("\n".to_owned()),
+            "two" => Ok("1\n\n".to_owned()),
+            _ => Err("no such file".to_owned()),
+        };
+        Elsewhere { environment: &environment, files: &files }.fill_in(&mut node, &mut report);
+        let text = match &node.value {
+            Value::Map(entries) => match &entries[0].1.value {
+                Value::Text(text) => Some(text.text.clone()),
+                _ => None,
+            },
+            _ => None,
+        };
+        match report.conclude("f", text) {
+            Ok((text, _)) => assert_eq!(text, expected, "{source}"),
+            Err(errors) => assert_eq!(errors.to_string(), expected, "{source}"),
+        }
+    }
+
+    #[test]
+    fn what_stands_elsewhere_is_put_in_as_text() {
+        check("a: ${env['HOST']}", "kafka");
+        check("a: ${env[\"HOST\"]}:9092,${ env['HOST'] }:9093", "kafka:9092,kafka:9093");
+        check("a: ${file['/secret']}", "hunter2");
+        check("a: ${file['two']}", "1\n");
+        check("a: \"${env['YAML']}\"", "x: [\"${env['HOST']}\", *y");
+        check("a: 'pa$${ss} $ {'", "pa${ss} $ {");
+    }
+
+    #[test]
+    fn what_is_missing_is_named_with_its_place() {
+        check("a: \"x-${env['NOPE']}\"", "f:1:7: the environment variable \"NOPE\" is not set");
+        check("a: ${env['EMPTY']}", "f:1:4: the environment variable \"EMPTY\" is empty");
+        check("a: ${file['gone']}", "f:1:4: the file \"gone\" can not be read: no such file");
+        check("a: ${file['empty']}", "f:1:4: the file \"empty\" is empty");
+        check("a: \"\\t${env['NOPE']}\"", "f:1:4: the environment variable \"NOPE\" is not set");
+    }
+
+    #[test]
+    fn what_is_no_stand_in_is_an_error() {
+        let takes = "\"${…}\" takes env['NAME'] or file['path']; write \"$${\" for the characters themselves";
+        for wrong in ["${HOST}", "${env[HOST]}", "${env['']}", "${environment['HOST']}", "${env['a'b']}"] {
+            check(&format!("a: \"{wrong}\""), &format!("f:1:5: {takes}"));
+        }
+        check("a: x${env", "f:1:5: \"${\" has no \"}\"; write \"$${\" for the characters themselves");
+        check(
+            "a: ${context.auth.token.claims.tenant}.",
+            "f:1:4: a text that is computed from the client's token is not supported; write it out",
+        );
+    }
+}
