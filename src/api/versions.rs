@@ -154,7 +154,7 @@ fn advertised(row: &Row, known: Option<&BrokerVersions>) -> Option<ApiVersion> {
     let mut spoken =
         row.versions.clone().filter(|version| known.is_none_or(|known| known.supports(row, *version)));
     let min = spoken.next()?;
-    let max = spoken.last().unwrap_or(min);
+    let max = spoken.next_back().unwrap_or(min);
     // librdkafka turns compression off when it does not see Produce 0, though it never sends it.
     let min = if row.key == ApiKey::Produce { 0 } else { min };
     Some(api(row.key, &(min..=max)))

@@ -2,8 +2,9 @@
 
 use std::process::ExitCode;
 
-use sluicegate::config::{self, Gateway};
-use sluicegate::telemetry;
+use sluicegate::config::{self, AuditTarget, Gateway};
+use sluicegate::server;
+use sluicegate::telemetry::{self, Audit};
 
 #[derive(clap::Args)]
 pub(super) struct Args {
@@ -34,8 +35,21 @@ pub(super) fn run(args: &Args) -> ExitCode {
 }
 
 /// Serves until the process is told to end.
-fn serve(_: Gateway) -> Result<(), String> {
-    Err("this program was built without a server".to_owned())
+fn serve(gateway: Gateway) -> Result<(), Box<dyn std::error::Error>> {
+    let audit = match &gateway.audit {
+        AuditTarget::Stdout => Audit::stdout()?,
+        AuditTarget::File(path) => Audit::file(path)?,
+        AuditTarget::Disabled => Audit::disabled(),
+    };
+    server::run(server::Settings {
+        directory: gateway.directory,
+        limits: gateway.limits,
+        admin: gateway.admin,
+        drain_timeout: gateway.drain_timeout,
+        metrics: telemetry::Metrics::new(),
+        audit,
+    })?;
+    Ok(())
 }
 
 pub(super) const EXAMPLES: &str = "\

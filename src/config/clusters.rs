@@ -84,11 +84,26 @@ fn cluster(
             backend: backend.cluster,
             authentication: authentication?,
             namespace: namespace?,
+            warns_of_conflicts: warns_of_conflicts(section),
             policy: Arc::new(policy),
         }),
         name: name.clone(),
         prefix: section.namespace.as_ref()?.value.prefix.as_ref()?.clone(),
         additional,
+    })
+}
+
+/// Whether any list of additional topics wants its conflicts told; the default does.
+fn warns_of_conflicts(section: &file::VirtualCluster) -> bool {
+    let additional = section.namespace.as_ref().and_then(|namespace| namespace.value.additional.as_ref());
+    let topics = additional.and_then(|additional| additional.value.topics.as_ref());
+    let mut lists = topics.into_iter().flat_map(|topics| &topics.value.items);
+    lists.any(|list| {
+        let conflict = match &list.value {
+            file::AdditionalNames::ExactList(list) => &list.conflict,
+            file::AdditionalNames::GlobNames(list) => &list.conflict,
+        };
+        !matches!(conflict, Some(Placed { value: file::Conflict::Ignore, .. }))
     })
 }
 

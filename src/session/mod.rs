@@ -240,9 +240,8 @@ impl Session {
     }
 
     fn on_client_frame(&mut self, frame: Bytes, now: Instant, out: &mut Outbox) -> Step {
-        match &self.phase {
-            Phase::Authenticating(Exchange { raw: true, .. }) => return self.on_raw_token(&frame, out),
-            _ => {}
+        if let Phase::Authenticating(Exchange { raw: true, .. }) = &self.phase {
+            return self.on_raw_token(&frame, out);
         }
         let head = RequestHead::peek(&frame).map_err(client)?;
         let Ok(key) = ApiKey::try_from(head.key) else { return Err(Reason::UnknownApi { key: head.key }) };
