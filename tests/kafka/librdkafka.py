@@ -10,6 +10,7 @@
 What goes wrong is told by the name Kafka has for it, for example TOPIC_AUTHORIZATION_FAILED.
 """
 
+import functools
 import sys
 import time
 
@@ -98,6 +99,7 @@ def consume(topic, group, count):
     return " ".join(values)
 
 
+@functools.cache  # a client that nobody holds any more never gets its answer
 def admin():
     return AdminClient(SETTINGS)
 
