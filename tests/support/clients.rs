@@ -1,0 +1,226 @@
+//! Real clients: Kafka's console tools, its Java admin client, and librdkafka, each told what to do by lines.
+//!
+//! A line is a command, an outcome the word behind its arrow: `produce orders one -> ok`, or the name that Kafka has
+//! for what went wrong: `produce orders one -> TOPIC_AUTHORIZATION_FAILED`. All three understand some of the same
+//! lines, so that one dialogue can be had with each.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+use std::sync::LazyLock;
+
+use tempfile::TempDir;
+
+use super::kafka::SCRIPT;
+
+/// Who logs in, and where he gets his token.
+#[derive(Clone, Copy)]
+pub struct Login<'a> {
+    pub client: &'a str,
+    pub secret: &'a str,
+    pub token_url: &'a str,
+}
+
+/// Which client is used.
+#[derive(Clone, Copy, Debug)]
+pub enum Tool {
+    /// Kafka's console producer, console consumer and command-line tools: one process for each line.
+    /// `produce TOPIC VALUE…`, `consume TOPIC GROUP COUNT`, `create TOPIC PARTITIONS REPLICAS`, `topics`, `groups`.
+    Console,
+    /// `tests/kafka/Admin.java`, where its commands are.
+    JavaAdmin,
+    /// `tests/kafka/librdkafka.py`, where its commands are.
+    Librdkafka,
+}
+
+/// What a client made of its lines.
+pub struct Said {
+    /// Each command with its arrow and outcome.
+    pub outcomes: Vec<String>,
+    /// All else it wrote, messages of errors above all: for reading when a test fails, and for names in it.
+    pub aside: String,
+}
+
+/// Does these commands one after the other as this client; with no login, on a listener that wants none.
+pub fn run(tool: Tool, bootstrap: &str, login: Option<Login<'_>>, commands: &[&str]) -> Said {
+    match tool {
+        Tool::Console => console(bootstrap, login, commands),
+        Tool::JavaAdmin => java_admin(bootstrap, login, commands),
+        Tool::Librdkafka => {
+            librdkafka(bootstrap, login.expect("librdkafka is only used with tokens"), commands)
+        }
+    }
+}
+
+/// The settings of Kafka's own clients, as its users write them.
+pub fn properties(bootstrap: &str, login: Option<Login<'_>>) -> String {
+    // Shorter than Kafka's own patience of a minute, longer than any busy machine should need.
+    let common = format!(
+        "bootstrap.servers={bootstrap}\nrequest.timeout.ms=20000\ndefault.api.timeout.ms=30000\n\
+         metadata.recovery.strategy=none\n"
+    );
+    let Some(Login { client, secret, token_url }) = login else { return common };
+    format!(
+        "{common}security.protocol=SASL_PLAINTEXT
+sasl.mechanism=OAUTHBEARER
+sasl.login.callback.handler.class=org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginCallbackHandler
+sasl.oauthbearer.token.endpoint.url={token_url}
+sasl.oauthbearer.client.credentials.client.id={client}
+sasl.oauthbearer.client.credentials.client.secret={secret}
+sasl.jaas.config=org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required ;
+"
+    )
+}
+
+fn console(bootstrap: &str, login: Option<Login<'_>>, commands: &[&str]) -> Said {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let settings = dir.path().join("client.properties");
+    fs::write(&settings, properties(bootstrap, login)).expect("the file can be written");
+    let mut said = Said { outcomes: Vec::new(), aside: String::new() };
+    for line in commands {
+        let output = console_line(bootstrap, &settings, line);
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        let outcome = match kafka_error(&complaint) {
+            Some(name) => name,
+            None if !output.status.success() => "FAILED".to_owned(),
+            None => console_success(line, &String::from_utf8_lossy(&output.stdout)),
+        };
+        said.outcomes.push(format!("{line} -> {outcome}"));
+        said.aside.push_str(&complaint);
+    }
+    said
+}
+
+fn console_line(bootstrap: &str, settings: &Path, line: &str) -> Output {
+    let mut tool = Command::new(SCRIPT);
+    let words: Vec<&str> = line.split_whitespace().collect();
+    let mut input = String::new();
+    tool.arg("run");
+    match words[..] {
+        ["produce", topic, ref values @ ..] => {
+            input = values.iter().map(|value| format!("{value}\n")).collect();
+            tool.args(["console-producer", "--topic", topic]);
+        }
+        ["consume", topic, group, count] => {
+            tool.args(["console-consumer", "--topic", topic, "--group", group, "--max-messages", count]);
+            tool.args(["--from-beginning", "--timeout-ms", "30000"]);
+        }
+        ["create", topic, partitions, replicas] => {
+            tool.args(["topics", "--create", "--topic", topic]);
+            tool.args(["--partitions", partitions, "--replication-factor", replicas]);
+        }
+        ["topics", ..] => {
+            tool.args(["topics", "--list"]);
+        }
+        ["groups", ..] => {
+            tool.args(["consumer-groups", "--list"]);
+        }
+        _ => panic!("no such command of the console tools: {line}"),
+    }
+    tool.args(["--bootstrap-server", bootstrap, "--command-config"]).arg(settings);
+    talk(tool, &input)
+}
+
+/// `ok` with what is worth telling: the records read, or the names that begin as asked.
+fn console_success(line: &str, stdout: &str) -> String {
+    let (verb, rest) = line.split_once(' ').unwrap_or((line, ""));
+    let told = match verb {
+        "consume" => stdout.split_whitespace().collect::<Vec<_>>().join(" "),
+        "topics" | "groups" => {
+            let mut names: Vec<&str> = stdout.lines().filter(|name| name.starts_with(rest)).collect();
+            names.sort_unstable();
+            names.join(" ")
+        }
+        _ => String::new(),
+    };
+    format!("ok {told}").trim_end().to_owned()
+}
+
+/// The console tools tell of an error by the name of Kafka's exception; this is its code's name.
+fn kafka_error(text: &str) -> Option<String> {
+    let (_, rest) = text.split_once("org.apache.kafka.common.errors.")?;
+    let class: String = rest.chars().take_while(char::is_ascii_alphanumeric).collect();
+    let stem = class.strip_suffix("Exception").unwrap_or(&class);
+    let mut name = String::new();
+    for letter in stem.chars() {
+        if letter.is_ascii_uppercase() && !name.is_empty() {
+            name.push('_');
+        }
+        name.push(letter.to_ascii_uppercase());
+    }
+    Some(match name.as_str() {
+        "TOPIC_AUTHORIZATION" | "GROUP_AUTHORIZATION" | "CLUSTER_AUTHORIZATION" => name + "_FAILED",
+        "SASL_AUTHENTICATION" => name + "_FAILED",
+        "TOPIC_EXISTS" => "TOPIC_ALREADY_EXISTS".to_owned(),
+        _ => name,
+    })
+}
+
+fn java_admin(bootstrap: &str, login: Option<Login<'_>>, commands: &[&str]) -> Said {
+    /// Compiled once for each test binary.
+    static CLASSES: LazyLock<TempDir> = LazyLock::new(|| {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let output = Command::new("javac")
+            .args(["-cp", &format!("{}/*", kafka_libs()), "-d"])
+            .arg(dir.path())
+            .arg(file("Admin.java"))
+            .output()
+            .expect("javac starts");
+        assert!(output.status.success(), "Admin.java: {}", String::from_utf8_lossy(&output.stderr));
+        dir
+    });
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let settings = dir.path().join("client.properties");
+    fs::write(&settings, properties(bootstrap, login)).expect("the file can be written");
+    let mut java = Command::new("java");
+    java.args(["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]);
+    if let Some(login) = login {
+        // Kafka's clients fetch tokens only from URLs that their JVM was told of.
+        java.arg(format!("-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={}", login.token_url));
+    }
+    java.args(["-cp", &format!("{}:{}/*", CLASSES.path().display(), kafka_libs()), "Admin"]).arg(&settings);
+    told(&talk(java, &lines(commands)))
+}
+
+fn librdkafka(bootstrap: &str, login: Login<'_>, commands: &[&str]) -> Said {
+    let python = std::env::var("SLUICEGATE_PYTHON").expect("scripts/test sets SLUICEGATE_PYTHON");
+    let mut script = Command::new(python);
+    script.arg(file("librdkafka.py")).args([bootstrap, login.client, login.secret, login.token_url]);
+    told(&talk(script, &lines(commands)))
+}
+
+fn lines(commands: &[&str]) -> String {
+    commands.iter().map(|command| format!("{command}\n")).collect()
+}
+
+fn told(output: &Output) -> Said {
+    let stdout = String::from_utf8_lossy(&output.stdout);
+    let (outcomes, other): (Vec<&str>, Vec<&str>) = stdout.lines().partition(|line| line.contains(" -> "));
+    Said {
+        outcomes: outcomes.into_iter().map(str::to_owned).collect(),
+        aside: other.join("\n") + &String::from_utf8_lossy(&output.stderr),
+    }
+}
+
+fn talk(mut program: Command, input: &str) -> Output {
+    let mut child = program
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| panic!("{program:?} does not start: {error}"));
+    let mut stdin = child.stdin.take().expect("it was asked for above");
+    // A client that gave up before it read all its lines has said why by its outcome.
+    let _ = stdin.write_all(input.as_bytes());
+    drop(stdin);
+    child.wait_with_output().expect("a child can be waited for")
+}
+
+fn kafka_libs() -> String {
+    std::env::var("SLUICEGATE_KAFKA_LIBS").expect("only asked when Kafka is here")
+}
+
+fn file(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/kafka").join(name)
+}

@@ -1,0 +1,83 @@
+//! Real Kafka, started and stopped by `scripts/kafka` on ports and in a folder of its own.
+
+use std::collections::HashMap;
+use std::io::{Read, Write};
+use std::process::{Child, Command, Stdio};
+use std::sync::Once;
+
+use tempfile::TempDir;
+
+use super::ports;
+use super::process::Issuer;
+
+/// The script that knows all about starting Kafka.
+pub const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/kafka");
+
+/// How many ports the script counts from one broker to the next.
+const PORTS_PER_BROKER: u16 = 10;
+
+/// Whether this run has Kafka. Without it the tests that need it are left out, aloud; in CI they fail instead.
+pub fn is_here() -> bool {
+    if std::env::var_os("SLUICEGATE_KAFKA_LIBS").is_some() {
+        return true;
+    }
+    assert!(
+        std::env::var_os("CI").is_none_or(|ci| ci.is_empty() || ci == "false"),
+        "SLUICEGATE_KAFKA_LIBS is not set, and CI leaves nothing out; run scripts/test"
+    );
+    static ALOUD: Once = Once::new();
+    ALOUD.call_once(|| {
+        // Written past the test harness, which shows what a passing test prints to nobody.
+        let _ = writeln!(
+            std::io::stderr(),
+            "LEFT OUT: every test against real Kafka, for SLUICEGATE_KAFKA_LIBS is not set; scripts/test runs them"
+        );
+    });
+    false
+}
+
+/// Some brokers, for as long as the value or the test binary lives.
+pub struct Kafka {
+    /// Comma-separated `host:port` by listener: `PLAINTEXT`, `OAUTH`, `SCRAM`, `PLAIN`, `SSL`, `SCRAM_SSL`.
+    addresses: HashMap<String, String>,
+    /// The script ends the brokers and removes its folder when its standard input does, thus also without a drop.
+    script: Child,
+    _dir: TempDir,
+}
+
+impl Kafka {
+    /// Starts one broker or three, whose listener `OAUTH` verifies tokens of this issuer.
+    pub fn start(brokers: u16, issuer: &Issuer, audience: &str, more: &[&str]) -> Self {
+        let dir = tempfile::Builder::new().prefix("kafka-").tempdir().expect("a temporary directory");
+        let port = ports::free_range(brokers * PORTS_PER_BROKER).to_string();
+        let mut script = Command::new(SCRIPT)
+            .args(["start", "--while-stdin-open", "--nodes", &brokers.to_string(), "--port", &port])
+            .args(["--jwks", &issuer.jwks_url(), "--issuer", &issuer.url(), "--audience", audience])
+            .arg("--dir")
+            .arg(dir.path())
+            .args(more)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("scripts/kafka starts");
+        let mut addresses = String::new();
+        let stdout = script.stdout.as_mut().expect("it was asked for above");
+        stdout.read_to_string(&mut addresses).expect("the script writes UTF-8");
+        assert!(!addresses.is_empty(), "Kafka did not start; scripts/kafka says why above");
+        let addresses = addresses.lines().filter_map(|line| line.split_once('='));
+        let addresses = addresses.map(|(name, list)| (name.to_owned(), list.to_owned())).collect();
+        Self { addresses, script, _dir: dir }
+    }
+
+    /// Where all brokers listen by this name, comma-separated.
+    pub fn bootstrap(&self, listener: &str) -> &str {
+        self.addresses.get(listener).unwrap_or_else(|| panic!("no listener {listener}"))
+    }
+}
+
+impl Drop for Kafka {
+    fn drop(&mut self) {
+        drop(self.script.stdin.take());
+        let _ = self.script.wait();
+    }
+}

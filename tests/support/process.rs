@@ -1,0 +1,230 @@
+//! The `sluicegate` binary: started, awaited, read, ended.
+
+use std::fs::{self, File};
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, ExitStatus, Output, Stdio};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+
+use super::ports;
+
+/// The binary under test, as cargo built it for this run.
+pub const SLUICEGATE: &str = env!("CARGO_BIN_EXE_sluicegate");
+
+/// A machine with two cores that compiles beside the tests is slow; a minute says that something is wrong.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Runs `sluicegate` with these arguments to its end.
+pub fn sluicegate(arguments: &[&str]) -> Output {
+    Command::new(SLUICEGATE).args(arguments).stdin(Stdio::null()).output().expect("sluicegate starts")
+}
+
+/// The text of a configuration in a file of its own, for as long as the value lives.
+pub struct ConfigFile {
+    path: PathBuf,
+    _dir: TempDir,
+}
+
+impl ConfigFile {
+    pub fn new(text: &str) -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let path = dir.path().join("gateway.yaml");
+        fs::write(&path, text).expect("the file can be written");
+        Self { path, _dir: dir }
+    }
+
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Puts another text in its place, for a gateway that reads its file again.
+    pub fn replace(&self, text: &str) {
+        fs::write(&self.path, text).expect("the file can be written");
+    }
+}
+
+/// A process in the background whose output goes to a file.
+pub struct Background {
+    child: Child,
+    guard: Guard,
+    log: PathBuf,
+    _dir: TempDir,
+}
+
+impl Background {
+    pub fn start(program: &str, arguments: &[&str]) -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let log = dir.path().join("log");
+        let out = File::create(&log).expect("the log can be written");
+        let child = Command::new(program)
+            .args(arguments)
+            .stdin(Stdio::null())
+            .stdout(out.try_clone().expect("a file handle can be copied"))
+            .stderr(out)
+            .spawn()
+            .unwrap_or_else(|error| panic!("{program} does not start: {error}"));
+        let guard = Guard::over(child.id());
+        Self { child, guard, log, _dir: dir }
+    }
+
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// What it has written so far, to standard output and standard error.
+    pub fn log(&self) -> String {
+        String::from_utf8_lossy(&fs::read(&self.log).expect("the log can be read")).into_owned()
+    }
+
+    /// Waits until `ready` says so; panics with the log when the process ends before that, or time is up.
+    pub fn wait_until(&mut self, what: &str, mut ready: impl FnMut(&Self) -> bool) {
+        let deadline = Instant::now() + PATIENCE;
+        while !ready(self) {
+            if let Some(status) = self.child.try_wait().expect("a child can be asked") {
+                panic!("it ended with {status} before it was {what}:\n{}", self.log());
+            }
+            assert!(Instant::now() < deadline, "not {what} after {PATIENCE:?}:\n{}", self.log());
+            sleep(Duration::from_millis(20));
+        }
+    }
+
+    /// Sends a signal by its name, for example `TERM`.
+    pub fn signal(&self, name: &str) {
+        signal(name, self.child.id());
+    }
+
+    /// Waits for its end.
+    pub fn wait(&mut self, at_most: Duration) -> ExitStatus {
+        let deadline = Instant::now() + at_most;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("a child can be asked") {
+                return status;
+            }
+            assert!(Instant::now() < deadline, "still there after {at_most:?}:\n{}", self.log());
+            sleep(Duration::from_millis(10));
+        }
+    }
+}
+
+impl Drop for Background {
+    fn drop(&mut self) {
+        self.guard.stand_down();
+        // It may have ended by itself; then there is nothing to kill, and waiting gives its status.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Kills a process when this one is gone.
+///
+/// What lies in a `static` is never dropped, and a test binary may end by a signal. The guard is a shell that reads
+/// from a pipe whose other end only we hold: it closes with us, however we end.
+struct Guard(Child);
+
+impl Guard {
+    fn over(process: u32) -> Self {
+        let script = format!("read -r _ || kill -KILL {process}");
+        let shell = Command::new("sh")
+            .args(["-c", &script])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("sh starts");
+        Self(shell)
+    }
+
+    fn stand_down(&mut self) {
+        if let Some(mut pipe) = self.0.stdin.take() {
+            // The shell is gone only if somebody ended it, and then it kills nobody either.
+            let _ = pipe.write_all(b"\n");
+        }
+        let _ = self.0.wait();
+    }
+}
+
+/// A running gateway, with its admin port.
+pub struct Gateway {
+    pub process: Background,
+    pub config: ConfigFile,
+    admin_port: u16,
+}
+
+impl Gateway {
+    /// Starts it with this file and waits until `/readyz` says 200. The text must say `admin` with that port.
+    pub fn start(config: &str, admin_port: u16) -> Self {
+        let config = ConfigFile::new(config);
+        let path = config.path().to_str().expect("a path in UTF-8").to_owned();
+        let process = Background::start(SLUICEGATE, &["run", "--config", &path]);
+        let mut gateway = Self { process, config, admin_port };
+        gateway.process.wait_until("ready", |_| is_ok(admin_port, "/readyz"));
+        gateway
+    }
+
+    /// What the admin port answers: the status line's code and the body.
+    pub fn admin(&self, path: &str) -> Option<(u16, String)> {
+        http_get(self.admin_port, path)
+    }
+}
+
+/// A running development issuer.
+pub struct Issuer {
+    pub process: Background,
+    port: u16,
+}
+
+impl Issuer {
+    /// Starts it for clients given as `id:secret`, with more arguments if need be.
+    pub fn start(clients: &[&str], more: &[&str]) -> Self {
+        let port = ports::free();
+        let listen = format!("127.0.0.1:{port}");
+        let mut arguments = vec!["issuer", "--listen", &listen];
+        for client in clients {
+            arguments.extend(["--client", client]);
+        }
+        arguments.extend(more);
+        let mut process = Background::start(SLUICEGATE, &arguments);
+        process.wait_until("ready", |_| is_ok(port, "/.well-known/jwks"));
+        Self { process, port }
+    }
+
+    /// The `iss` of its tokens.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    pub fn token_url(&self) -> String {
+        format!("{}/token", self.url())
+    }
+
+    pub fn jwks_url(&self) -> String {
+        format!("{}/.well-known/jwks", self.url())
+    }
+}
+
+/// Sends a signal by its name to a process.
+pub fn signal(name: &str, process: u32) {
+    let status = Command::new("sh").args(["-c", &format!("kill -{name} {process}")]).status();
+    assert!(status.expect("sh starts").success(), "signal {name} could not be sent to {process}");
+}
+
+fn is_ok(port: u16, path: &str) -> bool {
+    http_get(port, path).is_some_and(|(code, _)| code == 200)
+}
+
+/// One GET on this machine; `None` while nobody answers.
+pub fn http_get(port: u16, path: &str) -> Option<(u16, String)> {
+    let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
+    stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
+    write!(stream, "GET {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nconnection: close\r\n\r\n").ok()?;
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).ok()?;
+    let answer = String::from_utf8_lossy(&answer);
+    let (head, body) = answer.split_once("\r\n\r\n")?;
+    let code = head.split(' ').nth(1)?.parse().ok()?;
+    Some((code, body.to_owned()))
+}
