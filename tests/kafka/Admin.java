@@ -1,0 +1,192 @@
+import java.io.BufferedReader;
+import java.io.FileReader;
+import java.io.InputStreamReader;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Collection;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.Properties;
+import java.util.TreeMap;
+import java.util.TreeSet;
+import java.util.concurrent.ExecutionException;
+import java.util.stream.Collectors;
+import org.apache.kafka.clients.admin.AlterConfigOp;
+import org.apache.kafka.clients.admin.ConfigEntry;
+import org.apache.kafka.clients.admin.ConsumerGroupDescription;
+import org.apache.kafka.clients.admin.CreateTopicsOptions;
+import org.apache.kafka.clients.admin.DescribeTopicsOptions;
+import org.apache.kafka.clients.admin.GroupListing;
+import org.apache.kafka.clients.admin.ListGroupsOptions;
+import org.apache.kafka.clients.admin.NewPartitions;
+import org.apache.kafka.clients.admin.NewTopic;
+import org.apache.kafka.clients.admin.OffsetSpec;
+import org.apache.kafka.clients.admin.TopicDescription;
+import org.apache.kafka.clients.consumer.OffsetAndMetadata;
+import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.acl.AccessControlEntry;
+import org.apache.kafka.common.acl.AclBinding;
+import org.apache.kafka.common.acl.AclOperation;
+import org.apache.kafka.common.acl.AclPermissionType;
+import org.apache.kafka.common.config.ConfigResource;
+import org.apache.kafka.common.protocol.Errors;
+import org.apache.kafka.common.resource.PatternType;
+import org.apache.kafka.common.resource.ResourcePattern;
+import org.apache.kafka.common.resource.ResourceType;
+
+/**
+ * Kafka's Java admin client, told what to do by lines on standard input; one line of outcome for each.
+ *
+ * <p>java Admin PROPERTIES-FILE. What goes wrong is told by the name Kafka has for it, for example
+ * TOPIC_AUTHORIZATION_FAILED; what Kafka's message says besides goes to standard error.
+ */
+public class Admin {
+    private final org.apache.kafka.clients.admin.Admin client;
+
+    private Admin(org.apache.kafka.clients.admin.Admin client) {
+        this.client = client;
+    }
+
+    public static void main(String[] arguments) throws Exception {
+        Properties properties = new Properties();
+        try (FileReader file = new FileReader(arguments[0])) {
+            properties.load(file);
+        }
+        try (var client = org.apache.kafka.clients.admin.Admin.create(properties);
+                var lines = new BufferedReader(new InputStreamReader(System.in))) {
+            Admin admin = new Admin(client);
+            for (String line = lines.readLine(); line != null; line = lines.readLine()) {
+                System.out.println(line + " -> " + admin.outcome(line.trim().split(" +")));
+                System.out.flush();
+            }
+        }
+    }
+
+    private String outcome(String[] words) throws Exception {
+        try {
+            return ("ok " + perform(words)).trim();
+        } catch (ExecutionException exception) {
+            Throwable cause = exception.getCause();
+            System.err.println(String.join(" ", words) + ": " + cause);
+            return Errors.forException(cause).name();
+        }
+    }
+
+    private String perform(String[] words) throws Exception {
+        String name = words.length > 1 ? words[1] : "";
+        switch (words[0]) {
+            case "create": // TOPIC PARTITIONS REPLICAS
+                client.createTopics(List.of(newTopic(words))).all().get();
+                awaitTopic(name, Integer.parseInt(words[2]));
+                return "";
+            case "try-create": // TOPIC PARTITIONS REPLICAS, validated only
+                client.createTopics(List.of(newTopic(words)), new CreateTopicsOptions().validateOnly(true)).all().get();
+                return "";
+            case "delete":
+                client.deleteTopics(List.of(name)).all().get();
+                awaitTopic(name, 0);
+                return "";
+            case "partitions": // TOPIC COUNT
+                int count = Integer.parseInt(words[2]);
+                client.createPartitions(Map.of(name, NewPartitions.increaseTo(count))).all().get();
+                awaitTopic(name, count);
+                return "";
+            case "topic":
+                TopicDescription topic = describe(name, false);
+                return "partitions=" + topic.partitions().size()
+                        + " replicas=" + topic.partitions().get(0).replicas().size();
+            case "operations": // what the broker says that this client may do with a topic
+                return describe(name, true).authorizedOperations().stream()
+                        .map(AclOperation::name).sorted().collect(Collectors.joining(" "));
+            case "topics": // PREFIX
+                return starting(name, client.listTopics().names().get());
+            case "configs": // TOPIC KEY
+                ConfigResource asked = new ConfigResource(ConfigResource.Type.TOPIC, name);
+                return client.describeConfigs(List.of(asked)).all().get().get(asked).get(words[2]).value();
+            case "set-config": // TOPIC KEY VALUE
+                client.incrementalAlterConfigs(Map.of(
+                        new ConfigResource(ConfigResource.Type.TOPIC, name),
+                        List.of(new AlterConfigOp(new ConfigEntry(words[2], words[3]), AlterConfigOp.OpType.SET))))
+                        .all().get();
+                return "";
+            case "offsets": // TOPIC PARTITION: earliest and latest
+                TopicPartition partition = new TopicPartition(name, Integer.parseInt(words[2]));
+                long first = client.listOffsets(Map.of(partition, OffsetSpec.earliest())).all().get().get(partition).offset();
+                long end = client.listOffsets(Map.of(partition, OffsetSpec.latest())).all().get().get(partition).offset();
+                return first + " " + end;
+            case "groups": // PREFIX
+                return starting(name, client.listGroups(ListGroupsOptions.forConsumerGroups()).all().get().stream()
+                        .map(GroupListing::groupId).collect(Collectors.toList()));
+            case "group":
+                ConsumerGroupDescription group = client.describeConsumerGroups(List.of(name)).all().get().get(name);
+                return "state=" + group.groupState() + " members=" + group.members().size();
+            case "committed": // GROUP
+                var committed = client.listConsumerGroupOffsets(name).partitionsToOffsetAndMetadata().get();
+                return new TreeMap<>(committed.entrySet().stream().collect(Collectors.toMap(
+                        entry -> entry.getKey().toString(), entry -> entry.getValue().offset()))).toString();
+            case "commit": // GROUP TOPIC OFFSET, for partition 0
+                client.alterConsumerGroupOffsets(name, Map.of(
+                        new TopicPartition(words[2], 0), new OffsetAndMetadata(Long.parseLong(words[3])))).all().get();
+                return "";
+            case "delete-group":
+                client.deleteConsumerGroups(List.of(name)).all().get();
+                return "";
+            case "cluster":
+                return "brokers=" + client.describeCluster().nodes().get().size();
+            case "allow": // CLIENT KIND NAME LITERAL|PREFIXED OPERATION,...
+                client.createAcls(Arrays.stream(words[5].split(",")).map(operation -> new AclBinding(
+                        new ResourcePattern(
+                                ResourceType.valueOf(words[2].toUpperCase()), words[3], PatternType.valueOf(words[4])),
+                        new AccessControlEntry("User:" + words[1], "*",
+                                AclOperation.valueOf(operation.toUpperCase()), AclPermissionType.ALLOW)))
+                        .collect(Collectors.toList())).all().get();
+                return "";
+            default:
+                throw new IllegalArgumentException("no such command: " + words[0]);
+        }
+    }
+
+    private static NewTopic newTopic(String[] words) {
+        return new NewTopic(
+                words[1], Optional.of(Integer.parseInt(words[2])), Optional.of(Short.parseShort(words[3])));
+    }
+
+    private TopicDescription describe(String name, boolean operations) throws Exception {
+        return client.describeTopics(
+                        List.of(name), new DescribeTopicsOptions().includeAuthorizedOperations(operations))
+                .allTopicNames().get().get(name);
+    }
+
+    private static String starting(String prefix, Collection<String> names) {
+        List<String> found = new ArrayList<>();
+        for (String name : new TreeSet<>(names)) {
+            if (name.startsWith(prefix)) {
+                found.add(name);
+            }
+        }
+        return String.join(" ", found);
+    }
+
+    /**
+     * Brokers learn of a change one after the other, and each question may go to another one: waits until the topic
+     * was seen with so many partitions, each with a leader, several times in a row. 0 is a topic that is gone.
+     */
+    private void awaitTopic(String name, int partitions) throws Exception {
+        int inARow = 0;
+        for (int tries = 0; tries < 200 && inARow < 6; tries++) {
+            int seen = 0;
+            try {
+                for (var partition : describe(name, false).partitions()) {
+                    seen += partition.leader() == null ? 0 : 1;
+                }
+            } catch (ExecutionException notThere) {
+                seen = 0;
+            }
+            inARow = seen == partitions ? inARow + 1 : 0;
+            if (inARow == 0) {
+                Thread.sleep(50);
+            }
+        }
+    }
+}
