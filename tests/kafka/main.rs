@@ -238,25 +238,25 @@ fn the_java_admin_client_is_refused_groups(way: &Way<'_>) {
     way.check(
         JavaAdmin,
         "admin-app",
-        "create readable-gr 1 {brokers} -> ok
-         create hidden-gr 1 {brokers} -> ok
-         commit reader-gr readable-gr 0 -> ok
-         commit reader-gr hidden-gr 0 -> ok
-         commit other-gr readable-gr 0 -> ok",
+        "create readable-kept 1 {brokers} -> ok
+         create hidden-kept 1 {brokers} -> ok
+         commit reader-kept readable-kept 0 -> ok
+         commit reader-kept hidden-kept 0 -> ok
+         commit other-kept readable-kept 0 -> ok",
     );
     way.check(
         JavaAdmin,
         "reader-app",
-        "group other-gr -> GROUP_AUTHORIZATION_FAILED
-         committed other-gr -> GROUP_AUTHORIZATION_FAILED
-         commit other-gr readable-gr 0 -> GROUP_AUTHORIZATION_FAILED
-         commit reader-gr hidden-gr 0 -> TOPIC_AUTHORIZATION_FAILED
-         commit reader-gr visible-gr 0 -> TOPIC_AUTHORIZATION_FAILED
-         committed reader-gr -> ok {readable-gr-0=0}
-         groups other-gr -> ok
-         groups reader-gr -> ok reader-gr
-         delete-group other-gr -> GROUP_AUTHORIZATION_FAILED
-         delete-group reader-gr -> GROUP_AUTHORIZATION_FAILED",
+        "group other-kept -> GROUP_AUTHORIZATION_FAILED
+         committed other-kept -> GROUP_AUTHORIZATION_FAILED
+         commit other-kept readable-kept 0 -> GROUP_AUTHORIZATION_FAILED
+         commit reader-kept hidden-kept 0 -> TOPIC_AUTHORIZATION_FAILED
+         commit reader-kept visible-kept 0 -> TOPIC_AUTHORIZATION_FAILED
+         committed reader-kept -> ok {readable-kept-0=0}
+         groups other-kept -> ok
+         groups reader-kept -> ok reader-kept
+         delete-group other-kept -> GROUP_AUTHORIZATION_FAILED
+         delete-group reader-kept -> GROUP_AUTHORIZATION_FAILED",
     );
 }
 
