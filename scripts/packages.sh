@@ -27,10 +27,10 @@ install() {
     say "installing $* with apt-get …"
     # The lists of a fresh machine may be missing or old, so they are brought up to date once, when first needed.
     if [ -z "${PACKAGE_LISTS_FRESH:-}" ]; then
-        "${as_root[@]}" apt-get -qq update >&2 || fail "apt-get update failed; is there a network?"
+        "${as_root[@]}" apt-get -qq update >/dev/null || fail "apt-get update failed; is there a network?"
         PACKAGE_LISTS_FRESH=yes
     fi
-    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -y --no-install-recommends install "$@" >&2 ||
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -qq -y -o Dpkg::Use-Pty=0 --no-install-recommends install "$@" >/dev/null ||
         fail "apt-get install $* failed; install them by hand and start again"
 }
 
