@@ -243,9 +243,9 @@ impl Api for FindCoordinator {
 
     fn reveal(response: &mut FindCoordinatorResponse, aside: FindCoordinatorAside, show: &Showing<'_>) {
         if show.version < 4 {
-            response.error_message = response.error_message.take().and_then(|_| text(response.error_code));
             let place = place(response.node_id, &mut response.error_code, show.lens);
             (response.node_id, response.host, response.port) = place;
+            response.error_message = if show.version >= 1 { text(response.error_code) } else { None };
             return;
         }
         response.coordinators.retain_mut(|coordinator| {
@@ -275,9 +275,9 @@ impl Api for FindCoordinator {
 }
 
 fn reveal_coordinator(coordinator: &mut Coordinator, lens: &Lens<'_>) {
-    coordinator.error_message = coordinator.error_message.take().and_then(|_| text(coordinator.error_code));
     let place = place(coordinator.node_id, &mut coordinator.error_code, lens);
     (coordinator.node_id, coordinator.host, coordinator.port) = place;
+    coordinator.error_message = text(coordinator.error_code);
 }
 
 /// Where a client finds the coordinator; nowhere when there is an error, or the broker has no door.
