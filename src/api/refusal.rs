@@ -107,8 +107,78 @@ impl From<No> for Refusal {
     }
 }
 
-/// The standard message of a code: the broker's own text quotes backend names.
+/// A text for a code that a broker explains: its own words quote backend names.
+///
+/// Shape: `None` for every other code; where no text comes, clients have one of their own.
 pub fn standard_text(code: i16) -> Option<String> {
-    use kafka_protocol::error::ParseResponseErrorCode;
-    code.err().map(|error| error.to_string())
+    let text = match ResponseError::try_from_code(code)? {
+        ResponseError::UnknownServerError => "The broker met an error that it did not expect.",
+        ResponseError::CorruptMessage => "The records fail their checksum, are too large, or lack a key.",
+        ResponseError::UnknownTopicOrPartition => "This server does not host this topic-partition.",
+        ResponseError::RequestTimedOut => "The request timed out.",
+        ResponseError::MessageTooLarge => "The records are larger than the broker accepts.",
+        ResponseError::CoordinatorLoadInProgress => {
+            "The coordinator is loading and hence can't process requests."
+        }
+        ResponseError::CoordinatorNotAvailable => "The coordinator is not available.",
+        ResponseError::NotCoordinator => "This is not the correct coordinator.",
+        ResponseError::InvalidTopicException => "The name of the topic is not valid.",
+        ResponseError::RecordListTooLarge => "The batch is larger than a segment of the topic.",
+        ResponseError::NotEnoughReplicas => "There are fewer in-sync replicas than required.",
+        ResponseError::NotEnoughReplicasAfterAppend => {
+            "The records are written, but to fewer in-sync replicas than required."
+        }
+        ResponseError::TopicAuthorizationFailed => "Topic authorization failed.",
+        ResponseError::GroupAuthorizationFailed => "Group authorization failed.",
+        ResponseError::ClusterAuthorizationFailed => "Cluster authorization failed.",
+        ResponseError::InvalidTimestamp => "The timestamp of the message is out of acceptable range.",
+        ResponseError::TopicAlreadyExists => "Topic with this name already exists.",
+        ResponseError::InvalidPartitions => "The number of partitions is not valid.",
+        ResponseError::InvalidReplicationFactor => {
+            "The replication factor is below 1 or larger than the number of brokers."
+        }
+        ResponseError::InvalidReplicaAssignment => "Replica assignment is invalid.",
+        ResponseError::InvalidConfig => "Configuration is invalid.",
+        ResponseError::NotController => "This is not the correct controller for this cluster.",
+        ResponseError::InvalidRequest => "The request is not valid.",
+        ResponseError::PolicyViolation => "Request parameters do not satisfy the configured policy.",
+        ResponseError::TransactionalIdAuthorizationFailed => "Transactional Id authorization failed.",
+        ResponseError::NonEmptyGroup => "The group is not empty.",
+        ResponseError::GroupIdNotFound => "The group id does not exist.",
+        ResponseError::InvalidRecord => "The broker's checks refuse the record.",
+        ResponseError::ThrottlingQuotaExceeded => "The throttling quota has been exceeded.",
+        ResponseError::MismatchedEndpointType => "The request was sent to an endpoint of the wrong type.",
+        ResponseError::UnsupportedEndpointType => "This endpoint type is not supported yet.",
+        _ => return None,
+    };
+    Some(text.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_is_explained_in_words_or_left_to_the_client() {
+        assert_eq!(standard_text(0), None);
+        assert_eq!(standard_text(1000), None);
+        assert_eq!(standard_text(15).as_deref(), Some("The coordinator is not available."));
+    }
+
+    #[test]
+    fn every_refusal_that_a_code_speaks_for_has_words() {
+        for refusal in [
+            Refusal::TopicDenied,
+            Refusal::GroupDenied,
+            Refusal::TransactionalIdDenied,
+            Refusal::ClusterDenied,
+            Refusal::InvalidTopic(InvalidName::Empty),
+            Refusal::InvalidRequest,
+            Refusal::AdditionalTopic,
+            Refusal::MismatchedEndpoint,
+            Refusal::UnsupportedEndpoint,
+        ] {
+            assert!(standard_text(refusal.code()).is_some_and(|text| text.ends_with('.')), "{refusal:?}");
+        }
+    }
 }
