@@ -1,10 +1,13 @@
 //! One key of an issuer, if it is fit for use.
 
 use std::fmt;
+use std::sync::Once;
 
-use aws_lc_rs::signature::{self, ParsedPublicKey, RsaParameters, RsaPublicKeyComponents};
+use aws_lc_rs::signature::{self, ParsedPublicKey, RsaPublicKeyComponents};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use jsonwebtoken::DecodingKey;
+use jsonwebtoken::crypto::{aws_lc, verify};
 use serde_json::Value;
 
 use super::json::Object;
@@ -45,6 +48,21 @@ impl Algorithm {
         }
     }
 
+    /// The same algorithm as `jsonwebtoken` calls it.
+    fn as_jsonwebtoken(self) -> jsonwebtoken::Algorithm {
+        match self {
+            Self::Rs256 => jsonwebtoken::Algorithm::RS256,
+            Self::Rs384 => jsonwebtoken::Algorithm::RS384,
+            Self::Rs512 => jsonwebtoken::Algorithm::RS512,
+            Self::Ps256 => jsonwebtoken::Algorithm::PS256,
+            Self::Ps384 => jsonwebtoken::Algorithm::PS384,
+            Self::Ps512 => jsonwebtoken::Algorithm::PS512,
+            Self::Es256 => jsonwebtoken::Algorithm::ES256,
+            Self::Es384 => jsonwebtoken::Algorithm::ES384,
+            Self::EdDsa => jsonwebtoken::Algorithm::EdDSA,
+        }
+    }
+
     pub(super) const ALL: [Self; 9] = [
         Self::Rs256,
         Self::Rs384,
@@ -58,14 +76,15 @@ impl Algorithm {
     ];
 }
 
-/// A public key of an issuer, parsed once for each algorithm it may be used with.
+/// A public key of an issuer, read and found fit once, with the algorithms it may be used with.
 ///
 /// The key decides what it verifies: its kind, its curve and its own `alg` stand here as the list of
 /// algorithms, and a token's header can only pick from it.
 #[derive(Clone)]
 pub struct Key {
     id: Option<String>,
-    uses: Vec<(Algorithm, ParsedPublicKey)>,
+    algorithms: Vec<Algorithm>,
+    decoding: DecodingKey,
 }
 
 impl Key {
@@ -93,19 +112,19 @@ impl Key {
             Some(Value::String(name)) => Some(Algorithm::from_name(name).ok_or(Unfit::Algorithm)?),
             Some(_) => return Err(Unfit::Algorithm),
         };
-        let mut uses = match jwk.get("kty").and_then(Value::as_str) {
-            Some("RSA") => rsa(jwk, pinned)?,
+        let (mut algorithms, decoding) = match jwk.get("kty").and_then(Value::as_str) {
+            Some("RSA") => rsa(jwk)?,
             Some("EC") => elliptic(jwk)?,
             Some("OKP") => edwards(jwk)?,
             _ => return Err(Unfit::Kind),
         };
         if let Some(pinned) = pinned {
-            uses.retain(|(algorithm, _)| *algorithm == pinned);
-            if uses.is_empty() {
+            algorithms.retain(|algorithm| *algorithm == pinned);
+            if algorithms.is_empty() {
                 return Err(Unfit::Algorithm);
             }
         }
-        Ok(Self { id, uses })
+        Ok(Self { id, algorithms, decoding })
     }
 
     /// The `kid`, by which tokens name the key.
@@ -115,23 +134,36 @@ impl Key {
 
     /// Whether the key may verify this algorithm's signatures.
     pub fn permits(&self, algorithm: Algorithm) -> bool {
-        self.uses.iter().any(|(permitted, _)| *permitted == algorithm)
+        self.algorithms.contains(&algorithm)
     }
 
     /// Whether this is the key's signature of the message; never so for an algorithm it does not permit.
-    pub fn verifies(&self, algorithm: Algorithm, message: &[u8], signature: &[u8]) -> bool {
-        self.uses
-            .iter()
-            .find(|(permitted, _)| *permitted == algorithm)
-            .is_some_and(|(_, key)| key.verify_sig(message, signature).is_ok())
+    ///
+    /// Shape: the signature is base64url text, as it stands in a token.
+    pub fn verifies(&self, algorithm: Algorithm, message: &[u8], signature: &str) -> bool {
+        install_provider();
+        self.permits(algorithm)
+            && verify(signature, message, &self.decoding, algorithm.as_jsonwebtoken()).unwrap_or(false)
     }
 }
 
 impl fmt::Debug for Key {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let algorithms: Vec<_> = self.uses.iter().map(|(algorithm, _)| algorithm.name()).collect();
+        let algorithms: Vec<_> = self.algorithms.iter().map(|algorithm| algorithm.name()).collect();
         f.debug_struct("Key").field("id", &self.id).field("algorithms", &algorithms).finish()
     }
+}
+
+/// Says to `jsonwebtoken`, once, that aws-lc-rs is to compute for it.
+///
+/// It would find that out by itself as long as no other crate of the build asks it for a second
+/// implementation; then it would panic, at the first token.
+fn install_provider() {
+    static INSTALLED: Once = Once::new();
+    INSTALLED.call_once(|| {
+        // An error means that somebody was first, and then there is nothing left to do.
+        let _ = aws_lc::DEFAULT_PROVIDER.install_default();
+    });
 }
 
 /// Why a key of a set is left aside.
@@ -205,7 +237,10 @@ fn check_purpose(jwk: &Object) -> Result<(), Unfit> {
     }
 }
 
-fn rsa(jwk: &Object, pinned: Option<Algorithm>) -> Result<Vec<(Algorithm, ParsedPublicKey)>, Unfit> {
+// The three kinds. aws-lc-rs, which will verify, is asked here whether the key can be used at all:
+// `jsonwebtoken` takes any numbers for a key, and fails only when a signature is to be checked.
+
+fn rsa(jwk: &Object) -> Result<(Vec<Algorithm>, DecodingKey), Unfit> {
     let (n, e) = (number(jwk, "n")?, number(jwk, "e")?);
     // Some libraries write a number with the zero that its sign would need; the number is the same.
     let (n, e) = (without_leading_zeros(&n), without_leading_zeros(&e));
@@ -223,18 +258,14 @@ fn rsa(jwk: &Object, pinned: Option<Algorithm>) -> Result<Vec<(Algorithm, Parsed
     if has_roca_fingerprint(n) {
         return Err(Unfit::Roca);
     }
-    let components = RsaPublicKeyComponents { n, e };
-    RSA_ALGORITHMS
-        .iter()
-        .filter(|(algorithm, _)| pinned.is_none_or(|pinned| pinned == *algorithm))
-        .map(|(algorithm, parameters)| match components.to_parsed_public_key(parameters) {
-            Ok(key) => Ok((*algorithm, key)),
-            Err(_) => Err(Unfit::Modulus),
-        })
-        .collect()
+    // The algorithms differ in what they hash and how they pad, not in which keys they take.
+    RsaPublicKeyComponents { n, e }
+        .to_parsed_public_key(&signature::RSA_PKCS1_2048_8192_SHA256)
+        .map_err(|_| Unfit::Modulus)?;
+    Ok((RSA_ALGORITHMS.to_vec(), DecodingKey::from_rsa_raw_components(n, e)))
 }
 
-fn elliptic(jwk: &Object) -> Result<Vec<(Algorithm, ParsedPublicKey)>, Unfit> {
+fn elliptic(jwk: &Object) -> Result<(Vec<Algorithm>, DecodingKey), Unfit> {
     let (algorithm, parameters, length) = match jwk.get("crv").and_then(Value::as_str) {
         Some("P-256") => (Algorithm::Es256, &signature::ECDSA_P256_SHA256_FIXED, 32),
         Some("P-384") => (Algorithm::Es384, &signature::ECDSA_P384_SHA384_FIXED, 48),
@@ -245,11 +276,12 @@ fn elliptic(jwk: &Object) -> Result<Vec<(Algorithm, ParsedPublicKey)>, Unfit> {
         return Err(Unfit::Number);
     }
     let point = [&[UNCOMPRESSED], x.as_slice(), y.as_slice()].concat();
-    let key = ParsedPublicKey::new(parameters, point).map_err(|_| Unfit::Point)?;
-    Ok(vec![(algorithm, key)])
+    ParsedPublicKey::new(parameters, &point).map_err(|_| Unfit::Point)?;
+    // What is called DER there is the bare point, as SEC 1 writes it.
+    Ok((vec![algorithm], DecodingKey::from_ec_der(&point)))
 }
 
-fn edwards(jwk: &Object) -> Result<Vec<(Algorithm, ParsedPublicKey)>, Unfit> {
+fn edwards(jwk: &Object) -> Result<(Vec<Algorithm>, DecodingKey), Unfit> {
     // X25519 has the same kind and the same length, and signs nothing.
     if jwk.get("crv").and_then(Value::as_str) != Some("Ed25519") {
         return Err(Unfit::Kind);
@@ -258,8 +290,8 @@ fn edwards(jwk: &Object) -> Result<Vec<(Algorithm, ParsedPublicKey)>, Unfit> {
     if !is_canonical_and_of_large_order(point) {
         return Err(Unfit::Point);
     }
-    let key = ParsedPublicKey::new(&signature::ED25519, point).map_err(|_| Unfit::Point)?;
-    Ok(vec![(Algorithm::EdDsa, key)])
+    ParsedPublicKey::new(&signature::ED25519, point).map_err(|_| Unfit::Point)?;
+    Ok((vec![Algorithm::EdDsa], DecodingKey::from_ed_der(&point)))
 }
 
 fn number(jwk: &Object, member: &str) -> Result<Vec<u8>, Unfit> {
@@ -309,13 +341,13 @@ const RSA_EXPONENT_MAX: u64 = 1 << 33;
 /// SEC 1 section 2.3.3: both coordinates follow.
 const UNCOMPRESSED: u8 = 4;
 
-const RSA_ALGORITHMS: [(Algorithm, &RsaParameters); 6] = [
-    (Algorithm::Rs256, &signature::RSA_PKCS1_2048_8192_SHA256),
-    (Algorithm::Rs384, &signature::RSA_PKCS1_2048_8192_SHA384),
-    (Algorithm::Rs512, &signature::RSA_PKCS1_2048_8192_SHA512),
-    (Algorithm::Ps256, &signature::RSA_PSS_2048_8192_SHA256),
-    (Algorithm::Ps384, &signature::RSA_PSS_2048_8192_SHA384),
-    (Algorithm::Ps512, &signature::RSA_PSS_2048_8192_SHA512),
+const RSA_ALGORITHMS: [Algorithm; 6] = [
+    Algorithm::Rs256,
+    Algorithm::Rs384,
+    Algorithm::Rs512,
+    Algorithm::Ps256,
+    Algorithm::Ps384,
+    Algorithm::Ps512,
 ];
 
 /// The private members of RSA, EC and OKP keys, and the secret of a symmetric one.
@@ -371,7 +403,7 @@ mod tests {
         jwk.as_object_mut().unwrap().retain(|_, value| !value.is_null());
         let key = Key::from_jwk(jwk.as_object().unwrap());
         let algorithms =
-            key.map(|key| key.uses.iter().map(|(algorithm, _)| algorithm.name()).collect::<Vec<_>>());
+            key.map(|key| key.algorithms.iter().map(|algorithm| algorithm.name()).collect::<Vec<_>>());
         assert_eq!(algorithms.as_deref(), expected.as_ref().map(|names| &**names), "{exchanged}");
     }
 
@@ -411,6 +443,49 @@ mod tests {
         for crv in [json!("X25519"), json!("Ed448"), json!("ed25519"), json!(null)] {
             check(ISSUER.ed25519_jwk(), json!({"crv": crv}), Err(Unfit::Kind));
         }
+    }
+
+    #[test]
+    fn a_key_verifies_its_own_algorithm_and_no_other() {
+        for signed_by in Algorithm::ALL {
+            let signature = b64(ISSUER.signature(signed_by, b"message"));
+            for jwk in [ISSUER.rsa_jwk(), ISSUER.p256_jwk(), ISSUER.p384_jwk(), ISSUER.ed25519_jwk()] {
+                let key = Key::from_jwk(jwk.as_object().unwrap()).unwrap();
+                for asked in Algorithm::ALL {
+                    let expected = asked == signed_by && key.permits(signed_by);
+                    assert_eq!(key.verifies(asked, b"message", &signature), expected, "{key:?} {asked:?}");
+                }
+                assert!(!key.verifies(signed_by, b"another", &signature));
+            }
+        }
+    }
+
+    #[test]
+    fn jsonwebtoken_gap_a_key_takes_all_algorithms_of_its_family() {
+        let mut jwk = ISSUER.rsa_jwk();
+        jwk["alg"] = json!("RS256");
+        let key = Key::from_jwk(jwk.as_object().unwrap()).unwrap();
+        for algorithm in RSA_ALGORITHMS {
+            let signature = b64(ISSUER.signature(algorithm, b"message"));
+            assert_eq!(key.verifies(algorithm, b"message", &signature), algorithm == Algorithm::Rs256);
+        }
+    }
+
+    #[test]
+    fn a_signature_that_is_no_base64url_is_nobody_s() {
+        let key = Key::from_jwk(ISSUER.ed25519_jwk().as_object().unwrap()).unwrap();
+        let good = b64(ISSUER.signature(Algorithm::EdDsa, b"message"));
+        assert!(key.verifies(Algorithm::EdDsa, b"message", &good));
+        for bad in [format!("{good}=="), format!("{good} "), format!("{good}A"), "é".into(), String::new()] {
+            assert!(!key.verifies(Algorithm::EdDsa, b"message", &bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_provider_is_installed_whoever_asks_and_however_often() {
+        install_provider();
+        install_provider();
+        assert!(aws_lc::DEFAULT_PROVIDER.install_default().is_err(), "it is there");
     }
 
     #[test]

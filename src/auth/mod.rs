@@ -3,12 +3,15 @@
 //! Knows names. Knows no Kafka message, no policy, no HTTP, no clock, no file: tokens, key sets and
 //! the time are handed in.
 //!
-//! Signatures are checked by aws-lc-rs itself, and everything around them is read here. A JWT crate
-//! between the two would bring a second header parser that refuses harmless headers and overlooks
-//! `crit`, defaults that let an odd `iss` or `aud` pass, a leeway of a minute, and a cryptography
-//! provider that a process must install before the first token arrives. Without it a key is parsed
-//! once, when its set is read, once for each algorithm it is good for, and no other combination of
-//! key and algorithm exists that could be asked. `main` has nothing to install for this room.
+//! Signatures are checked by `jsonwebtoken`, and everything around them is read here: that crate's
+//! header parser refuses harmless headers and overlooks `crit`, its validation lets an odd `iss` or
+//! `aud` pass and allows a minute of leeway, its reader of key sets looks neither at `use` nor at the
+//! curve. A key is read and judged once, when its set is read, and aws-lc-rs, which computes for that
+//! crate, is asked then whether the numbers make a key at all; that crate itself takes any numbers, and
+//! makes a key of them at each check. The key carries the list of algorithms it is good for, and no
+//! other combination of key and algorithm exists that could be asked. Which implementation of
+//! cryptography it is to use, that crate wants to be told once in a process; the first check does it,
+//! and `main` has nothing to install for this room.
 
 pub mod bearer; // the OAUTHBEARER messages (RFC 7628), both directions
 mod header; //     what a token says about its signature
