@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{KeySource, ScramMechanism, Verifier};
+use super::{KeySource, ScramCredentials, Verifier};
 use crate::names::Secret;
 
 /// How the clients of a virtual cluster may log in, in the order in which it is tried.
@@ -12,6 +12,8 @@ pub struct Authentication {
 }
 
 /// One way to log in.
+// A virtual cluster has a handful of them, made once and looked at by reference: a box saves nothing.
+#[allow(clippy::large_enum_variant)]
 #[derive(Debug, Clone)]
 pub enum Method {
     OauthBearer(OauthBearer),
@@ -32,5 +34,5 @@ pub struct OauthBearer {
 pub enum BrokerLogin {
     Anonymous,
     SaslPlain { username: String, password: Secret },
-    SaslScram { mechanism: ScramMechanism, username: String, password: Secret },
+    SaslScram(ScramCredentials),
 }

@@ -14,6 +14,7 @@
 //! and `main` has nothing to install for this room.
 
 pub mod bearer; // the OAUTHBEARER messages (RFC 7628), both directions
+mod credentials; // our name and password at a broker, and what SCRAM derives from them
 mod header; //     what a token says about its signature
 mod json; //       JSON read strictly: no member twice, bounded depth
 mod jwk; //        one key of an issuer, if it is fit for use
@@ -31,11 +32,12 @@ mod minting; //    keys and tokens for the tests of this room
 mod wycheproof; // the 649 vectors of Project Wycheproof
 
 pub use bearer::{BearerToken, ClientFirst, InvalidMessage, failure_document, is_failure_acknowledgement};
+pub use credentials::ScramCredentials;
 pub use jwk::{Algorithm, Key, Unfit};
 pub use keys::{InvalidKeySet, KeyRing, KeySet, NoKey, SkippedKey};
 pub use method::{Authentication, BrokerLogin, Method, OauthBearer};
 pub use rejected::Rejected;
-pub use scram::{Password, ScramClient, ScramError, ScramMechanism};
+pub use scram::{ScramClient, ScramError, ScramMechanism};
 pub use source::KeySource;
 pub use unverified::Unverified;
 pub use verifier::{Identity, Rules, Verifier};

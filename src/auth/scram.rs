@@ -6,33 +6,8 @@ use std::num::NonZeroU32;
 use aws_lc_rs::{constant_time, digest, hmac, pbkdf2};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
-use zeroize::Zeroizing;
 
-/// A password; its bytes are wiped when it is dropped.
-#[derive(Clone)]
-pub struct Password(Zeroizing<String>);
-
-impl Password {
-    pub fn new(password: impl Into<String>) -> Self {
-        Self(Zeroizing::new(password.into()))
-    }
-
-    /// The password itself: for the proof, and for SASL/PLAIN.
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-
-    /// Whether somebody offers this password; how long the answer takes tells at most its length.
-    pub fn is(&self, offered: &[u8]) -> bool {
-        constant_time::verify_slices_are_equal(self.0.as_bytes(), offered).is_ok()
-    }
-}
-
-impl fmt::Debug for Password {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Password({} bytes)", self.0.len())
-    }
-}
+use super::credentials::ScramCredentials;
 
 /// The two mechanisms that Kafka has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -49,7 +24,7 @@ impl ScramMechanism {
         }
     }
 
-    fn algorithms(self) -> (hmac::Algorithm, &'static digest::Algorithm, pbkdf2::Algorithm) {
+    pub(super) fn algorithms(self) -> (hmac::Algorithm, &'static digest::Algorithm, pbkdf2::Algorithm) {
         match self {
             Self::Sha256 => (hmac::HMAC_SHA256, &digest::SHA256, pbkdf2::PBKDF2_HMAC_SHA256),
             Self::Sha512 => (hmac::HMAC_SHA512, &digest::SHA512, pbkdf2::PBKDF2_HMAC_SHA512),
@@ -67,14 +42,13 @@ impl ScramMechanism {
 ///
 /// Limits: 4096 to 1,000,000 iterations, a salt of 512 bytes, messages of 4 KiB; a broker that asks for
 /// more is after our time. A million iterations take about half a second, so the shell runs
-/// `on_challenge` where waiting hurts nobody.
+/// `on_challenge` where waiting hurts nobody; the credentials remember the outcome for the next login.
 /// Source: RFC 5802, RFC 7677; like Kafka without channel binding, and with names and passwords as
 /// they are.
 pub struct ScramClient {
-    mechanism: ScramMechanism,
+    credentials: ScramCredentials,
     first_bare: String,
     nonce: String,
-    password: Password,
     phase: Phase,
 }
 
@@ -89,14 +63,14 @@ enum Phase {
 
 impl ScramClient {
     /// Begins an exchange; the nonce must be random and used once.
-    pub fn new(mechanism: ScramMechanism, username: &str, password: Password, nonce: [u8; 24]) -> Self {
-        Self::with_nonce(mechanism, username, password, STANDARD.encode(nonce))
+    pub fn new(credentials: ScramCredentials, nonce: [u8; 24]) -> Self {
+        Self::with_nonce(credentials, STANDARD.encode(nonce))
     }
 
-    fn with_nonce(mechanism: ScramMechanism, username: &str, password: Password, nonce: String) -> Self {
-        let username = username.replace('=', "=3D").replace(',', "=2C");
+    fn with_nonce(credentials: ScramCredentials, nonce: String) -> Self {
+        let username = credentials.username().replace('=', "=3D").replace(',', "=2C");
         let first_bare = format!("n={username},r={nonce}");
-        Self { mechanism, first_bare, nonce, password, phase: Phase::AwaitingChallenge }
+        Self { credentials, first_bare, nonce, phase: Phase::AwaitingChallenge }
     }
 
     /// The client-first message.
@@ -114,21 +88,12 @@ impl ScramClient {
         let without_proof = format!("c={},r={}", STANDARD.encode(GS2_HEADER), challenge.nonce);
         let auth_message = format!("{},{},{without_proof}", self.first_bare, challenge.text);
 
-        let (hmac_algorithm, digest_algorithm, pbkdf2_algorithm) = self.mechanism.algorithms();
-        let mut salted = Zeroizing::new(vec![0; digest_algorithm.output_len()]);
-        let password = self.password.expose().as_bytes();
-        pbkdf2::derive(pbkdf2_algorithm, challenge.iterations, &challenge.salt, password, &mut salted);
-        let salted = hmac::Key::new(hmac_algorithm, &salted);
-        let client_key = hmac::sign(&salted, b"Client Key");
-        let stored_key = digest::digest(digest_algorithm, client_key.as_ref());
-        let stored_key = hmac::Key::new(hmac_algorithm, stored_key.as_ref());
-        let signature = hmac::sign(&stored_key, auth_message.as_bytes());
+        let keys = self.credentials.keys(&challenge.salt, challenge.iterations);
+        let signature = hmac::sign(&keys.stored_key, auth_message.as_bytes());
         let proof: Vec<u8> =
-            client_key.as_ref().iter().zip(signature.as_ref()).map(|(key, sign)| key ^ sign).collect();
-
-        let server_key = hmac::sign(&salted, b"Server Key");
-        let server_key = hmac::Key::new(hmac_algorithm, server_key.as_ref());
-        self.phase = Phase::AwaitingFinal { signature: hmac::sign(&server_key, auth_message.as_bytes()) };
+            keys.client_key.iter().zip(signature.as_ref()).map(|(key, sign)| key ^ sign).collect();
+        self.phase =
+            Phase::AwaitingFinal { signature: hmac::sign(&keys.server_key, auth_message.as_bytes()) };
         Ok(format!("{without_proof},p={}", STANDARD.encode(proof)).into_bytes())
     }
 
@@ -157,7 +122,7 @@ impl fmt::Debug for ScramClient {
             Phase::AwaitingFinal { .. } => "awaiting final",
             Phase::Over => "over",
         };
-        write!(f, "ScramClient({}, {phase})", self.mechanism.name())
+        write!(f, "ScramClient({}, {phase})", self.credentials.mechanism().name())
     }
 }
 
@@ -240,13 +205,15 @@ const ITERATIONS_MAX: u32 = 1_000_000;
 mod tests {
     use super::super::minting::Noise;
     use super::*;
+    use crate::names::Secret;
 
     const OUR_NONCE: &str = "rOprNGfwEbeRWgbNEkqO";
     const NONCE: &str = "rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0";
     const SALT: &str = "W22ZaJ0SNY7soEsUEjb6gQ==";
 
     fn client(mechanism: ScramMechanism, username: &str) -> ScramClient {
-        ScramClient::with_nonce(mechanism, username, Password::new("pencil"), OUR_NONCE.to_owned())
+        let credentials = ScramCredentials::new(mechanism, username, Secret::new("pencil"));
+        ScramClient::with_nonce(credentials, OUR_NONCE.to_owned())
     }
 
     fn challenge(nonce: &str, salt: &str, iterations: &str) -> String {
@@ -284,7 +251,10 @@ mod tests {
     #[test]
     fn a_name_is_escaped_and_a_nonce_is_printable() {
         assert_eq!(client(ScramMechanism::Sha256, "a=b,c").first(), b"n,,n=a=3Db=2Cc,r=rOprNGfwEbeRWgbNEkqO");
-        let client = ScramClient::new(ScramMechanism::Sha512, "u", Password::new("p"), [0xff; 24]);
+        let client = ScramClient::new(
+            ScramCredentials::new(ScramMechanism::Sha512, "u", Secret::new("p")),
+            [0xff; 24],
+        );
         assert_eq!(client.first(), format!("n,,n=u,r={}", "/".repeat(32)).into_bytes());
     }
 
@@ -359,16 +329,22 @@ mod tests {
     }
 
     #[test]
-    fn a_password_is_compared_whole_and_never_shown() {
-        let password = Password::new("pencil");
-        assert!(
-            password.is(b"pencil")
-                && !password.is(b"pencil ")
-                && !password.is(b"Pencil")
-                && !password.is(b"")
-        );
-        let client = client(ScramMechanism::Sha256, "user");
-        let shown = format!("{password:?} {client:?}");
-        assert_eq!(shown, "Password(6 bytes) ScramClient(SCRAM-SHA-256, awaiting challenge)");
+    fn a_client_shows_its_mechanism_and_how_far_it_is() {
+        let mut client = client(ScramMechanism::Sha256, "user");
+        assert_eq!(format!("{client:?}"), "ScramClient(SCRAM-SHA-256, awaiting challenge)");
+        client.on_challenge(challenge(NONCE, SALT, "4096").as_bytes()).unwrap();
+        assert_eq!(format!("{client:?}"), "ScramClient(SCRAM-SHA-256, awaiting final)");
+    }
+
+    #[test]
+    fn a_second_login_with_remembered_keys_proves_the_same() {
+        let credentials = ScramCredentials::new(ScramMechanism::Sha256, "user", Secret::new("pencil"));
+        let answer = |credentials: &ScramCredentials| {
+            let mut client = ScramClient::with_nonce(credentials.clone(), OUR_NONCE.to_owned());
+            let answer = client.on_challenge(challenge(NONCE, SALT, "4096").as_bytes()).unwrap();
+            client.on_final(b"v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=").unwrap();
+            answer
+        };
+        assert_eq!(answer(&credentials), answer(&credentials));
     }
 }

@@ -11,7 +11,7 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
 
 use crate::api::versions::BrokerVersions;
-use crate::auth::{BrokerLogin, Password, ScramClient};
+use crate::auth::{BrokerLogin, ScramClient};
 use crate::names::Backend;
 use crate::wire::{
     Broken, Direction, Gather, Malformed, RequestHead, RequestHeader, Segments, decode, encode_body, grammar,
@@ -116,9 +116,8 @@ impl Login {
                 self.step = Step::Plain;
                 format!("\0{username}\0{}", password.expose()).into_bytes()
             }
-            BrokerLogin::SaslScram { mechanism, username, password } => {
-                let client =
-                    ScramClient::new(*mechanism, username, Password::new(password.expose()), self.nonce);
+            BrokerLogin::SaslScram(credentials) => {
+                let client = ScramClient::new(credentials.clone(), self.nonce);
                 let first = client.first();
                 self.step = Step::ScramFirst(client);
                 first
@@ -157,7 +156,7 @@ impl Login {
         match &self.how {
             BrokerLogin::Anonymous => None,
             BrokerLogin::SaslPlain { .. } => Some("PLAIN"),
-            BrokerLogin::SaslScram { mechanism, .. } => Some(mechanism.name()),
+            BrokerLogin::SaslScram(credentials) => Some(credentials.mechanism().name()),
         }
     }
 
