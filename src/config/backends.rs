@@ -12,7 +12,7 @@ use super::measure::SecretText;
 use super::problem::{Place, Report};
 use super::shape::{List, Placed, hint, items};
 use super::yaml::Text;
-use crate::auth::{BrokerLogin, ScramMechanism};
+use crate::auth::{BrokerLogin, ScramCredentials, ScramMechanism};
 use crate::cluster::{Address, BackendCluster, ClientIdentity, TlsVersions, UpstreamTls};
 use crate::names::Backend;
 
@@ -160,11 +160,8 @@ fn login(section: &file::BackendAuthentication, report: &mut Report) -> Option<B
                 file::ScramAlgorithm::Sha256 => ScramMechanism::Sha256,
                 file::ScramAlgorithm::Sha512 => ScramMechanism::Sha512,
             };
-            Some(BrokerLogin::SaslScram {
-                mechanism,
-                username: username?,
-                password: password?.value.secret.clone(),
-            })
+            let password = password?.value.secret.clone();
+            Some(BrokerLogin::SaslScram(ScramCredentials::new(mechanism, username?, password)))
         }
     }
 }
