@@ -1,6 +1,5 @@
 //! How the clients of a virtual cluster log in.
 
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,13 +10,13 @@ use super::file;
 use super::problem::{Place, Report};
 use super::settings::positive;
 use super::shape::{List, Placed};
+use super::stand_in::Elsewhere;
 use super::yaml::Text;
-use crate::auth::{Authentication, KeyRing, KeySource, Method, OauthBearer, Rules, Verifier};
+use crate::auth::{Authentication, KeyRing, KeySet, KeySource, Method, OauthBearer, Rules, Verifier};
 
 /// What is known beside the section itself.
 pub(super) struct Around<'a> {
-    /// The directory of the file, from which relative paths start.
-    pub directory: &'a Path,
+    pub elsewhere: &'a Elsewhere<'a>,
     pub token_bytes: usize,
     /// The backend, if it does not allow anonymous clients before it.
     pub forbids_anonymous: Option<&'a str>,
@@ -47,7 +46,35 @@ pub(super) fn authentication(
             }
         }
     }
+    tell_issuers_apart(&sections.value.items, report);
     Some(Arc::new(Authentication { methods }))
+}
+
+/// With several issuers the `iss` of a token says whose keys verify it.
+fn tell_issuers_apart(sections: &[Placed<file::Authentication>], report: &mut Report) {
+    let issuers: Vec<(Place, Option<&Placed<Text>>)> = sections
+        .iter()
+        .filter_map(|Placed { at, value }| match value {
+            file::Authentication::OauthBearerSection(section) => Some((*at, section)),
+            file::Authentication::AnonymousSection(_) => None,
+        })
+        .map(|(at, section)| {
+            (at, section.validate.as_ref().and_then(|validate| validate.value.issuer.as_ref()))
+        })
+        .collect();
+    if issuers.len() < 2 {
+        return;
+    }
+    let mut seen: Vec<&str> = Vec::new();
+    for (at, issuer) in issuers {
+        match issuer {
+            None => report.error(at, "of several issuers each needs its validate.issuer, by which its tokens are told from others'"),
+            Some(issuer) if seen.contains(&issuer.value.text.as_str()) => {
+                report.error(issuer.at, format!("the issuer {} stands twice in this virtual cluster", issuer.value.shown()));
+            }
+            Some(issuer) => seen.push(&issuer.value.text),
+        }
+    }
 }
 
 fn oauth_bearer(
@@ -76,7 +103,7 @@ fn oauth_bearer(
             *claim = value.text.clone();
         }
     }
-    let (source, name) = key_source(section.jwks.as_ref()?, around.directory, report)?;
+    let (source, name) = key_source(section.jwks.as_ref()?, around.elsewhere, report)?;
     Some(OauthBearer {
         verifier: Verifier::new(rules, Arc::new(KeyRing::empty())),
         source,
@@ -111,7 +138,7 @@ fn validate(section: Option<&Placed<file::Validate>>, at: Place, rules: &mut Rul
 
 fn key_source(
     jwks: &Placed<file::Jwks>,
-    directory: &Path,
+    elsewhere: &Elsewhere<'_>,
     report: &mut Report,
 ) -> Option<(KeySource, String)> {
     let Placed { at, value: jwks } = jwks;
@@ -145,7 +172,13 @@ fn key_source(
                 report.error(file.at, "the path is empty");
                 return None;
             }
-            let path = directory.join(&file.value.text);
+            let set = (elsewhere.files)(&file.value.text);
+            let read = |set: String| KeySet::from_jwks(set.as_bytes()).map_err(|why| why.to_string());
+            if let Err(why) = set.and_then(read) {
+                report.error(file.at, format!("{} holds no key set: {why}", file.value.shown()));
+                return None;
+            }
+            let path = elsewhere.directory.join(&file.value.text);
             Some((KeySource::File { path }, file.value.text.clone()))
         }
         (Some(_), Some(file)) => {

@@ -43,6 +43,7 @@ impl<T: Clone> Named<T> {
         };
         let text = &name.value.text;
         if text.trim().is_empty() || text.len() > NAME_BYTES_MAX || text.chars().any(char::is_control) {
+            self.nameless = true;
             report.error(name.at, format!("a name has 1 to {NAME_BYTES_MAX} printable characters"));
         } else if let Some((earlier, _)) = self.first.get(text) {
             let message = format!(
@@ -107,13 +108,13 @@ fn backend(section: &file::BackendCluster, report: &mut Report) -> Option<Backen
         Some(authentication) => login(&authentication.value, report),
         None => Some(BrokerLogin::Anonymous),
     };
-    if let (Some(Placed { at, .. }), Some(BrokerLogin::SaslPlain { .. }), None, Some(servers)) =
-        (&section.authentication, &login, &tls, &bootstrap)
+    let in_clear = matches!(login, Some(BrokerLogin::SaslPlain { .. })) && tls.is_none();
+    let far = |servers: &[Backend<Address>]| !servers.iter().all(|server| is_loopback(&server.as_ref().host));
+    if let (Some(Placed { at, .. }), Some(servers)) = (&section.authentication, &bootstrap)
+        && in_clear
+        && far(servers)
     {
-        if !servers.iter().all(|server| is_loopback(&server.as_ref().host)) {
-            report
-                .warn(*at, "the password goes to the brokers unencrypted; switch tls on, or use sasl_scram");
-        }
+        report.warn(*at, "the password goes to the brokers unencrypted; switch tls on, or use sasl_scram");
     }
     let interval = section.metadata_update_interval_seconds.as_ref();
     let interval = interval.map_or(60, |seconds| seconds.value.0.unsigned_abs());
@@ -147,13 +148,13 @@ fn bootstrap(servers: &Placed<List<Text>>, report: &mut Report) -> Vec<Backend<A
 
 fn login(section: &file::BackendAuthentication, report: &mut Report) -> Option<BrokerLogin> {
     match section {
-        file::BackendAuthentication::BackendAnonymous(_) => Some(BrokerLogin::Anonymous),
-        file::BackendAuthentication::BackendSaslPlain(plain) => {
+        file::BackendAuthentication::NoLogin(_) => Some(BrokerLogin::Anonymous),
+        file::BackendAuthentication::SaslPlain(plain) => {
             let (username, password) = (username(plain.username.as_ref(), report), plain.password.as_ref());
             warn_inline(password, "password", report);
             Some(BrokerLogin::SaslPlain { username: username?, password: password?.value.secret.clone() })
         }
-        file::BackendAuthentication::BackendSaslScram(scram) => {
+        file::BackendAuthentication::SaslScram(scram) => {
             let (username, password) = (username(scram.username.as_ref(), report), scram.password.as_ref());
             warn_inline(password, "password", report);
             let mechanism = match scram.algorithm.as_ref()?.value {

@@ -1,6 +1,5 @@
 //! The virtual clusters.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use aws_lc_rs::digest;
@@ -13,6 +12,7 @@ use super::file;
 use super::problem::{Place, Report};
 use super::rules;
 use super::shape::{List, Placed, items};
+use super::stand_in::Elsewhere;
 use super::yaml::Text;
 use crate::cluster::{Limits, VirtualCluster};
 use crate::names::{Additional, Glob, InvalidNamespace, Mode, Namespace, is_internal_topic};
@@ -31,7 +31,7 @@ pub(super) fn clusters(
     sections: Option<&Placed<List<file::VirtualCluster>>>,
     backends: &Named<BackendEntry>,
     limits: &Limits,
-    directory: &Path,
+    elsewhere: &Elsewhere<'_>,
     report: &mut Report,
 ) -> (Named<ClusterEntry>, Vec<ClusterEntry>) {
     let mut named = Named::of_list("virtual cluster", sections);
@@ -42,7 +42,7 @@ pub(super) fn clusters(
             check_dns_label(label, report);
             labels.add(Some(label), Some(()), report);
         }
-        let entry = cluster(section, backends, limits, directory, report);
+        let entry = cluster(section, backends, limits, elsewhere, report);
         all.extend(entry.clone());
         named.add(section.name.as_ref(), entry, report);
     }
@@ -53,7 +53,7 @@ fn cluster(
     section: &file::VirtualCluster,
     backends: &Named<BackendEntry>,
     limits: &Limits,
-    directory: &Path,
+    elsewhere: &Elsewhere<'_>,
     report: &mut Report,
 ) -> Option<ClusterEntry> {
     let backend = section.destination.as_ref().and_then(|to| backends.find(&to.value, report));
@@ -62,7 +62,7 @@ fn cluster(
         .and(section.destination.as_ref())
         .and_then(|to| to.value.name.as_ref())
         .map(|name| name.value.shown());
-    let around = Around { directory, token_bytes: limits.token_bytes, forbids_anonymous: forbids.as_deref() };
+    let around = Around { elsewhere, token_bytes: limits.token_bytes, forbids_anonymous: forbids.as_deref() };
     let authentication = section.authentication.as_ref();
     let authentication = authentication.and_then(|ways| access::authentication(ways, &around, report));
     let mut additional = Vec::new();

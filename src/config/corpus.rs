@@ -33,16 +33,20 @@ listeners:
         config: {type: port_mapping, advertised_host: localhost, destination: {name: team}}
 "#;
 
+const KEYS: &str =
+    r#"{"keys": [{"kty": "OKP", "crv": "Ed25519", "x": "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo"}]}"#;
+
 fn told(source: &str) -> (Vec<String>, Vec<String>) {
     let environment = |name: &str| (name == "HUNTER").then(|| "hunter2".to_owned());
     let files = |path: &Path| match path.to_str() {
+        Some("/etc/gw/keys.json") => Ok(KEYS.to_owned()),
         Some("/etc/gw/hunter") => Ok("hunter2\n".to_owned()),
         _ => Err("no such file".to_owned()),
     };
     let files = |name: &str| files(&Path::new("/etc/gw").join(name));
-    let elsewhere = Elsewhere { environment: &environment, files: &files };
+    let elsewhere = Elsewhere { directory: Path::new("/etc/gw"), environment: &environment, files: &files };
     let without_file = |problem: &Problem| problem.to_string().strip_prefix("f:").unwrap().to_owned();
-    match read(source, "f", Path::new("/etc/gw"), &elsewhere) {
+    match read(source, "f", &elsewhere) {
         Ok((_, warnings)) => (Vec::new(), warnings.iter().map(|warning| without_file(&warning.0)).collect()),
         Err(errors) => (errors.problems().iter().map(without_file).collect(), Vec::new()),
     }
@@ -103,7 +107,11 @@ fn a_key_that_is_unknown_missing_empty_or_twice_is_told() {
         &[&format!("25:5: unknown key \"xyzzy\"; expected one of {known}")],
     );
     check("    destination: {name: local}\n", "", &["5:5: \"destination\" is missing here"]);
-    check("    destination: {name: local}\n", "    destination:\n", &["6:16: \"destination\" has no value"]);
+    check(
+        "    destination: {name: local}\n",
+        "    destination:\n",
+        &["6:16: \"destination\" has no value; give it one, or leave the key out"],
+    );
     check(
         "    destination: {name: local}\n",
         "    destination: {name: local}\n    destination: {name: local}\n",
@@ -215,11 +223,7 @@ fn a_name_that_stands_twice_is_told() {
         "  - {name: local, bootstrap_servers: [\"b:9092\"]}\nvirtual_clusters:",
         &["4:12: the backend cluster \"local\" stands twice; the first is in line 2"],
     );
-    check(
-        "  - name: local\n",
-        "  - name: ''\n",
-        &["2:11: a name has 1 to 255 printable characters", "6:25: there is no backend cluster \"local\""],
-    );
+    check("  - name: local\n", "  - name: ''\n", &["2:11: a name has 1 to 255 printable characters"]);
     let twice = second("team", "other-", "local");
     check(
         "listeners:",
@@ -263,7 +267,11 @@ fn addresses_and_ports_that_are_none_are_told() {
     check("[\"kafka:9092\"]", "[]", &["3:24: list at least one broker as host:port"]);
     let address = "[\"127.0.0.1\"]";
     check(address, "[localhost]", &["23:17: \"localhost\" is no IP address like 127.0.0.1, 0.0.0.0 or ::1"]);
-    check(address, "[\"127.0.0.1\", \"127.0.0.1\"]", &["23:30: the address \"127.0.0.1\" stands twice"]);
+    check(
+        address,
+        "[\"127.0.0.1\", \"127.0.0.1\"]",
+        &["23:30: the address \"127.0.0.1\" is already among those before it"],
+    );
     check(address, "[]", &["23:16: list at least one IP address; 0.0.0.0 is every one of this machine"]);
     let ports = "[\"19092-19094\"]";
     check(ports, "[]", &["24:12: list at least one port"]);
@@ -401,6 +409,79 @@ fn a_key_set_that_can_not_be_fetched_is_told() {
         "audiences: []",
         &["10:62: list at least one audience, or leave the key out"],
     );
+}
+
+#[test]
+fn a_key_set_in_a_file_is_read_once_to_see_that_it_is_one() {
+    let endpoint = "{endpoint: \"https://idp.example/jwks\"}";
+    check(endpoint, "{file: keys.json}", &[]);
+    check(endpoint, "{file: ''}", &["9:22: the path is empty"]);
+    check(endpoint, "{file: gone.json}", &["9:22: \"gone.json\" holds no key set: no such file"]);
+    check(
+        endpoint,
+        "{file: hunter}",
+        &[
+            "9:22: \"hunter\" holds no key set: the key set is not one JSON object of bounded size without repeated members",
+        ],
+    );
+}
+
+#[test]
+fn several_issuers_are_told_apart_by_what_they_sign() {
+    let oauth = "      - type: oauth_bearer\n";
+    let other = |validate: &str| {
+        format!(
+            "      - {{type: oauth_bearer, jwks: {{file: keys.json}}, validate: {{{validate} audiences: [{{name: kafka}}]}}}}\n{oauth}"
+        )
+    };
+    check(oauth, &other("issuer: other,"), &[]);
+    check(
+        oauth,
+        &other(""),
+        &[
+            "8:9: of several issuers each needs its validate.issuer, by which its tokens are told from others'",
+        ],
+    );
+    check(
+        oauth,
+        &other("issuer: 'https://idp.example',"),
+        &["11:28: the issuer \"https://idp.example\" stands twice in this virtual cluster"],
+    );
+}
+
+#[test]
+fn a_key_without_a_value_is_no_default() {
+    check(
+        "    policies:\n",
+        "    tls_server:\n      # certificates: …\n    policies:\n",
+        &["25:15: \"tls_server\" has no value; give it one, or leave the key out"],
+    );
+    check(
+        "    bootstrap",
+        "    tls: {ca_bundle: x}\n    bootstrap",
+        &[
+            "3:10: \"enabled\" is missing here",
+            "3:22: this holds no certificate in PEM form; write ${file['path']} to bring in a file",
+        ],
+    );
+}
+
+#[test]
+fn addresses_of_one_listener_do_not_collide() {
+    for (addresses, taken) in [
+        ("\"0.0.0.0\", \"127.0.0.1\"", Some("127.0.0.1")),
+        ("\"10.0.0.1\", \"0.0.0.0\"", Some("0.0.0.0")),
+        ("\"0.0.0.0\", \"::1\"", None),
+        ("\"0.0.0.0\", \"::\"", Some("::")),
+        ("\"::\", \"10.0.0.1\"", Some("10.0.0.1")),
+    ] {
+        let (errors, _) = told(&changed("\"127.0.0.1\"", addresses));
+        let message = taken.map(|taken| format!("the address \"{taken}\" is already among those before it"));
+        assert_eq!(
+            errors.iter().map(|error| error.split_once(": ").unwrap().1.to_owned()).collect::<Vec<_>>(),
+            message.into_iter().collect::<Vec<_>>()
+        );
+    }
 }
 
 #[test]
@@ -746,8 +827,12 @@ fn what_comes_from_outside_is_never_shown() {
 }
 
 fn read_right(source: &str) -> Gateway {
-    let elsewhere = Elsewhere { environment: &|_| None, files: &|_| Err("no such file".to_owned()) };
-    read(source, "f", Path::new("/etc/gw"), &elsewhere).unwrap_or_else(|errors| panic!("{errors}")).0
+    let elsewhere = Elsewhere {
+        directory: Path::new("/etc/gw"),
+        environment: &|_| None,
+        files: &|_| Ok(KEYS.to_owned()),
+    };
+    read(source, "f", &elsewhere).unwrap_or_else(|errors| panic!("{errors}")).0
 }
 
 #[test]

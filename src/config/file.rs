@@ -42,9 +42,9 @@ section! {
 choice! {
     /// How the gateway logs in at the brokers.
     BackendAuthentication {
-        "anonymous" => BackendAnonymous,
-        "sasl_plain" => BackendSaslPlain,
-        "sasl_scram" => BackendSaslScram,
+        "anonymous" => NoLogin,
+        "sasl_plain" => SaslPlain,
+        "sasl_scram" => SaslScram,
     } unsupported {
         "oauth_bearer" => "the gateway does not log in at brokers with a token",
     }
@@ -52,12 +52,12 @@ choice! {
 
 section! {
     /// No login at all.
-    BackendAnonymous = "anonymous" {}
+    NoLogin = "anonymous" {}
 }
 
 section! {
     /// SASL/PLAIN.
-    BackendSaslPlain = "sasl_plain" {
+    SaslPlain = "sasl_plain" {
         required username: Text,
         required password: SecretText,
     }
@@ -65,7 +65,7 @@ section! {
 
 section! {
     /// SASL/SCRAM.
-    BackendSaslScram = "sasl_scram" {
+    SaslScram = "sasl_scram" {
         required algorithm: ScramAlgorithm,
         required username: Text,
         required password: SecretText,
@@ -83,8 +83,8 @@ words! {
 section! {
     /// TLS toward the brokers.
     BackendTls {
-        /// No by default.
-        optional enabled: bool,
+        /// Whether TLS is spoken at all.
+        required enabled: bool,
         /// Certificates to trust, as PEM; the system's own by default.
         optional ca_bundle: Text,
         /// Both by default.

@@ -75,8 +75,8 @@ fn addresses(written: &Placed<List<Text>>, report: &mut Report) -> Vec<IpAddr> {
     let mut addresses = Vec::new();
     for Placed { at, value: text } in &written.value.items {
         match text.text.parse::<IpAddr>() {
-            Ok(address) if addresses.contains(&address) => {
-                report.error(*at, format!("the address {} stands twice", text.shown()));
+            Ok(address) if addresses.iter().any(|earlier| collide(address, *earlier)) => {
+                report.error(*at, format!("the address {} is already among those before it", text.shown()));
             }
             Ok(address) => addresses.push(address),
             Err(_) => {
@@ -147,7 +147,7 @@ fn forward<'s>(
     } else if found.is_none() && policies.value.written == policies.value.items.len() {
         report.error(policies.at, "every policy of this listener is off, so it leads nowhere");
     }
-    found.flatten()
+    found.flatten().map(|mapping| &**mapping)
 }
 
 fn behind(
@@ -210,8 +210,8 @@ impl Doors {
     }
 }
 
-/// Whether two addresses can not both have a port. `::` takes the IPv4 ports too.
+/// Whether two addresses can not both have a port. `::` takes the ports of IPv4 too.
 fn collide(one: IpAddr, other: IpAddr) -> bool {
-    let one_takes_all = one.is_unspecified() || other.is_unspecified();
-    one == other || one_takes_all
+    let takes = |wide: IpAddr, narrow: IpAddr| wide.is_unspecified() && (wide.is_ipv6() || narrow.is_ipv4());
+    one == other || takes(one, other) || takes(other, one)
 }

@@ -63,7 +63,7 @@ pub fn load(
         read_file(path).map_err(|why| Errors::of_file(&shown, format!("the file can not be read: {why}")))?;
     let directory = path.parent().unwrap_or(Path::new(""));
     let files = |name: &str| read_file(&directory.join(name));
-    read(&source, &shown, directory, &Elsewhere { environment, files: &files })
+    read(&source, &shown, &Elsewhere { directory, environment, files: &files })
 }
 
 /// The JSON Schema of the file, for editors.
@@ -71,22 +71,17 @@ pub fn schema() -> serde_json::Value {
     schemars::schema_for!(file::File).to_value()
 }
 
-fn read(
-    source: &str,
-    shown: &str,
-    directory: &Path,
-    elsewhere: &Elsewhere<'_>,
-) -> Result<(Gateway, Vec<Warning>), Errors> {
+fn read(source: &str, shown: &str, elsewhere: &Elsewhere<'_>) -> Result<(Gateway, Vec<Warning>), Errors> {
     let mut report = Report::default();
     let gateway = Node::parse(source, &mut report).and_then(|mut tree| {
         elsewhere.fill_in(&mut tree, &mut report);
         let file = file::File::read(&tree, &mut report)?;
-        Some(build(&file, directory, &mut report))
+        Some(build(&file, elsewhere, &mut report))
     });
     report.conclude(shown, gateway)
 }
 
-fn build(file: &file::File, directory: &Path, report: &mut Report) -> Gateway {
+fn build(file: &file::File, elsewhere: &Elsewhere<'_>, report: &mut Report) -> Gateway {
     let limits = settings::limits(file.limits.as_ref(), report);
     let admin = settings::admin(file.admin.as_ref(), report);
     let admin_at = file.admin.as_ref().map_or(Place { line: 1, column: 1 }, |section| {
@@ -94,7 +89,7 @@ fn build(file: &file::File, directory: &Path, report: &mut Report) -> Gateway {
     });
     let (backend_names, backends) = backends::backends(file.backend_clusters.as_ref(), report);
     let sections = file.virtual_clusters.as_ref();
-    let (cluster_names, clusters) = clusters::clusters(sections, &backend_names, &limits, directory, report);
+    let (cluster_names, clusters) = clusters::clusters(sections, &backend_names, &limits, elsewhere, report);
     walls::check(&clusters, &backends, report);
     let admin_door = admin.map(|address| (admin_at, address));
     let listeners = listeners::listeners(file.listeners.as_ref(), &cluster_names, admin_door, report);
@@ -111,7 +106,7 @@ fn build(file: &file::File, directory: &Path, report: &mut Report) -> Gateway {
         admin,
         limits,
         logging: settings::logging(file.logging.as_ref(), report),
-        audit: settings::audit(file.audit.as_ref(), directory, report),
+        audit: settings::audit(file.audit.as_ref(), elsewhere.directory, report),
         drain_timeout: settings::drain_timeout(file.shutdown.as_ref()),
     }
 }

@@ -65,16 +65,14 @@ pub(super) fn policy(
         }
         return Policy::passthrough();
     }
-    if policies.is_empty() {
-        if let Some(name) = &section.name {
-            report.warn(
-                name.at,
-                format!(
-                    "the virtual cluster {} has no policy that counts, so nobody may do anything in it",
-                    name.value.shown()
-                ),
-            );
-        }
+    if let Some(name) = section.name.as_ref().filter(|_| policies.is_empty()) {
+        report.warn(
+            name.at,
+            format!(
+                "the virtual cluster {} has no policy that counts, so nobody may do anything in it",
+                name.value.shown()
+            ),
+        );
     }
     doubts(&read, namespace, report);
     Policy::enforce(policies)

@@ -235,21 +235,20 @@ impl<'n> Keys<'n> {
         Some(Self { at: node.at, entries: first })
     }
 
-    pub fn node(&self, key: &str) -> Option<&'n Node> {
-        let node = self.entries.get(key)?;
-        (!matches!(node.value, Value::Nothing)).then_some(*node)
-    }
-
+    /// Shape: a key without a value is an error, not a default: who comments out all below
+    /// `tls_server:` does not mean a listener without TLS.
     pub fn optional<T: Read>(&self, key: &str, report: &mut Report) -> Option<Placed<T>> {
-        Placed::read(self.node(key)?, report)
+        let node = self.entries.get(key)?;
+        if matches!(node.value, Value::Nothing) {
+            report.error(node.at, format!("{key:?} has no value; give it one, or leave the key out"));
+            return None;
+        }
+        Placed::read(node, report)
     }
 
     pub fn required<T: Read>(&self, key: &str, report: &mut Report) -> Option<Placed<T>> {
-        if self.node(key).is_none() {
-            match self.entries.get(key) {
-                Some(empty) => report.error(empty.at, format!("{key:?} has no value")),
-                None => report.error(self.at, format!("{key:?} is missing here")),
-            }
+        if !self.entries.contains_key(key) {
+            report.error(self.at, format!("{key:?} is missing here"));
         }
         self.optional(key, report)
     }
@@ -337,7 +336,8 @@ macro_rules! choice {
     ($(#[doc = $doc:literal])* $name:ident { $($kind:literal => $of:ident,)* }
      unsupported { $($refused:literal => $why:literal,)* }) => {
         $(#[doc = $doc])*
-        pub(in crate::config) enum $name { $($of($of),)* }
+        #[allow(dead_code, reason = "a kind may have nothing to say beyond its name")]
+        pub(in crate::config) enum $name { $($of(Box<$of>),)* }
 
         impl $crate::config::shape::Read for $name {
             fn read(
@@ -346,7 +346,7 @@ macro_rules! choice {
             ) -> Option<Self> {
                 let kind = $crate::config::shape::kind_of(node, &[$($kind),*], &[$(($refused, $why)),*], report)?;
                 match kind {
-                    $($kind => $of::read(node, report).map(Self::$of),)*
+                    $($kind => $of::read(node, report).map(Box::new).map(Self::$of),)*
                     _ => None,
                 }
             }

@@ -2,11 +2,15 @@
 //!
 //! They are put in after the file is parsed, so what they bring is text and never YAML.
 
+use std::path::Path;
+
 use super::problem::{Place, Report};
 use super::yaml::{Node, Text, Value};
 
 /// Where the content of stand-ins is found.
 pub(super) struct Elsewhere<'a> {
+    /// The directory of the file, from which relative paths start.
+    pub directory: &'a Path,
     pub environment: &'a dyn Fn(&str) -> Option<String>,
     pub files: &'a dyn Fn(&str) -> Result<String, String>,
 }
@@ -128,7 +132,8 @@ mod tests {
             "two" => Ok("1\n\n".to_owned()),
             _ => Err("no such file".to_owned()),
         };
-        Elsewhere { environment: &environment, files: &files }.fill_in(&mut node, &mut report);
+        Elsewhere { directory: Path::new(""), environment: &environment, files: &files }
+            .fill_in(&mut node, &mut report);
         let text = match &node.value {
             Value::Map(entries) => match &entries[0].1.value {
                 Value::Text(text) => Some(text.text.clone()),
