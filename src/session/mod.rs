@@ -339,12 +339,14 @@ impl Session {
                 return self.end(Reason::OutOfTurn);
             }
         };
-        if let (true, Some(who)) = (is_again, &self.who) {
-            if who.mechanism != Mechanism::OauthBearer || !who.may_log_in_again(now) {
-                let answer = refuse(ResponseError::IllegalSaslState, &[])?;
-                self.answer(header.head.key, answer, out);
-                return Ok(Next::Read);
-            }
+        let may_begin = match &self.who {
+            Some(who) if is_again => who.mechanism == Mechanism::OauthBearer && who.may_log_in_again(now),
+            _ => true,
+        };
+        if !may_begin {
+            let answer = refuse(ResponseError::IllegalSaslState, &[])?;
+            self.answer(header.head.key, answer, out);
+            return Ok(Next::Read);
         }
         let mechanism = sasl::read_handshake(header, body).map_err(client)?;
         let offered: &[&'static str] = if self.oauth_bearer().is_some() { &[OAUTHBEARER] } else { &[] };
