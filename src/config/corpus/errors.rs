@@ -1,0 +1,487 @@
+//! What must be changed.
+
+use super::*;
+
+#[test]
+fn a_key_that_is_unknown_missing_empty_or_twice_is_told() {
+    check(
+        "    bootstrap_servers",
+        "    bootstrap_server",
+        &[
+            "2:5: \"bootstrap_servers\" is missing here",
+            "3:5: unknown key \"bootstrap_server\"; did you mean \"bootstrap_servers\"?",
+        ],
+    );
+    check(
+        "listeners:",
+        "virtual_cluster: 1\nlisteners:",
+        &["21:1: unknown key \"virtual_cluster\"; did you mean \"virtual_clusters\"?"],
+    );
+    let known = "name, addresses, ports, tls_server, policies";
+    check(
+        "    policies:",
+        "    xyzzy: 1\n    policies:",
+        &[&format!("25:5: unknown key \"xyzzy\"; expected one of {known}")],
+    );
+    check("    destination: {name: local}\n", "", &["5:5: \"destination\" is missing here"]);
+    check(
+        "    destination: {name: local}\n",
+        "    destination:\n",
+        &["6:16: \"destination\" has no value; give it one, or leave the key out"],
+    );
+    check(
+        "    destination: {name: local}\n",
+        "    destination: {name: local}\n    destination: {name: local}\n",
+        &["7:5: the key \"destination\" stands twice; keep one"],
+    );
+    assert_eq!(
+        told("").0,
+        [
+            "1:1: \"backend_clusters\" is missing here",
+            "1:1: \"listeners\" is missing here",
+            "1:1: \"virtual_clusters\" is missing here",
+        ]
+    );
+    assert_eq!(told("[]").0, ["1:1: expected a map, found a list"]);
+}
+
+#[test]
+fn a_value_of_the_wrong_type_is_told() {
+    check("[\"kafka:9092\"]", "kafka:9092", &["3:24: expected a list, found text"]);
+    check("  - name: local\n", "  - name: 5\n", &["2:11: expected text, found a number; put it in quotes"]);
+    check(
+        "  - name: local\n",
+        "  - name: yes\n",
+        &["6:25: there is no backend cluster \"local\"; expected one of yes"],
+    );
+    check("mode: hide_prefix", "mode: [x]", &["12:13: expected text, found a list"]);
+    check(
+        "mode: hide_prefix",
+        "mode: hideprefix",
+        &["12:13: unknown value \"hideprefix\"; did you mean \"hide_prefix\"?"],
+    );
+    check(
+        "    bootstrap",
+        "    tls: {enabled: no}\n    bootstrap",
+        &["3:20: expected true or false, found text"],
+    );
+    check("    bootstrap", "    tls: x\n    bootstrap", &["3:10: expected a map, found text"]);
+    let whole = "expected a whole number from 1 to 43200";
+    for (value, found) in [("0", ""), ("43201", ""), ("1.5", ""), ("soon", ", found text")] {
+        let new = format!("    metadata_update_interval_seconds: {value}\n    bootstrap");
+        check("    bootstrap", &new, &[&format!("3:39: {whole}{found}")]);
+    }
+    check(
+        "{resource_type: group,",
+        "{resource_type: group",
+        &["20:43: this is not valid YAML; check quotes, brackets and indentation"],
+    );
+}
+
+#[test]
+fn a_word_that_no_rule_knows_is_told_with_those_that_are() {
+    let group = "{resource_type: group, action: allow, operations: [{name: all}]";
+    let words = "all, alter, alter_configs, create, delete, describe, describe_configs, idempotent_write, read, write";
+    check(
+        group,
+        "{resource_type: group, action: allow, operations: [{name: wriet}]",
+        &["20:73: unknown value \"wriet\"; did you mean \"write\"?"],
+    );
+    check(
+        group,
+        "{resource_type: group, action: allow, operations: [{name: xyzzy}]",
+        &[&format!("20:73: unknown value \"xyzzy\"; expected one of {words}")],
+    );
+    check(
+        group,
+        "{resource_type: consumer, action: allow, operations: [{name: all}]",
+        &["20:31: unknown value \"consumer\"; expected one of topic, group, transactional_id, cluster"],
+    );
+    check(
+        group,
+        "{resource_type: group, action: alow, operations: [{name: all}]",
+        &["20:46: unknown value \"alow\"; did you mean \"allow\"?"],
+    );
+    check(
+        group,
+        "{resource_type: group, action: allow, operations: []",
+        &["20:15: the rule lists no operation; name at least one, or all"],
+    );
+    check(
+        "      - type: acls",
+        "      - type: quota",
+        &["15:15: unknown value \"quota\"; expected one of acls"],
+    );
+    check(
+        "      - type: acls\n        name: all",
+        "      - name: all",
+        &["15:9: \"type\" is missing here; expected one of acls"],
+    );
+}
+
+#[test]
+fn a_name_that_leads_nowhere_is_told() {
+    check(
+        "destination: {name: local}",
+        "destination: {name: locale}",
+        &["6:25: there is no backend cluster \"locale\"; did you mean \"local\"?"],
+    );
+    check(
+        "destination: {name: team}",
+        "destination: {name: nobody}",
+        &["27:86: there is no virtual cluster \"nobody\"; expected one of team"],
+    );
+}
+
+#[test]
+fn a_name_that_stands_twice_is_told() {
+    check(
+        "virtual_clusters:",
+        "  - {name: local, bootstrap_servers: [\"b:9092\"]}\nvirtual_clusters:",
+        &["4:12: the backend cluster \"local\" stands twice; the first is in line 2"],
+    );
+    check("  - name: local\n", "  - name: ''\n", &["2:11: a name has 1 to 255 printable characters"]);
+    let twice = second("team", "other-", "local");
+    check(
+        "listeners:",
+        &twice,
+        &["21:11: the virtual cluster \"team\" stands twice; the first is in line 5"],
+    );
+    check(
+        "listeners:\n",
+        "listeners:\n  - name: front\n    addresses: [\"::1\"]\n    ports: [\"19092-19094\"]\n    policies: [{type: forward_to_virtual_cluster, config: {type: port_mapping, advertised_host: localhost, destination: {name: team}}}]\n",
+        &["26:11: the listener \"front\" stands twice; the first is in line 22"],
+    );
+    check(
+        "listeners:",
+        "      - {type: acls, name: all, config: {rules: []}}\nlisteners:",
+        &["21:28: the policy \"all\" stands twice in this virtual cluster"],
+    );
+}
+
+#[test]
+fn what_should_stand_elsewhere_and_does_not_is_told() {
+    check(
+        "destination: {name: team}",
+        "destination: {name: \"${env['NOPE']}\"}",
+        &["27:87: the environment variable \"NOPE\" is not set"],
+    );
+    check(
+        "destination: {name: local}",
+        "destination: {name: \"${file['gone']}\"}",
+        &["6:26: the file \"gone\" can not be read: no such file"],
+    );
+    check(
+        "prefix: my-",
+        "prefix: \"${context.auth.token.claims.tenant}.\"",
+        &["13:16: a text that is computed from the client's token is not supported; write it out"],
+    );
+}
+
+#[test]
+fn addresses_and_ports_that_are_none_are_told() {
+    check("kafka:9092", "kafka", &["3:25: \"kafka\" is no address: there is no port; write host:port"]);
+    check("[\"kafka:9092\"]", "[]", &["3:24: list at least one broker as host:port"]);
+    let address = "[\"127.0.0.1\"]";
+    check(address, "[localhost]", &["23:17: \"localhost\" is no IP address like 127.0.0.1, 0.0.0.0 or ::1"]);
+    check(
+        address,
+        "[\"127.0.0.1\", \"127.0.0.1\"]",
+        &["23:30: the address \"127.0.0.1\" is already among those before it"],
+    );
+    check(address, "[]", &["23:16: list at least one IP address; 0.0.0.0 is every one of this machine"]);
+    let ports = "[\"19092-19094\"]";
+    check(ports, "[]", &["24:12: list at least one port"]);
+    check(ports, "[0]", &["24:13: a port is a number from 1 to 65535"]);
+    check(ports, "[65536]", &["24:13: a port is a number from 1 to 65535"]);
+    check(ports, "[9000-8000]", &["24:13: the range ends before it begins"]);
+    check(ports, "[x]", &["24:13: expected a port, or a range of ports like \"19092-19192\""]);
+    check(ports, "[9092, 9090-9095]", &["24:19: the port 9092 stands twice in this listener"]);
+    check(
+        ports,
+        "[9092]",
+        &[
+            "24:12: the one port is for bootstrap and no broker has one; add a port for each broker, as in \"19092-19192\"",
+        ],
+    );
+    check(
+        "advertised_host: localhost",
+        "advertised_host: \"localhost:9092\"",
+        &["27:55: \"localhost:9092\" is no host: write its name or IP address, without a port"],
+    );
+}
+
+#[test]
+fn two_that_want_one_port_are_told() {
+    let listener = |addresses: &str, ports: &str| {
+        format!(
+            "listeners:\n  - name: second\n    addresses: [\"{addresses}\"]\n    ports: [\"{ports}\"]\n    policies: [{{type: forward_to_virtual_cluster, config: {{type: port_mapping, advertised_host: localhost, destination: {{name: team}}}}}}]\n"
+        )
+    };
+    let taken =
+        |port: u16| format!("28:12: the port {port} at 127.0.0.1 is taken by the listener \"second\"");
+    check("listeners:\n", &listener("127.0.0.1", "19094-19100"), &[&taken(19094)]);
+    check("listeners:\n", &listener("127.0.0.2", "19094-19100"), &[]);
+    check("listeners:\n", &listener("127.0.0.1", "19095-19100"), &[]);
+    let (errors, _) = told(&changed("listeners:\n", &listener("0.0.0.0", "19000-19092")));
+    assert_eq!(errors, [taken(19092)]);
+    let (errors, _) = told(&changed("listeners:\n", &listener("::", "19000-19092")));
+    assert_eq!(errors, [taken(19092)]);
+    check(
+        "listeners:",
+        "admin: {listen: '0.0.0.0:19093'}\nlisteners:",
+        &["25:12: the port 19093 at 127.0.0.1 is taken by the admin port"],
+    );
+    check(
+        "[\"19092-19094\"]",
+        "[\"8089-8091\"]",
+        &["24:12: the port 8090 at 127.0.0.1 is taken by the admin port"],
+    );
+    check("listeners:", "admin: {listen: disabled}\nlisteners:", &[]);
+}
+
+#[test]
+fn a_listener_leads_to_one_virtual_cluster() {
+    check(
+        "      - type: forward_to_virtual_cluster\n",
+        "      - type: forward_to_virtual_cluster\n        enabled: false\n",
+        &["26:7: every policy of this listener is off, so it leads nowhere"],
+    );
+    let forward = "type: forward_to_virtual_cluster, config: {type: port_mapping, advertised_host: localhost, destination: {name: team}}";
+    check(
+        "    policies:\n",
+        &format!("    policies:\n      - {{{forward}}}\n"),
+        &[
+            "27:9: a listener leads to one virtual cluster, since its ports tell brokers apart; give the other a listener of its own",
+        ],
+    );
+    let no_policies = RIGHT[..RIGHT.find("    policies:\n").unwrap()].to_owned();
+    assert_eq!(
+        told(&format!("{no_policies}    policies: []\n")).0,
+        ["25:15: a listener needs a policy of type forward_to_virtual_cluster to lead somewhere"]
+    );
+    assert_eq!(told(&no_policies).0, ["22:5: \"policies\" is missing here"]);
+}
+
+#[test]
+fn a_key_set_that_can_not_be_fetched_is_told() {
+    let url = "https://idp.example/jwks\"";
+    for wrong in ["idp.example/jwks", "ftp://idp.example/jwks", "file:///etc/passwd", "https://"] {
+        check(
+            url,
+            &format!("{wrong}\""),
+            &[&format!("9:26: \"{wrong}\" is no URL like https://idp.example/jwks")],
+        );
+    }
+    check(
+        url,
+        "https://me:hunter2@idp.example/jwks\"",
+        &["9:26: a URL with a user or a password is not supported; key sets are public"],
+    );
+    check(url, "me:hunter2@idp.example/jwks\"", &["9:26: this is no URL like https://idp.example/jwks"]);
+    check(
+        url,
+        "https://idp.example/jwks\", file: x",
+        &["9:60: the keys come from an endpoint or from a file; keep one of the two"],
+    );
+    check(
+        "{endpoint: \"https://idp.example/jwks\"}",
+        "{}",
+        &[
+            "9:15: set endpoint, the URL of the issuer's key set, or file; the endpoint is not looked up by the issuer",
+        ],
+    );
+    check(url, "https://idp.example/jwks\", timeout: 0s", &["9:63: this time must be longer than nothing"]);
+    check(
+        url,
+        "https://idp.example/jwks\", timeout: 1",
+        &["9:63: expected a time with its unit, like 500ms, 30s or 1h, found a number"],
+    );
+    check(url, "https://idp.example/jwks\", cache_expiration: 25h", &[]);
+    check(
+        url,
+        "https://idp.example/jwks\", cache_expiration: 2h, stale_max: 1h",
+        &[
+            "9:15: stale_max is shorter than cache_expiration: keys would be let go before they are fetched again",
+        ],
+    );
+    check(
+        "        validate:",
+        "        clock_skew: 6m\n        validate:",
+        &["10:21: clocks that are more than five minutes off want repair, not tolerance"],
+    );
+    check(
+        "        validate:",
+        "        session_lifetime_max: 0s\n        validate:",
+        &["10:31: this time must be longer than nothing"],
+    );
+    check(
+        "        validate:",
+        "        claims_mapping: {sub: ''}\n        validate:",
+        &["10:31: a claim has a name"],
+    );
+    check("issuer: \"https://idp.example\"", "issuer: \"\"", &["10:28: the issuer is empty"]);
+    check(
+        "audiences: [{name: kafka}]",
+        "audiences: []",
+        &["10:62: list at least one audience, or leave the key out"],
+    );
+}
+
+#[test]
+fn a_key_set_in_a_file_is_read_once_to_see_that_it_is_one() {
+    let endpoint = "{endpoint: \"https://idp.example/jwks\"}";
+    check(endpoint, "{file: keys.json}", &[]);
+    check(endpoint, "{file: ''}", &["9:22: the path is empty"]);
+    check(endpoint, "{file: gone.json}", &["9:22: \"gone.json\" holds no key set: no such file"]);
+    check(
+        endpoint,
+        "{file: hunter}",
+        &[
+            "9:22: \"hunter\" holds no key set: the key set is not one JSON object of bounded size without repeated members",
+        ],
+    );
+}
+
+#[test]
+fn several_issuers_are_told_apart_by_what_they_sign() {
+    let oauth = "      - type: oauth_bearer\n";
+    let other = |validate: &str| {
+        format!(
+            "      - {{type: oauth_bearer, jwks: {{file: keys.json}}, validate: {{{validate} audiences: [{{name: kafka}}]}}}}\n{oauth}"
+        )
+    };
+    check(oauth, &other("issuer: other,"), &[]);
+    check(
+        oauth,
+        &other(""),
+        &[
+            "8:9: of several issuers each needs its validate.issuer, by which its tokens are told from others'",
+        ],
+    );
+    check(
+        oauth,
+        &other("issuer: 'https://idp.example',"),
+        &["11:28: the issuer \"https://idp.example\" stands twice in this virtual cluster"],
+    );
+}
+
+#[test]
+fn a_key_without_a_value_is_no_default() {
+    check(
+        "    policies:\n",
+        "    tls_server:\n      # certificates: …\n    policies:\n",
+        &["25:15: \"tls_server\" has no value; give it one, or leave the key out"],
+    );
+    check(
+        "    bootstrap",
+        "    tls: {ca_bundle: x}\n    bootstrap",
+        &[
+            "3:10: \"enabled\" is missing here",
+            "3:22: this holds no certificate in PEM form; write ${file['path']} to bring in a file",
+        ],
+    );
+}
+
+#[test]
+fn addresses_of_one_listener_do_not_collide() {
+    for (addresses, taken) in [
+        ("\"0.0.0.0\", \"127.0.0.1\"", Some("127.0.0.1")),
+        ("\"10.0.0.1\", \"0.0.0.0\"", Some("0.0.0.0")),
+        ("\"0.0.0.0\", \"::1\"", None),
+        ("\"0.0.0.0\", \"::\"", Some("::")),
+        ("\"::\", \"10.0.0.1\"", Some("10.0.0.1")),
+    ] {
+        let (errors, _) = told(&changed("\"127.0.0.1\"", addresses));
+        let message = taken.map(|taken| format!("the address \"{taken}\" is already among those before it"));
+        assert_eq!(
+            errors.iter().map(|error| error.split_once(": ").unwrap().1.to_owned()).collect::<Vec<_>>(),
+            message.into_iter().collect::<Vec<_>>()
+        );
+    }
+}
+
+#[test]
+fn what_this_program_does_not_serve_is_said_plainly() {
+    let oauth = "      - type: oauth_bearer\n";
+    for mediation in ["passthrough", "validate_forward"] {
+        check(
+            oauth,
+            &format!("{oauth}        mediation: {mediation}\n"),
+            &[&format!(
+                "9:20: \"{mediation}\" is not supported: the token stays at the gateway; supported: terminate"
+            )],
+        );
+    }
+    for way in ["sasl_plain", "sasl_scram", "client_certificate"] {
+        check(
+            oauth,
+            &format!("      - type: {way}\n"),
+            &[&format!(
+                "8:15: \"{way}\" is not supported: clients log in with a token; supported: oauth_bearer, anonymous"
+            )],
+        );
+    }
+    check(
+        "    bootstrap",
+        "    authentication: {type: oauth_bearer}\n    bootstrap",
+        &[
+            "3:28: \"oauth_bearer\" is not supported: the gateway does not log in at brokers with a token; supported: anonymous, sasl_plain, sasl_scram",
+        ],
+    );
+    check(
+        "type: port_mapping",
+        "type: sni",
+        &["27:24: \"sni\" is not supported: brokers are told apart by their ports; supported: port_mapping"],
+    );
+    check(
+        "        jwks:",
+        "        introspection: {endpoint: x}\n        jwks:",
+        &["9:24: this key is not supported; leave it out"],
+    );
+    check(
+        "    namespace:",
+        "    topic_aliases: [{alias: a, topic: b}]\n    namespace:",
+        &["11:20: topic aliases are not supported; leave topic_aliases out"],
+    );
+    check("    namespace:", "    topic_aliases: []\n    namespace:", &[]);
+    check(
+        "    policies:\n",
+        "    tls_server: {certificates: [], client_authentication: {mode: required}}\n    policies:\n",
+        &["25:32: list at least one certificate", "25:59: this key is not supported; leave it out"],
+    );
+}
+
+#[test]
+fn clients_are_anonymous_only_where_the_backend_says_so() {
+    let oauth = "      - type: oauth_bearer\n";
+    let both = format!("      - type: anonymous\n{oauth}");
+    check(
+        oauth,
+        &both,
+        &[
+            "8:9: clients may be anonymous only where the backend cluster \"local\" says insecure_allow_anonymous_virtual_cluster_auth: true",
+        ],
+    );
+    let allowed = RIGHT
+        .replace(oauth, &both)
+        .replace("    bootstrap", "    insecure_allow_anonymous_virtual_cluster_auth: true\n    bootstrap");
+    assert_eq!(told(&allowed), (vec![], vec![]));
+}
+
+#[test]
+fn whatever_is_cut_out_of_a_file_it_is_right_or_something_is_told() {
+    let lines: Vec<&str> = RIGHT.lines().collect();
+    let without = |skipped: usize| {
+        let kept = lines.iter().enumerate().filter(|(number, _)| *number != skipped);
+        kept.map(|(_, line)| format!("{line}\n")).collect::<String>()
+    };
+    let mut files: Vec<String> = (0..lines.len()).map(without).collect();
+    files.extend((0..RIGHT.len()).map(|end| RIGHT[..end].to_owned()));
+    let letters = RIGHT.char_indices().filter(|(_, letter)| !letter.is_whitespace());
+    files.extend(letters.map(|(at, _)| format!("{}{}", &RIGHT[..at], &RIGHT[at + 1..])));
+    for file in files {
+        let (errors, _) = told(&file);
+        assert!(errors.iter().all(|error| !error.contains("was not noted")), "{file}");
+    }
+}

@@ -1,0 +1,160 @@
+//! What is allowed and probably not meant.
+
+use super::*;
+
+#[test]
+fn tokens_that_are_not_checked_are_warned_of() {
+    let validate = "        validate: {issuer: \"https://idp.example\", audiences: [{name: kafka}]}\n";
+    let audience = "the audience of tokens is not checked, so a token for any other service opens this one; set validate.audiences";
+    let issuer = "the issuer of tokens is not checked; set validate.issuer";
+    warns(validate, "", &[&format!("8:9: {audience}"), &format!("8:9: {issuer}")]);
+    warns(validate, "        validate: {audiences: [{name: kafka}]}\n", &[&format!("10:19: {issuer}")]);
+    warns(validate, "        validate: {issuer: x}\n", &[&format!("10:19: {audience}")]);
+    warns(
+        "https://idp.example/jwks",
+        "http://idp.example/jwks",
+        &["9:26: the keys come over plain http, so anybody on the way can forge tokens; use https"],
+    );
+    for loopback in ["http://localhost:9080/jwks", "http://127.0.0.1/jwks", "http://[::1]:80/jwks"] {
+        warns("https://idp.example/jwks", loopback, &[]);
+    }
+}
+
+#[test]
+fn what_others_could_read_is_warned_of() {
+    warns(
+        "[\"127.0.0.1\"]",
+        "[\"127.0.0.1\", \"10.0.0.1\"]",
+        &[
+            "22:11: the listener \"front\" takes tokens without TLS at an address that others can reach, so anybody on the way can read and use them; set tls_server",
+        ],
+    );
+    warns("[\"127.0.0.1\"]", "[\"::1\"]", &[]);
+    warns(
+        "    bootstrap",
+        "    tls: {enabled: true, insecure_skip_verify: true}\n    bootstrap",
+        &["3:48: any certificate is accepted, so anybody on the way can read and change everything"],
+    );
+    let login = "    authentication: {type: sasl_plain, username: u, password: hunter2}\n    bootstrap";
+    warns(
+        "    bootstrap",
+        login,
+        &[
+            "3:21: the password goes to the brokers unencrypted; switch tls on, or use sasl_scram",
+            "3:63: the password stands in this file; better ${env['NAME']} or ${file['path']}",
+        ],
+    );
+    let login = "    authentication: {type: sasl_scram, algorithm: sha512, username: u, password: \"${file['hunter']}\"}\n    bootstrap";
+    warns("    bootstrap", login, &[]);
+}
+
+#[test]
+fn clusters_and_policies_that_nothing_uses_are_warned_of() {
+    let (_, warnings) = told(&changed("listeners:", &second("other", "other-", "local")));
+    assert_eq!(warnings, ["21:11: no listener leads to the virtual cluster \"other\""]);
+    warns(
+        "    namespace:",
+        "    acl_mode: passthrough\n    namespace:",
+        &["11:15: with acl_mode: passthrough the broker decides, and the policies below are not looked at"],
+    );
+    warns(
+        "        name: all\n",
+        "        name: all\n        enabled: false\n",
+        &["5:11: the virtual cluster \"team\" has no policy that counts, so nobody may do anything in it"],
+    );
+    warns(
+        "listeners:",
+        "      - {type: acls, name: none, config: {rules: []}}\nlisteners:",
+        &["21:50: a policy without rules has no effect"],
+    );
+}
+
+/// The right file with these rules, and what is warned of.
+fn rules_warn(mode: &str, policies: &[(&str, &[&str])], expected: &[&str]) {
+    let start = RIGHT.find("      - type: acls").unwrap();
+    let end = RIGHT.find("listeners:").unwrap();
+    let mut text = String::new();
+    for (number, (condition, rules)) in policies.iter().enumerate() {
+        let condition =
+            if condition.is_empty() { String::new() } else { format!("condition: \"{condition}\", ") };
+        text.push_str(&format!("      - {{type: acls, name: p{number}, {condition}config: {{rules: [\n"));
+        for rule in *rules {
+            let words: Vec<&str> = rule.split(' ').collect();
+            let [action, resource, operation, name] = words[..] else { panic!("{rule}") };
+            text.push_str(&format!("        {{action: {action}, resource_type: {resource}, operations: [{{name: {operation}}}], resource_names: [{{match: \"{name}\"}}]}},\n"));
+        }
+        text.push_str("      ]}}\n");
+    }
+    let source = format!("{}{text}{}", &RIGHT[..start], &RIGHT[end..])
+        .replace("mode: hide_prefix", &format!("mode: {mode}"));
+    let (errors, warnings) = told(&source);
+    assert_eq!(
+        (errors, warnings),
+        (vec![], expected.iter().map(|text| (*text).to_owned()).collect()),
+        "{policies:?}"
+    );
+}
+
+#[test]
+fn reading_topics_without_a_group_is_warned_of() {
+    let warning = "16:9: this lets clients read topics and no rule for the same clients lets them read a group, which consuming needs; add a rule with resource_type: group and the operation read";
+    rules_warn("hide_prefix", &[("", &["allow topic read orders"])], &[warning]);
+    rules_warn("hide_prefix", &[("", &["allow topic all orders"])], &[warning]);
+    rules_warn("hide_prefix", &[("", &["allow topic read orders", "allow group describe *"])], &[warning]);
+    rules_warn("hide_prefix", &[("", &["allow topic read orders", "deny group read *"])], &[warning]);
+    rules_warn("hide_prefix", &[("", &["allow topic read orders", "allow group read *"])], &[]);
+    rules_warn("hide_prefix", &[("", &["allow topic write orders"])], &[]);
+    let (a, b) = ("context.client.id == 'a'", "context.client.id == 'b'");
+    rules_warn("hide_prefix", &[(a, &["allow topic read orders"]), (b, &["allow group read *"])], &[warning]);
+    rules_warn("hide_prefix", &[(a, &["allow topic read orders"]), (a, &["allow group read *"])], &[]);
+    rules_warn("hide_prefix", &[(a, &["allow topic read orders"]), ("", &["allow group read *"])], &[]);
+}
+
+#[test]
+fn rules_that_can_never_match_are_warned_of() {
+    let denied = "16:9: this allows nothing: rules that deny cover it wholly";
+    let hide = |rules: &[&str], expected: &[&str]| rules_warn("hide_prefix", &[("", rules)], expected);
+    hide(&["allow topic write orders", "deny topic all o*"], &[denied]);
+    hide(&["allow topic write o*", "deny topic all *"], &[denied]);
+    hide(&["allow topic write o*", "deny topic all o?*"], &[]);
+    hide(&["allow topic write orders", "deny topic write *"], &[]); // describe is left, which write implies
+    hide(&["allow topic write orders", "deny topic write *", "deny topic describe *"], &[denied]);
+    hide(&["allow topic write orders", "deny group all *"], &[]);
+    let a = "context.client.id == 'a'";
+    rules_warn("hide_prefix", &[("", &["allow topic write orders"]), (a, &["deny topic all *"])], &[]);
+    rules_warn("hide_prefix", &[(a, &["allow topic write orders"]), ("", &["deny topic all *"])], &[denied]);
+    hide(
+        &["allow topic write my-test-topic"],
+        &[
+            "16:9: \"my-test-topic\" begins with the hidden prefix \"my-\", which clients do not write: they call it \"test-topic\"",
+        ],
+    );
+    hide(
+        &["allow group describe my-*"],
+        &[
+            "16:9: \"my-*\" begins with the hidden prefix \"my-\", which clients do not write: they call it \"*\"",
+        ],
+    );
+    hide(
+        &["allow topic write or/ders"],
+        &[
+            "16:9: no topic is ever called \"or/ders\": the name may hold only letters, digits, '.', '_' and '-'",
+        ],
+    );
+    hide(&["allow group describe or/ders"], &[]);
+    hide(
+        &["allow topic write __consumer_offsets"],
+        &["16:9: no topic is ever called \"__consumer_offsets\": the name belongs to Kafka itself"],
+    );
+    let full = |rules: &[&str], expected: &[&str]| rules_warn("enforce_prefix", &[("", rules)], expected);
+    let outside = |name: &str| {
+        format!(
+            "16:9: no topic of this virtual cluster is called \"{name}\": its names begin with \"my-\", for clients too"
+        )
+    };
+    full(&["allow topic write my-orders"], &[]);
+    full(&["allow topic write *"], &[]);
+    full(&["allow topic write orders"], &[&outside("orders")]);
+    full(&["allow topic write o*"], &[&outside("o*")]);
+    hide(&["allow group write g"], &["16:60: Kafka knows no write on a group, so this is without effect"]);
+}
