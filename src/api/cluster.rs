@@ -2,6 +2,7 @@
 
 use std::ops::RangeInclusive;
 
+use bytes::Bytes;
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::find_coordinator_response::Coordinator;
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
@@ -42,6 +43,16 @@ impl Api for Metadata {
     /// Before 4 there is no flag, and a broker makes a topic of every name it does not know.
     fn upstream_version(version: i16) -> i16 {
         version.max(4)
+    }
+
+    /// librdkafka asks for all topics by a null of four bytes where the version has one, so that its
+    /// flags come after the end of the message. Brokers do not look there.
+    fn read_by_brokers(mut body: Bytes, version: i16) -> Bytes {
+        const ALL_TOPICS_BYTES: usize = 4; // a null, two flags, no tagged fields
+        if version >= 11 && body.len() == 7 && body.starts_with(&[0; ALL_TOPICS_BYTES]) {
+            body.truncate(ALL_TOPICS_BYTES);
+        }
+        body
     }
 
     fn admit(mut request: MetadataRequest, ask: &mut Asking<'_>) -> Result<Pass<Self>, Refusal> {
@@ -792,6 +803,20 @@ mod tests {
         for version in Metadata::VERSIONS {
             let refused = Metadata::refuse(metadata(&["a", "b"]), Refusal::TopicDenied, version);
             assert_eq!(seen(&said(&refused, version)), [("a", 29), ("b", 29)]);
+        }
+    }
+
+    #[test]
+    fn librdkafka_s_question_for_all_topics_is_read_as_brokers_read_it() {
+        for (version, body, read) in [
+            (13, &[0, 0, 0, 0, 1, 0, 0][..], 4),
+            (11, &[0, 0, 0, 0, 1, 0, 0], 4),
+            (10, &[0, 0, 0, 0, 1, 0, 0], 7),
+            (13, &[0, 0, 0, 0, 1, 0, 0, 0], 8),
+            (13, &[0, 0, 0, 1, 1, 0, 0], 7),
+        ] {
+            let kept = Metadata::read_by_brokers(Bytes::copy_from_slice(body), version);
+            assert_eq!(kept.len(), read, "v{version} {body:?}");
         }
     }
 }

@@ -62,6 +62,11 @@ pub trait Api: Sized + 'static {
         version
     }
 
+    /// The part of a body that a broker reads, where a client in use writes more than its version has.
+    fn read_by_brokers(body: Bytes, _version: i16) -> Bytes {
+        body
+    }
+
     /// Lets the granted part through, renamed, and sets the refused part aside. `Err` refuses it all.
     fn admit(request: Self::Request, ask: &mut Asking<'_>) -> Result<Pass<Self>, Refusal>;
 
@@ -182,8 +187,9 @@ fn admit<A: Api>(
     next_correlation_id: &mut dyn FnMut() -> i32,
 ) -> Result<Admitted, Broken> {
     let RequestHead { key, version, correlation_id } = incoming.header.head;
+    let said = A::read_by_brokers(incoming.body.clone(), version);
     let (body, measure) =
-        walked(key, Direction::Request, version, &incoming.body, incoming.limits.elements_per_request)?;
+        walked(key, Direction::Request, version, &said, incoming.limits.elements_per_request)?;
     if measure.strings > incoming.limits.names_per_request {
         return Err(Malformed::TooManyElements { max: incoming.limits.names_per_request }.into());
     }
