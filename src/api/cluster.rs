@@ -1,5 +1,6 @@
 //! The cluster as a client sees it: its brokers, its topics, its coordinators.
 
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
 use bytes::Bytes;
@@ -12,6 +13,7 @@ use kafka_protocol::messages::{
     FindCoordinatorResponse, MetadataRequest, MetadataResponse, TopicName,
 };
 use kafka_protocol::protocol::StrBytes;
+use uuid::Uuid;
 
 use super::{Api, Asking, Pass, Refusal, Showing, standard_text};
 use crate::cluster::Lens;
@@ -24,7 +26,8 @@ pub struct Metadata;
 /// What a Metadata request asked for, as far as its answer depends on it.
 #[derive(Default)]
 pub struct MetadataAside {
-    all_topics: bool,
+    /// The topics that were asked for by their ids.
+    ids: BTreeSet<Uuid>,
     refused: Vec<(MetadataRequestTopic, i16)>,
     /// Names that a broker would have made topics of, had the client the right to create them.
     uncreatable: Vec<StrBytes>,
@@ -65,12 +68,14 @@ impl Api for Metadata {
             request.topics = None; // in version 0 none named means all
         }
         let Some(topics) = request.topics.take() else {
-            aside.all_topics = true;
             request.allow_auto_topic_creation = false;
             return Ok(Pass::Forward(request, aside));
         };
         let (mut creatable, mut known_only) = (Vec::new(), Vec::new());
         for mut topic in topics {
+            if !topic.topic_id.is_nil() {
+                aside.ids.insert(topic.topic_id);
+            }
             let Some(name) = &mut topic.name else {
                 known_only.push(topic); // asked for by its id; whose it is shows in the answer
                 continue;
@@ -172,10 +177,12 @@ fn advertise(broker: &mut MetadataResponseBroker, lens: &Lens<'_>) -> bool {
 
 fn reveal_topic(topic: &mut MetadataResponseTopic, aside: &MetadataAside, show: &Showing<'_>) -> bool {
     topic.is_internal = false;
+    // Before 12 no answer can leave the name out.
+    let by_id = show.version >= 12 && aside.ids.contains(&topic.topic_id);
     let Some(name) = &mut topic.name else {
-        return true; // asked for by its id, and nobody has it
+        *topic = only_its_id(topic.topic_id, topic.error_code); // nobody has it
+        return by_id;
     };
-    let by_id = !aside.all_topics && show.version >= 12 && !topic.topic_id.is_nil();
     let is_ours = show.lens.one(&mut *name);
     let may_describe = is_ours && show.lens.grants(Operation::Describe, Resource::Topic, &name.0);
     if !may_describe {
@@ -185,12 +192,7 @@ fn reveal_topic(topic: &mut MetadataResponseTopic, aside: &MetadataAside, show: 
         }
         let code =
             if is_ours { ResponseError::TopicAuthorizationFailed } else { ResponseError::UnknownTopicId };
-        let id = topic.topic_id;
-        *topic = MetadataResponseTopic::default()
-            .with_name(None)
-            .with_topic_id(id)
-            .with_error_code(code.code())
-            .with_topic_authorized_operations(NOT_ASKED);
+        *topic = only_its_id(topic.topic_id, code.code());
         return true;
     }
     topic.topic_authorized_operations = match aside.topic_operations {
@@ -210,6 +212,15 @@ fn reveal_topic(topic: &mut MetadataResponseTopic, aside: &MetadataAside, show: 
         }
     }
     true
+}
+
+/// What is said of a topic that the client knows the id of, and may know nothing else of.
+fn only_its_id(id: Uuid, code: i16) -> MetadataResponseTopic {
+    MetadataResponseTopic::default()
+        .with_name(None)
+        .with_topic_id(id)
+        .with_error_code(code)
+        .with_topic_authorized_operations(NOT_ASKED)
 }
 
 /// Which broker answers for a group or a transactional id.
@@ -408,7 +419,6 @@ const CLUSTER_OPERATIONS: [Operation; 6] = [
 mod tests {
     use kafka_protocol::messages::describe_cluster_response::DescribeClusterBroker;
     use kafka_protocol::messages::metadata_response::MetadataResponsePartition;
-    use uuid::Uuid;
 
     use super::*;
     use crate::api::testing::{Dialogue, World, said, text as name};
@@ -605,6 +615,28 @@ mod tests {
             foreign.topic_id = id(4);
             assert_eq!(foreign, topics[3], "another tenant's topic looks like none");
             assert!(topics[1].name.is_none() && topics[1].partitions.is_empty());
+        }
+    }
+
+    #[test]
+    fn an_id_that_nobody_asked_for_is_not_shown() {
+        let id = Uuid::from_u128(3);
+        let partition = MetadataResponsePartition::default().with_leader_id(BrokerId(1));
+        let nameless = MetadataResponseTopic::default().with_name(None).with_topic_authorized_operations(7);
+        let found = [topic("their-orders", 0), nameless]
+            .map(|topic| topic.with_topic_id(id).with_partitions(vec![partition.clone()]));
+        for version in 12..=13 {
+            for request in [metadata(&["orders"]), MetadataRequest::default().with_topics(None), by_id(&[4])]
+            {
+                let answer = brokers(version, found.to_vec());
+                let talk = World::allowing(&[DESCRIBE_ANY]).talk::<Metadata>(version, &request, &answer);
+                assert_eq!(talk.seen.topics, []);
+            }
+            let answer = brokers(version, found[1..].to_vec());
+            let talk = World::allowing(&[DESCRIBE_ANY]).talk::<Metadata>(version, &by_id(&[3]), &answer);
+            let [seen] = &talk.seen.topics[..] else { panic!("{:?}", talk.seen.topics) };
+            assert_eq!((seen.topic_id, seen.topic_authorized_operations), (id, NOT_ASKED));
+            assert!(seen.partitions.is_empty());
         }
     }
 
