@@ -1,0 +1,143 @@
+//! Fills every field of a message with a marker of its own.
+
+use uuid::Uuid;
+
+use super::case::{Absent, Case};
+use super::register::{Meaning, Place, Register};
+use crate::wire::sample::{self, Filler};
+use crate::wire::{Direction, Embedded};
+
+/// Words that stand for the backend; none of them may be seen by a client.
+pub const OWN_PREFIX: &str = "my-";
+pub const FOREIGN_PREFIX: &str = "their-";
+pub const BACKEND_HOST: &str = "backend-host";
+pub const BACKEND_CLUSTER: &str = "backend-cluster";
+pub const BACKEND_PORT: i64 = 0x5eed;
+pub const BACKEND_OPERATIONS: i64 = 0x5a5a_5a5a;
+
+/// Fills one message, or a blob in one.
+pub struct Markers<'a> {
+    register: &'a Register,
+    place: Place,
+    version: i16,
+    case: &'a Case,
+    /// How many markers were made; each has its number in it.
+    made: usize,
+    nodes_made: usize,
+}
+
+impl<'a> Markers<'a> {
+    pub fn of(register: &'a Register, place: Place, version: i16, case: &'a Case) -> Self {
+        Self { register, place, version, case, made: 0, nodes_made: 0 }
+    }
+
+    fn meaning(&self, path: &str) -> Option<Meaning> {
+        self.register.meaning(self.place, self.version, path)
+    }
+
+    fn is_request(&self) -> bool {
+        match self.place {
+            Place::Message(_, direction) => direction == Direction::Request,
+            Place::Blob(_) => self.case.blobs_of_request,
+        }
+    }
+
+    fn name(&self, path: &str) -> String {
+        if self.case.names_additional {
+            return "extra_topic".to_owned();
+        }
+        let prefix = match self.is_request() {
+            true => "",
+            false if self.case.is_foreign(self.place, path) => FOREIGN_PREFIX,
+            false => OWN_PREFIX,
+        };
+        format!("{prefix}n{}", self.made)
+    }
+
+    fn blob(&mut self, embedded: Embedded) -> Vec<u8> {
+        if !self.case.consumer_protocol {
+            return format!("opaque-{}", self.made).into_bytes();
+        }
+        let mut case = self.case.clone();
+        case.blobs_of_request = self.is_request();
+        // Each version of the consumer protocol in its turn.
+        let version = (self.made % 4) as i16;
+        let place = Place::Blob(embedded);
+        let mut inner = Markers { made: self.made, ..Markers::of(self.register, place, version, &case) };
+        let blob = sample::embedded_body(embedded, version, &mut inner).expect("0 to 3 are its versions");
+        self.made = inner.made;
+        blob
+    }
+}
+
+impl Filler for Markers<'_> {
+    fn text(&mut self, path: &str) -> String {
+        self.made += 1;
+        let number = self.made;
+        if path.ends_with("ProtocolType") {
+            return if self.case.consumer_protocol { "consumer" } else { "connect" }.to_owned();
+        }
+        match self.meaning(path) {
+            Some(meaning) if meaning.is_name() => self.name(path),
+            Some(Meaning::Host | Meaning::ClientHost) => format!("{BACKEND_HOST}-{number}"),
+            Some(Meaning::ClusterId) => format!("{BACKEND_CLUSTER}-{number}"),
+            Some(Meaning::ErrorMessage) => {
+                format!("{OWN_PREFIX}e{number} and {FOREIGN_PREFIX}e{number} at {BACKEND_HOST}")
+            }
+            _ => format!("plain-{number}"),
+        }
+    }
+
+    fn uuid(&mut self, path: &str) -> Uuid {
+        self.made += 1;
+        // A topic that is asked for by its name is not asked for by its id as well.
+        if self.is_request() && self.case.absent == Absent::Nothing && path == "Topics[].TopicId" {
+            return Uuid::nil();
+        }
+        Uuid::from_u128(0x1d_0000 + self.made as u128)
+    }
+
+    fn bytes(&mut self, path: &str) -> Vec<u8> {
+        self.made += 1;
+        match self.meaning(path) {
+            Some(Meaning::Blob(embedded)) => self.blob(embedded),
+            // Long enough to be shared and not copied.
+            _ => format!("bytes-{:0>600}", self.made).into_bytes(),
+        }
+    }
+
+    fn int(&mut self, path: &str) -> i64 {
+        let name = path.rsplit('.').next().unwrap_or(path);
+        match self.meaning(path) {
+            Some(Meaning::Node) if name == "ReplicaId" => return -1, // a consumer
+            Some(Meaning::Node) => {
+                self.nodes_made += 1;
+                return self.case.nodes[self.nodes_made % self.case.nodes.len()];
+            }
+            Some(Meaning::Port) => return BACKEND_PORT,
+            Some(Meaning::AuthorizedOperations) => return BACKEND_OPERATIONS,
+            _ => {}
+        }
+        match name {
+            "Acks" => self.case.acks,
+            "KeyType" => self.case.key_type,
+            "ResourceType" => self.case.resource_type,
+            "EndpointType" | "AllowAutoTopicCreation" => 1, // brokers
+            _ if name.starts_with("Include") => i64::from(self.case.operations),
+            _ if name.ends_with("ErrorCode") => self.case.error_code,
+            _ => 0,
+        }
+    }
+
+    fn count(&mut self, _path: &str) -> usize {
+        self.case.elements
+    }
+
+    fn present(&mut self, path: &str) -> bool {
+        match self.case.absent {
+            Absent::Nothing => true,
+            Absent::Names => !path.ends_with("Topics[].Name"),
+            Absent::Everything => false,
+        }
+    }
+}
