@@ -1,0 +1,9 @@
+//! Dialogues with the real binary: a raw client says what it likes, a scripted broker answers what it is told to.
+//!
+//! One file for each thing that a user can see. A test whose name begins with `hazard_` and a number shows that the
+//! gateway does not fall into that hazard of the Kafka protocol.
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod authenticate; // the ways in, and the ways to be refused
