@@ -129,7 +129,7 @@ impl Connection {
                         self.journal.connected(true);
                         self.broker = Some(Side::new(stream));
                         let mut out = Outbox::default();
-                        next = self.session.on_connected(&mut out);
+                        next = self.session.on_connected(Instant::now(), &mut out);
                         self.dispatch(out, Instant::now());
                         continue;
                     }

@@ -59,6 +59,8 @@ pub enum LoginFailed {
     Mechanism { mechanism: &'static str, offered: String },
     #[error("the broker refuses the credentials of this backend cluster")]
     Credentials,
+    #[error("the broker does not answer in time")]
+    Timeout,
     #[error("the broker does not prove that it knows the password: {0}")]
     Scram(String),
 }

@@ -74,7 +74,7 @@ pub struct Client {
 /// Our side of the conversation with the broker.
 enum Upstream {
     Absent,
-    LoggingIn(Box<Login>),
+    LoggingIn { login: Box<Login>, ends_at: Instant },
     Ready,
 }
 
@@ -119,12 +119,12 @@ impl Session {
             let frame = match split_frame(bytes, self.frame_bytes_max()) {
                 Ok(Some(frame)) => frame,
                 Ok(None) => return self.rest(),
-                Err(malformed) => return self.close(client(malformed)),
+                Err(malformed) => return Next::Close(client(malformed)),
             };
             match self.on_client_frame(frame, now, out) {
                 Ok(Next::Read) => {}
                 Ok(next) => return next,
-                Err(reason) => return self.close(reason),
+                Err(reason) => return Next::Close(reason),
             }
         }
     }
@@ -135,23 +135,24 @@ impl Session {
             let frame = match split_frame(bytes, self.limits.frame_bytes_from_broker) {
                 Ok(Some(frame)) => frame,
                 Ok(None) => return self.rest(),
-                Err(malformed) => return self.close(broker(malformed)),
+                Err(malformed) => return Next::Close(broker(malformed)),
             };
             if let Err(reason) = self.on_broker_frame(frame, out) {
-                return self.close(reason);
+                return Next::Close(reason);
             }
         }
     }
 
     /// The broker connection is up: our login goes out on it.
-    pub fn on_connected(&mut self, out: &mut Outbox) -> Next {
+    pub fn on_connected(&mut self, now: Instant, out: &mut Outbox) -> Next {
         match Login::start(self.listener.cluster.backend.login.clone(), self.client.nonce) {
             Ok((login, first)) => {
-                self.upstream = Upstream::LoggingIn(Box::new(login));
+                let ends_at = now + self.limits.login_timeout;
+                self.upstream = Upstream::LoggingIn { login: Box::new(login), ends_at };
                 out.to_broker.push(first);
                 Next::Read
             }
-            Err(why) => self.close(Reason::BrokerLogin(why)),
+            Err(why) => Next::Close(Reason::BrokerLogin(why)),
         }
     }
 
@@ -171,23 +172,30 @@ impl Session {
             Ok(identity) => self.logged_in(identity, &attempt, raw, now, out),
             Err(rejected) => self.rejected(rejected.label(), rejected.to_string(), &attempt, raw, out),
         };
-        step.unwrap_or_else(|reason| self.close(reason))
+        step.unwrap_or_else(Next::Close)
     }
 
     /// When the shell must call [`Session::on_deadline`], if nothing happens before.
     pub fn deadline(&self) -> Option<Instant> {
-        match (&self.who, &self.phase) {
+        let of_client = match (&self.who, &self.phase) {
             (Some(who), Phase::Ready) => who.ends_at,
             // A login that is under way at the session's end may finish.
             (Some(who), _) => Some(who.ends_at.map_or(self.login_ends_at, |end| end.max(self.login_ends_at))),
             (None, _) => Some(self.login_ends_at),
+        };
+        match &self.upstream {
+            Upstream::LoggingIn { ends_at, .. } => Some(of_client.map_or(*ends_at, |end| end.min(*ends_at))),
+            Upstream::Absent | Upstream::Ready => of_client,
         }
     }
 
     pub fn on_deadline(&mut self, now: Instant) -> Next {
-        match self.deadline() {
-            Some(deadline) if now >= deadline => {
-                self.close(if self.who.is_some() { Reason::SessionExpired } else { Reason::LoginTimeout })
+        match (&self.upstream, self.deadline()) {
+            (Upstream::LoggingIn { ends_at, .. }, _) if now >= *ends_at => {
+                Next::Close(Reason::BrokerLogin(LoginFailed::Timeout))
+            }
+            (_, Some(deadline)) if now >= deadline => {
+                Next::Close(if self.who.is_some() { Reason::SessionExpired } else { Reason::LoginTimeout })
             }
             _ => self.rest(),
         }
@@ -235,10 +243,6 @@ impl Session {
         }
     }
 
-    fn close(&mut self, reason: Reason) -> Next {
-        Next::Close(reason)
-    }
-
     fn on_client_frame(&mut self, frame: Bytes, now: Instant, out: &mut Outbox) -> Step {
         if let Phase::Authenticating(Exchange { raw: true, .. }) = &self.phase {
             return self.on_raw_token(&frame, out);
@@ -283,7 +287,7 @@ impl Session {
         let flexible = grammar().header_flexible(head.key, Direction::Request, head.version);
         let (header, body) = read_request(frame, flexible).map_err(client)?;
         out.events.push(Event::Request { key: head.key, bytes: frame.len() });
-        self.client_id = header.client_id.as_deref().map(shortened);
+        self.client_id = header.client_id.as_deref().filter(|id| !id.is_empty()).map(shortened);
         match key {
             ApiKey::SaslHandshake => self.on_handshake(&header, &body, now, out),
             _ => self.on_authenticate(&header, &body, out),
@@ -615,7 +619,7 @@ impl Session {
     fn on_broker_frame(&mut self, frame: Bytes, out: &mut Outbox) -> Result<(), Reason> {
         match &mut self.upstream {
             Upstream::Absent => Err(Reason::BrokerOutOfOrder),
-            Upstream::LoggingIn(login) => {
+            Upstream::LoggingIn { login, .. } => {
                 match login.on_frame(&frame).map_err(Reason::BrokerLogin)? {
                     Progress::Send(message) => out.to_broker.push(message),
                     Progress::Done(versions) => {
