@@ -1,7 +1,7 @@
 //! What a message is filled with, where the grammar leaves a choice.
 
 use super::judge::NO_DOOR;
-use super::register::Place;
+use super::register::{Meaning, Place};
 
 /// One way to fill a message, and what it means for what comes out.
 #[derive(Clone, Debug)]
@@ -20,7 +20,7 @@ pub struct Case {
     pub nodes: &'static [i64],
     /// Whether group members speak the consumer protocol.
     pub consumer_protocol: bool,
-    /// Whether every name is that of the additional topic.
+    /// Whether the client calls everything as it calls the additional topic.
     pub names_additional: bool,
     /// Where a response names what is another tenant's; all other names are this one's.
     pub foreign: Option<(Place, String)>,
@@ -60,6 +60,16 @@ impl Case {
 
     pub fn is_foreign(&self, place: Place, path: &str) -> bool {
         self.foreign.as_ref().is_some_and(|(at, name)| (*at, name.as_str()) == (place, path))
+    }
+
+    /// Whether a name is that of the additional topic, which is the same on both sides.
+    pub fn is_additional(&self, meaning: Meaning) -> bool {
+        let of_topic = match meaning {
+            Meaning::Topic => true,
+            Meaning::ConfigResource => self.resource_type == Case::TOPIC_CONFIGS,
+            _ => false,
+        };
+        self.names_additional && of_topic
     }
 
     /// Whether an answer may name no broker: there is an error, no broker, or no door to one.

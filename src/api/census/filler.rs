@@ -42,16 +42,17 @@ impl<'a> Markers<'a> {
         }
     }
 
-    fn name(&self, path: &str) -> String {
-        if self.case.names_additional {
-            return "extra_topic".to_owned();
-        }
-        let prefix = match self.is_request() {
+    fn name(&self, meaning: Meaning, path: &str) -> String {
+        let name = match self.case.names_additional {
+            true => "extra_topic".to_owned(),
+            false => format!("n{}", self.made),
+        };
+        let prefix = match self.is_request() || self.case.is_additional(meaning) {
             true => "",
             false if self.case.is_foreign(self.place, path) => FOREIGN_PREFIX,
             false => OWN_PREFIX,
         };
-        format!("{prefix}n{}", self.made)
+        format!("{prefix}{name}")
     }
 
     fn blob(&mut self, embedded: Embedded) -> Vec<u8> {
@@ -78,7 +79,7 @@ impl Filler for Markers<'_> {
             return if self.case.consumer_protocol { "consumer" } else { "connect" }.to_owned();
         }
         match self.meaning(path) {
-            Some(meaning) if meaning.is_name() => self.name(path),
+            Some(meaning) if meaning.is_name() => self.name(meaning, path),
             Some(Meaning::Host | Meaning::ClientHost) => format!("{BACKEND_HOST}-{number}"),
             Some(Meaning::ClusterId) => format!("{BACKEND_CLUSTER}-{number}"),
             Some(Meaning::ErrorMessage) => {
@@ -109,7 +110,7 @@ impl Filler for Markers<'_> {
     fn int(&mut self, path: &str) -> i64 {
         let name = path.rsplit('.').next().unwrap_or(path);
         match self.meaning(path) {
-            Some(Meaning::Node) if name == "ReplicaId" => return -1, // a consumer
+            Some(Meaning::Node) if name == "ReplicaId" => return -2, // a debugging tool
             Some(Meaning::Node) => {
                 self.nodes_made += 1;
                 return self.case.nodes[self.nodes_made % self.case.nodes.len()];

@@ -122,11 +122,9 @@ impl Judge<'_> {
 
     fn renamed(&self, meaning: Meaning, value: &LeafValue) -> LeafValue {
         let LeafValue::Text(name) = value else { return value.clone() };
-        let is_topic = meaning == Meaning::Topic
-            || (meaning == Meaning::ConfigResource && self.case.resource_type == Case::TOPIC_CONFIGS);
         LeafValue::Text(match self.to_client {
+            _ if self.case.is_additional(meaning) => name.clone(),
             true => name.strip_prefix(OWN_PREFIX).unwrap_or("a name with our prefix").to_owned(),
-            false if is_topic && self.case.names_additional => name.clone(),
             false => format!("{OWN_PREFIX}{name}"),
         })
     }
