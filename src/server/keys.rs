@@ -23,6 +23,8 @@ pub struct KeyFetcher {
     client: reqwest::Client,
     key_set_bytes: usize,
     metrics: Metrics,
+    /// When an unknown key last had the issuer asked. Its own fetches do not count: a key may be new a
+    /// moment after one of them.
     last_asked: Option<Instant>,
 }
 
@@ -72,6 +74,7 @@ impl KeyFetcher {
                     let Some(wish) = wish else { return };
                     let mut waiting = vec![wish];
                     if self.may_ask_again() {
+                        self.last_asked = Some(Instant::now());
                         next = self.fetch().await;
                     }
                     while let Ok(wish) = self.wishes.try_recv() {
@@ -97,7 +100,6 @@ impl KeyFetcher {
 
     /// Fetches once, and says when to fetch again.
     async fn fetch(&mut self) -> Duration {
-        self.last_asked = Some(Instant::now());
         let name = &*self.bearer.name;
         match self.newest().await {
             Ok(keys) => {
