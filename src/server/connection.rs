@@ -157,7 +157,7 @@ impl Connection {
                     self.is_draining = true;
                     self.session.drain()
                 }
-                Woken::Deadline => self.session.on_deadline(Instant::now()),
+                Woken::Deadline => self.take_deadline(),
             };
         }
     }
@@ -225,9 +225,17 @@ impl Connection {
         let Some(broker) = &mut self.broker else { return Next::Read };
         let started = Instant::now();
         let mut out = Outbox::default();
-        let next = self.session.on_broker_bytes(&mut broker.inbox, &mut out);
+        let next = self.session.on_broker_bytes(&mut broker.inbox, started, &mut out);
         broker.release();
         self.dispatch(out, started);
+        next
+    }
+
+    fn take_deadline(&mut self) -> Next {
+        let now = Instant::now();
+        let mut out = Outbox::default();
+        let next = self.session.on_deadline(now, &mut out);
+        self.dispatch(out, now);
         next
     }
 

@@ -165,7 +165,7 @@ async fn carry(accepted: Accepted, house: &House, preferred: usize) {
     let client = Client {
         connection_id: u64::from_ne_bytes(random()),
         address: address.ip().to_string(),
-        nonce: random(),
+        nonce: random,
     };
     let keys = house.keys.get(&listener.cluster.name).cloned();
     let versions = upstream.versions(door);

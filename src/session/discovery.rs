@@ -63,8 +63,8 @@ impl Discovery {
         match &mut self.step {
             Step::Login(login) => match login.on_frame(frame)? {
                 Progress::Send(message) => Ok(Discovered::Send(message)),
-                Progress::Done(versions) => {
-                    self.step = Step::Metadata(Arc::new(versions));
+                Progress::Done { versions, .. } => {
+                    self.step = Step::Metadata(versions);
                     Ok(Discovered::Send(self.ask()?))
                 }
             },

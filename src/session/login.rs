@@ -1,6 +1,9 @@
-//! Our login to the broker: which versions it speaks, then who we are.
+//! Our login to the broker: which versions it speaks, then who we are; and again before that ends.
 //!
 //! Source: KIP-35 (ApiVersions), KIP-152 (SaslAuthenticate), RFC 4616 (PLAIN), RFC 5802 (SCRAM).
+
+use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use kafka_protocol::error::{ParseResponseErrorCode, ResponseError};
@@ -28,7 +31,8 @@ pub struct Login {
     how: BrokerLogin,
     nonce: [u8; 24],
     step: Step,
-    versions: Option<BrokerVersions>,
+    versions: Arc<BrokerVersions>,
+    lifetime: Option<Duration>,
     correlation_id: i32,
 }
 
@@ -44,8 +48,8 @@ enum Step {
 pub enum Progress {
     /// Another message to the broker.
     Send(Backend<Segments>),
-    /// Logged in, to a broker that speaks this.
-    Done(BrokerVersions),
+    /// Logged in, to a broker that speaks this, for so long; `None` is for ever.
+    Done { versions: Arc<BrokerVersions>, lifetime: Option<Duration> },
 }
 
 /// Why a broker does not let us in.
@@ -68,10 +72,24 @@ pub enum LoginFailed {
 impl Login {
     /// Starts a login; the nonce is fresh and random for each.
     pub fn start(how: BrokerLogin, nonce: [u8; 24]) -> Result<(Self, Backend<Segments>), LoginFailed> {
-        let mut login =
-            Self { how, nonce, step: Step::Versions { version: 3 }, versions: None, correlation_id: 0 };
+        let mut login = Self::new(how, nonce, Step::Versions { version: 3 }, Arc::default());
         let first = login.ask_versions(3)?;
         Ok((login, first))
+    }
+
+    /// Starts a login on a connection that has one already, before its time is over (KIP-368).
+    pub fn again(
+        how: BrokerLogin,
+        nonce: [u8; 24],
+        versions: Arc<BrokerVersions>,
+    ) -> Result<(Self, Backend<Segments>), LoginFailed> {
+        let mut login = Self::new(how, nonce, Step::Handshake, versions);
+        let first = login.ask_handshake()?;
+        Ok((login, first))
+    }
+
+    fn new(how: BrokerLogin, nonce: [u8; 24], step: Step, versions: Arc<BrokerVersions>) -> Self {
+        Self { how, nonce, step, versions, lifetime: None, correlation_id: 0 }
     }
 
     /// Takes the broker's next frame.
@@ -98,11 +116,12 @@ impl Login {
             }
             Some(error) => return Err(LoginFailed::Versions(error)),
         }
-        self.versions = Some(BrokerVersions::from_response(&response));
-        let Some(mechanism) = self.mechanism() else { return Ok(self.done()) };
+        self.versions = Arc::new(BrokerVersions::from_response(&response));
+        if self.mechanism().is_none() {
+            return Ok(self.done());
+        }
         self.step = Step::Handshake;
-        let request = SaslHandshakeRequest::default().with_mechanism(StrBytes::from_static_str(mechanism));
-        Ok(Progress::Send(self.write(ApiKey::SaslHandshake, 1, &request)?))
+        Ok(Progress::Send(self.ask_handshake()?))
     }
 
     fn on_handshake(&mut self, frame: &Bytes) -> Result<Progress, LoginFailed> {
@@ -134,6 +153,8 @@ impl Login {
         if response.error_code != 0 {
             return Err(LoginFailed::Credentials);
         }
+        let lifetime_ms = u64::try_from(response.session_lifetime_ms).unwrap_or(0);
+        self.lifetime = (lifetime_ms > 0).then(|| Duration::from_millis(lifetime_ms));
         match std::mem::replace(&mut self.step, Step::Plain) {
             Step::ScramFirst(mut client) => {
                 let last = client
@@ -151,7 +172,7 @@ impl Login {
     }
 
     fn done(&mut self) -> Progress {
-        Progress::Done(self.versions.take().unwrap_or_default())
+        Progress::Done { versions: self.versions.clone(), lifetime: self.lifetime }
     }
 
     fn mechanism(&self) -> Option<&'static str> {
@@ -171,6 +192,12 @@ impl Login {
         self.write(ApiKey::ApiVersions, version, &request)
     }
 
+    fn ask_handshake(&mut self) -> Result<Backend<Segments>, LoginFailed> {
+        let mechanism = StrBytes::from_static_str(self.mechanism().unwrap_or("none"));
+        let request = SaslHandshakeRequest::default().with_mechanism(mechanism);
+        self.write(ApiKey::SaslHandshake, 1, &request)
+    }
+
     fn authenticate(&mut self, bytes: Vec<u8>) -> Result<Progress, LoginFailed> {
         let request = SaslAuthenticateRequest::default().with_auth_bytes(bytes.into());
         let version = self.authenticate_version();
@@ -179,8 +206,7 @@ impl Login {
 
     /// Version 1 came with Kafka 2.2.
     fn authenticate_version(&self) -> i16 {
-        let max = self.versions.as_ref().and_then(|known| known.range(ApiKey::SaslAuthenticate));
-        max.map_or(0, |range| *range.end()).clamp(0, 1)
+        self.versions.range(ApiKey::SaslAuthenticate).map_or(0, |range| *range.end()).clamp(0, 1)
     }
 
     fn write<M: Encodable>(

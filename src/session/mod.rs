@@ -67,15 +67,26 @@ pub struct Client {
     /// Random, and shown to the client with a refused login, so that the operator finds the reason.
     pub connection_id: u64,
     pub address: String,
-    /// Random, for one SCRAM login at the broker.
-    pub nonce: [u8; 24],
+    /// Gives random bytes, for one SCRAM login at the broker each.
+    pub nonce: fn() -> [u8; 24],
 }
 
 /// Our side of the conversation with the broker.
 enum Upstream {
     Absent,
-    LoggingIn { login: Box<Login>, ends_at: Instant },
-    Ready,
+    LoggingIn {
+        login: Box<Login>,
+        ends_at: Instant,
+    },
+    Ready {
+        versions: Arc<BrokerVersions>,
+        renews_at: Option<Instant>,
+    },
+    /// Logging in again: what is in flight is answered first, and nothing is sent meanwhile.
+    Renewing {
+        login: Box<Login>,
+        ends_at: Instant,
+    },
 }
 
 /// A frame goes on, or the connection does not.
@@ -130,14 +141,14 @@ impl Session {
     }
 
     /// Takes what the broker sent.
-    pub fn on_broker_bytes(&mut self, bytes: &mut BytesMut, out: &mut Outbox) -> Next {
+    pub fn on_broker_bytes(&mut self, bytes: &mut BytesMut, now: Instant, out: &mut Outbox) -> Next {
         loop {
             let frame = match split_frame(bytes, self.limits.frame_bytes_from_broker) {
                 Ok(Some(frame)) => frame,
                 Ok(None) => return self.rest(),
                 Err(malformed) => return Next::Close(broker(malformed)),
             };
-            if let Err(reason) = self.on_broker_frame(frame, out) {
+            if let Err(reason) = self.on_broker_frame(frame, now, out) {
                 return Next::Close(reason);
             }
         }
@@ -145,7 +156,7 @@ impl Session {
 
     /// The broker connection is up: our login goes out on it.
     pub fn on_connected(&mut self, now: Instant, out: &mut Outbox) -> Next {
-        match Login::start(self.listener.cluster.backend.login.clone(), self.client.nonce) {
+        match Login::start(self.listener.cluster.backend.login.clone(), (self.client.nonce)()) {
             Ok((login, first)) => {
                 let ends_at = now + self.limits.login_timeout;
                 self.upstream = Upstream::LoggingIn { login: Box::new(login), ends_at };
@@ -183,18 +194,34 @@ impl Session {
             (Some(who), _) => Some(who.ends_at.map_or(self.login_ends_at, |end| end.max(self.login_ends_at))),
             (None, _) => Some(self.login_ends_at),
         };
-        match &self.upstream {
-            Upstream::LoggingIn { ends_at, .. } => Some(of_client.map_or(*ends_at, |end| end.min(*ends_at))),
-            Upstream::Absent | Upstream::Ready => of_client,
-        }
+        let of_upstream = match &self.upstream {
+            Upstream::LoggingIn { ends_at, .. } | Upstream::Renewing { ends_at, .. } => Some(*ends_at),
+            Upstream::Ready { renews_at, .. } => *renews_at,
+            Upstream::Absent => None,
+        };
+        [of_client, of_upstream].into_iter().flatten().min()
     }
 
-    pub fn on_deadline(&mut self, now: Instant) -> Next {
-        match (&self.upstream, self.deadline()) {
-            (Upstream::LoggingIn { ends_at, .. }, _) if now >= *ends_at => {
-                Next::Close(Reason::BrokerLogin(LoginFailed::Timeout))
+    pub fn on_deadline(&mut self, now: Instant, out: &mut Outbox) -> Next {
+        match &self.upstream {
+            Upstream::LoggingIn { ends_at, .. } | Upstream::Renewing { ends_at, .. } if now >= *ends_at => {
+                return Next::Close(Reason::BrokerLogin(LoginFailed::Timeout));
             }
-            (_, Some(deadline)) if now >= deadline => {
+            Upstream::Ready { versions, renews_at: Some(at) } if now >= *at => {
+                let login = self.listener.cluster.backend.login.clone();
+                match Login::again(login, (self.client.nonce)(), versions.clone()) {
+                    Ok((login, first)) => {
+                        out.to_broker.push(first);
+                        let ends_at = now + self.limits.login_timeout;
+                        self.upstream = Upstream::Renewing { login: Box::new(login), ends_at };
+                    }
+                    Err(why) => return Next::Close(Reason::BrokerLogin(why)),
+                }
+            }
+            _ => {}
+        }
+        match self.deadline() {
+            Some(deadline) if now >= deadline => {
                 Next::Close(if self.who.is_some() { Reason::SessionExpired } else { Reason::LoginTimeout })
             }
             _ => self.rest(),
@@ -212,7 +239,7 @@ impl Session {
     /// Whether the client's bytes are wanted: the shell's backpressure is to leave them unread.
     pub fn takes_frames(&self) -> bool {
         let is_busy = match &self.phase {
-            Phase::Ready => !matches!(self.upstream, Upstream::Ready),
+            Phase::Ready => !matches!(self.upstream, Upstream::Ready { .. }),
             Phase::Authenticating(exchange) => exchange.awaiting_verdict.is_some(),
             Phase::Unauthenticated { .. } | Phase::Failing { .. } => false,
         };
@@ -616,23 +643,26 @@ impl Session {
         Ok(Next::Read)
     }
 
-    fn on_broker_frame(&mut self, frame: Bytes, out: &mut Outbox) -> Result<(), Reason> {
-        match &mut self.upstream {
-            Upstream::Absent => Err(Reason::BrokerOutOfOrder),
-            Upstream::LoggingIn { login, .. } => {
-                match login.on_frame(&frame).map_err(Reason::BrokerLogin)? {
-                    Progress::Send(message) => out.to_broker.push(message),
-                    Progress::Done(versions) => {
-                        let versions = Arc::new(versions);
-                        self.versions = Some(versions.clone());
-                        self.upstream = Upstream::Ready;
-                        out.events.push(Event::BrokerReady(versions));
-                    }
-                }
-                Ok(())
+    fn on_broker_frame(&mut self, frame: Bytes, now: Instant, out: &mut Outbox) -> Result<(), Reason> {
+        let login = match &mut self.upstream {
+            Upstream::Absent => return Err(Reason::BrokerOutOfOrder),
+            Upstream::Ready { .. } => return self.on_broker_answer(frame, out),
+            // The broker answers in order: what was asked before the login comes before its answers.
+            Upstream::Renewing { .. } if !self.in_flight.is_empty() => {
+                return self.on_broker_answer(frame, out);
             }
-            Upstream::Ready => self.on_broker_answer(frame, out),
+            Upstream::LoggingIn { login, .. } | Upstream::Renewing { login, .. } => login,
+        };
+        match login.on_frame(&frame).map_err(Reason::BrokerLogin)? {
+            Progress::Send(message) => out.to_broker.push(message),
+            Progress::Done { versions, lifetime } => {
+                let renews_at = lifetime.map(|lifetime| now + lifetime.mul_f64(RENEWED_AFTER));
+                self.versions = Some(versions.clone());
+                self.upstream = Upstream::Ready { versions: versions.clone(), renews_at };
+                out.events.push(Event::BrokerReady(versions));
+            }
         }
+        Ok(())
     }
 
     fn on_broker_answer(&mut self, frame: Bytes, out: &mut Outbox) -> Result<(), Reason> {
@@ -717,6 +747,9 @@ fn shortened(text: &str) -> String {
 }
 
 const CLIENT_WORD_CHARACTERS_MAX: usize = 128;
+
+/// Part of our session's lifetime at a broker after which we log in again; Kafka's clients take 0.85 to 0.95.
+const RENEWED_AFTER: f64 = 0.85;
 
 /// The client id for which brokers let writes into internal topics; nobody is that from outside.
 const ADMIN_CLIENT: &str = "__admin_client";
