@@ -215,6 +215,12 @@ impl Broker {
         self.asked().iter().map(Asked::key).collect()
     }
 
+    /// Nothing of any client has reached the broker.
+    pub fn assert_untouched(&self) {
+        let keys = self.keys_asked();
+        assert!(keys.is_empty(), "requests reached the broker, with keys {keys:?}");
+    }
+
     /// Waits until so many requests of clients with this key have come, and returns them.
     pub fn expect(&self, key: ApiKey, count: usize) -> Vec<Asked> {
         let of_key = |asked: &&Asked| asked.key() == key as i16 && !asked.is_the_gateways_own();

@@ -7,14 +7,14 @@ use std::net::TcpStream;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::{Bytes, BytesMut};
+use bytes::{Buf, Bytes, BytesMut};
 use kafka_protocol::messages::sasl_authenticate_response::SaslAuthenticateResponse;
 use kafka_protocol::messages::{SaslAuthenticateRequest, SaslHandshakeRequest, SaslHandshakeResponse};
 use kafka_protocol::protocol::{Encodable, Request, StrBytes};
 use rustls::{ClientConfig, ClientConnection, StreamOwned};
 use sluicegate::wire::{
-    Direction, Gather, RequestHead, RequestHeader, decode, encode_body, grammar, read_response, split_frame,
-    write_request,
+    Direction, Gather, RequestHead, RequestHeader, decode, encode_body, grammar, read_response,
+    write_request, write_response,
 };
 
 /// What a client calls itself when a test does not say otherwise.
@@ -24,7 +24,6 @@ pub const CLIENT_ID: &str = "raw-client";
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How often a wait looks up.
 const TICK: Duration = Duration::from_millis(50);
-const FRAME_BYTES_MAX: usize = 256 << 20;
 
 /// One connection.
 pub struct Client {
@@ -112,9 +111,7 @@ impl Client {
     pub fn read_frame(&mut self) -> Bytes {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            if let Some(frame) =
-                split_frame(&mut self.inbox, FRAME_BYTES_MAX).expect("frames have sane lengths")
-            {
+            if let Some(frame) = self.split_frame() {
                 return frame;
             }
             match self.receive() {
@@ -194,6 +191,17 @@ impl Client {
         answer.session_lifetime_ms
     }
 
+    /// As `wire::split_frame`, but an empty frame is one: that is what a raw login is answered with.
+    fn split_frame(&mut self) -> Option<Bytes> {
+        let length = i32::from_be_bytes(*self.inbox.first_chunk()?);
+        let length = usize::try_from(length).expect("a frame's length is not negative");
+        if self.inbox.len() < 4 + length {
+            return None;
+        }
+        self.inbox.advance(4);
+        Some(self.inbox.split_to(length).freeze())
+    }
+
     fn receive(&mut self) -> Received {
         let mut chunk = [0; 65_536];
         match self.stream.as_read().read(&mut chunk) {
@@ -254,6 +262,11 @@ pub fn client_first(token: &str) -> Vec<u8> {
     format!("n,,\u{1}auth=Bearer {token}\u{1}\u{1}").into_bytes()
 }
 
+/// A message of OAUTHBEARER with its separators, the bytes 0x01, written as `|`.
+pub fn separated(message: &str) -> Vec<u8> {
+    message.replace('|', "\u{1}").into_bytes()
+}
+
 pub fn authenticate(message: &[u8]) -> SaslAuthenticateRequest {
     SaslAuthenticateRequest::default().with_auth_bytes(Bytes::copy_from_slice(message))
 }
@@ -283,7 +296,7 @@ pub fn request_bytes<R: Request>(
 pub fn response_frame<M: Encodable>(key: i16, version: i16, correlation_id: i32, response: &M) -> Bytes {
     let mut out = Gather::around(None);
     let flexible = grammar().header_flexible(key, Direction::Response, version);
-    sluicegate::wire::write_response(&mut out, correlation_id, flexible);
+    write_response(&mut out, correlation_id, flexible);
     encode_body(&mut out, response, version).expect("a test's response can be said in its version");
     Bytes::from(out.finish().to_vec()).slice(4..)
 }
