@@ -9,4 +9,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-mod authenticate; // the ways in, and the ways to be refused
+mod authenticate; //  the ways in, and the ways to be refused
+mod fetch_keys; //    the issuer's keys, new ones and missing ones
+mod listen_by_tls; // the same behind TLS
+mod reauthenticate; // a session goes on with a new token, or ends with the old one

@@ -11,7 +11,7 @@ use bytes::{Buf, Bytes, BytesMut};
 use kafka_protocol::messages::sasl_authenticate_response::SaslAuthenticateResponse;
 use kafka_protocol::messages::{SaslAuthenticateRequest, SaslHandshakeRequest, SaslHandshakeResponse};
 use kafka_protocol::protocol::{Encodable, Request, StrBytes};
-use rustls::{ClientConfig, ClientConnection, StreamOwned};
+use rustls::{ClientConfig, ClientConnection, ProtocolVersion, StreamOwned};
 use sluicegate::wire::{
     Direction, Gather, RequestHead, RequestHeader, decode, encode_body, grammar, read_response,
     write_request, write_response,
@@ -109,15 +109,20 @@ impl Client {
 
     /// The next frame, without its length.
     pub fn read_frame(&mut self) -> Bytes {
+        self.read_frame_or_close().expect("the gateway answers and does not close the connection")
+    }
+
+    /// The next frame, without its length; `None` when the connection ends before it.
+    pub fn read_frame_or_close(&mut self) -> Option<Bytes> {
         let deadline = Instant::now() + PATIENCE;
         loop {
             if let Some(frame) = self.split_frame() {
-                return frame;
+                return Some(frame);
             }
             match self.receive() {
                 Received::Some => {}
                 Received::NothingYet => assert!(Instant::now() < deadline, "no answer after {PATIENCE:?}"),
-                Received::Closed => panic!("the gateway closed the connection instead of answering"),
+                Received::Closed => return None,
             }
         }
     }
@@ -148,7 +153,24 @@ impl Client {
         }
     }
 
-    /// Whether the connection is over or has something to read by now; does not wait.
+    /// All that comes until the end of the connection.
+    pub fn read_to_end(&mut self) -> Bytes {
+        let deadline = Instant::now() + PATIENCE;
+        while self.receive() != Received::Closed {
+            assert!(Instant::now() < deadline, "still open after {PATIENCE:?}");
+        }
+        self.inbox.split().freeze()
+    }
+
+    /// The version of TLS that was agreed on; `None` without TLS.
+    pub fn tls_version(&self) -> Option<ProtocolVersion> {
+        match &self.stream {
+            Wire::Plain(_) => None,
+            Wire::Tls(stream) => stream.conn.protocol_version(),
+        }
+    }
+
+    /// Whether nothing has come, nor the end; looks for a moment.
     pub fn is_silent(&mut self) -> bool {
         self.inbox.is_empty() && self.receive() == Received::NothingYet
     }

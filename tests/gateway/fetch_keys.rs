@@ -1,0 +1,155 @@
+//! The issuer's keys: fetched again before a login is answered, once for all who wait, and kept while he is down.
+
+use std::fs;
+use std::time::{Duration, Instant};
+
+use kafka_protocol::messages::SaslAuthenticateRequest;
+
+use crate::support::client::{Client, authenticate, client_first};
+use crate::support::issuer::{ES256, Fault, RS256, Signer, claims, jwks};
+use crate::support::setup::oauth_bearer;
+use crate::support::stage::{Stage, token};
+
+/// A stage that fetches keys again as often as a token wants it.
+fn eager() -> Stage {
+    with_interval("1ms")
+}
+
+fn with_interval(interval: &str) -> Stage {
+    Stage::start_with(1, |setup, jwks| {
+        let jwks = jwks.replace("refresh_interval_min: 1s", &format!("refresh_interval_min: {interval}"));
+        setup.tenant().authentication = vec![oauth_bearer(&jwks, "")];
+    })
+}
+
+fn is_let_in(stage: &Stage, token: &str) -> bool {
+    let mut client = stage.connect();
+    client.handshake();
+    client.authenticate(&client_first(token)).auth_bytes.is_empty()
+}
+
+fn token_by(signer: &Signer) -> String {
+    signer.token(&claims("alice", 3600))
+}
+
+#[test]
+fn a_key_that_is_new_at_the_issuer_is_fetched_before_the_login_is_answered() {
+    let stage = eager();
+    let new = Signer::es256("new");
+    assert!(is_let_in(&stage, &token_by(&ES256)));
+    assert_eq!(stage.keys.asked(), 1);
+    stage.keys.rotate(&[&new]);
+    assert!(is_let_in(&stage, &token_by(&new)));
+    assert_eq!(stage.keys.asked(), 2);
+    // What the issuer has taken back counts no more.
+    assert!(!is_let_in(&stage, &token_by(&ES256)));
+}
+
+#[test]
+fn one_fetch_is_enough_for_all_who_wait() {
+    const CLIENTS: usize = 12;
+    let stage = with_interval("1s");
+    stage.keys.rotate(&[&RS256]);
+    stage.keys.fails(Some(Fault::Stalled));
+    let first = client_that_waits_for_keys(&stage);
+    let mut waiting: Vec<(Client, i32)> = (1..CLIENTS).map(|_| handed_in(&stage)).chain([first]).collect();
+    stage.expect_metric("sluicegate_requests_in_flight{virtual_cluster=\"team\"}", CLIENTS as f64);
+    assert!(waiting[0].0.is_silent(), "answered before the keys are there");
+    stage.keys.fails(None);
+    for (client, correlation_id) in &mut waiting {
+        let answer = client.read::<SaslAuthenticateRequest>(2, *correlation_id);
+        assert_eq!((answer.error_code, answer.auth_bytes.len()), (0, 0), "{answer:?}");
+    }
+    assert_eq!(stage.keys.asked(), 2, "one at the start, and one for all of them");
+}
+
+/// Tries until the issuer is asked again: a second after the start at the earliest.
+fn client_that_waits_for_keys(stage: &Stage) -> (Client, i32) {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    loop {
+        let (mut client, correlation_id) = handed_in(stage);
+        // It is refused at once, or it waits and then the issuer has been asked.
+        while client.is_silent() {
+            if stage.keys.asked() == 2 {
+                return (client, correlation_id);
+            }
+            assert!(Instant::now() < deadline, "the issuer is not asked again");
+        }
+    }
+}
+
+/// A client whose token is handed in, and not answered yet.
+fn handed_in(stage: &Stage) -> (Client, i32) {
+    let mut client = stage.connect();
+    client.handshake();
+    let correlation_id = client.send(2, &authenticate(&client_first(&token_by(&RS256))));
+    (client, correlation_id)
+}
+
+#[test]
+fn unknown_keys_do_not_make_the_gateway_ask_more_often_than_the_file_says() {
+    let stage = with_interval("1h");
+    for kid in ["a", "b", "c"] {
+        assert!(!is_let_in(&stage, &token_by(&Signer::es256(kid))));
+    }
+    assert_eq!(stage.keys.asked(), 1);
+    assert!(is_let_in(&stage, &token("alice")));
+}
+
+#[test]
+fn while_the_issuer_is_down_the_last_keys_serve_on() {
+    let stage = eager();
+    let stranger = token_by(&Signer::es256("stranger"));
+    for (fault, asked) in [(Fault::Status(500), 2), (Fault::Status(302), 3), (Fault::Dead, 4)] {
+        stage.keys.fails(Some(fault));
+        assert!(!is_let_in(&stage, &stranger), "{fault:?}");
+        // A connection that breaks may be tried again.
+        assert!(stage.keys.asked() >= asked, "{fault:?}: {}", stage.keys.asked());
+        assert!(is_let_in(&stage, &token("alice")), "{fault:?}");
+    }
+    assert!(stage.metric(&fetches(&stage, "failure")) >= 3.0);
+    stage.keys.fails(None);
+    let new = Signer::es256("new");
+    stage.keys.rotate(&[&new]);
+    assert!(is_let_in(&stage, &token_by(&new)));
+}
+
+fn fetches(stage: &Stage, result: &str) -> String {
+    let source = stage.keys.url();
+    let source = source.trim_start_matches("http://").trim_end_matches("/jwks");
+    format!("sluicegate_key_fetches_total{{source=\"{source}\",result=\"{result}\"}}")
+}
+
+#[test]
+fn an_issuer_that_does_not_answer_holds_nobody_else_up() {
+    let stage = eager();
+    stage.keys.fails(Some(Fault::Stalled));
+    let mut waiting = stage.connect();
+    waiting.handshake();
+    let correlation_id = waiting.send(2, &authenticate(&client_first(&token_by(&RS256))));
+    stage.keys.wait_until_asked(2);
+    assert!(is_let_in(&stage, &token("alice")));
+    assert!(waiting.is_silent());
+    stage.keys.fails(None);
+    assert!(!waiting.read::<SaslAuthenticateRequest>(2, correlation_id).auth_bytes.is_empty());
+}
+
+#[test]
+fn keys_come_from_a_file_too_and_it_is_read_again() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let path = dir.path().join("keys.json");
+    fs::write(&path, jwks(&[&ES256])).expect("the file can be written");
+    let stage = Stage::start_with(1, |setup, _| {
+        let jwks = format!("{{file: \"{}\"}}", path.display());
+        setup.tenant().authentication = vec![oauth_bearer(&jwks, "")];
+    });
+    assert!(is_let_in(&stage, &token("alice")));
+    let new = Signer::es256("new");
+    assert!(!is_let_in(&stage, &token_by(&new)));
+    fs::write(&path, jwks(&[&ES256, &new])).expect("the file can be written");
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !is_let_in(&stage, &token_by(&new)) {
+        assert!(Instant::now() < deadline, "the file is not read again");
+    }
+    assert_eq!(stage.keys.asked(), 0);
+}
