@@ -1,0 +1,86 @@
+//! Logins by a token of the usual size.
+
+use std::sync::Arc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::rsa::KeySize;
+use aws_lc_rs::signature::{
+    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair, RSA_PKCS1_SHA256, RsaKeyPair,
+};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+use sluicegate::auth::{BearerToken, Identity, KeyRing, KeySet, Rejected, Rules, Verifier};
+
+/// A token, and the verifier that knows its key.
+pub struct Login {
+    pub name: &'static str,
+    verifier: Verifier,
+    token: BearerToken,
+}
+
+impl Login {
+    pub fn rs256() -> Self {
+        let pair = RsaKeyPair::generate(KeySize::Rsa2048).expect("the machine has randomness");
+        let modulus = pair.public_key().modulus().big_endian_without_leading_zero().to_vec();
+        let jwk = json!({"kty": "RSA", "kid": "RS256", "n": b64(&modulus), "e": "AQAB"});
+        Self::new("RS256", &jwk, |message| {
+            let mut signature = vec![0; pair.public_modulus_len()];
+            pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature)
+                .expect("the signature fits the modulus");
+            signature
+        })
+    }
+
+    pub fn es256() -> Self {
+        let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).expect("the curve is known");
+        let (x, y) = pair.public_key().as_ref()[1..].split_at(32); // behind one byte that says how
+        let jwk = json!({"kty": "EC", "kid": "ES256", "crv": "P-256", "x": b64(x), "y": b64(y)});
+        Self::new("ES256", &jwk, |message| {
+            let signature = pair.sign(&SystemRandom::new(), message).expect("the machine has randomness");
+            signature.as_ref().to_vec()
+        })
+    }
+
+    fn new(name: &'static str, jwk: &Value, sign: impl Fn(&[u8]) -> Vec<u8>) -> Self {
+        let key_set = json!({"keys": [jwk]}).to_string();
+        let (keys, _) = KeySet::from_jwks(key_set.as_bytes()).expect("the key set is one");
+        let ring = KeyRing::empty();
+        ring.replace(keys, now());
+        let rules = Rules {
+            issuer: Some("https://idp.example".to_owned()),
+            audiences: vec!["http://kafka.dev".to_owned()],
+            ..Rules::default()
+        };
+        let header = json!({"alg": name, "typ": "at+jwt", "kid": name});
+        let claims = json!({
+            "iss": "https://idp.example", "sub": "producer-app", "client_id": "producer-app",
+            "aud": ["http://kafka.dev"], "iat": NOW_SECONDS, "nbf": NOW_SECONDS, "exp": NOW_SECONDS + 300,
+            "jti": "7d9f2f1c-52cb-4a77-8cf5-6c1d8f4ad2a1", "scope": "kafka.read kafka.write",
+        });
+        let message = format!("{}.{}", b64(header.to_string()), b64(claims.to_string()));
+        let token = BearerToken::new(format!("{message}.{}", b64(sign(message.as_bytes()))));
+        Self { name, verifier: Verifier::new(rules, Arc::new(ring)), token }
+    }
+
+    #[inline(never)]
+    pub fn verify(&self) -> Result<Identity, Rejected> {
+        self.verifier.verify(&self.token, now())
+    }
+
+    pub fn check(&self) {
+        let verdict = self.verify();
+        assert!(verdict.is_ok_and(|identity| identity.principal.name() == "producer-app"), "{}", self.name);
+    }
+}
+
+fn now() -> SystemTime {
+    UNIX_EPOCH + Duration::from_secs(NOW_SECONDS)
+}
+
+fn b64(bytes: impl AsRef<[u8]>) -> String {
+    URL_SAFE_NO_PAD.encode(bytes)
+}
+
+const NOW_SECONDS: u64 = 1_700_000_000;
