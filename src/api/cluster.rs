@@ -206,7 +206,7 @@ fn reveal_topic(topic: &mut MetadataResponseTopic, aside: &MetadataAside, show: 
         topic.topic_authorized_operations = NOT_ASKED;
     }
     for partition in &mut topic.partitions {
-        if partition.leader_id.0 >= 0 && show.lens.broker(partition.leader_id.0).is_none() {
+        if partition.leader_id.0 >= 0 && !show.lens.has_door(partition.leader_id.0) {
             partition.leader_id = BrokerId(-1);
             partition.error_code = ResponseError::LeaderNotAvailable.code();
         }

@@ -51,11 +51,11 @@ impl Api for Fetch {
         response.session_id = 0;
         show.lens.echoed(&mut response.responses, |topic| (&mut topic.topic).into());
         for partition in response.responses.iter_mut().flat_map(|topic| &mut topic.partitions) {
-            if show.lens.broker(partition.current_leader.leader_id.0).is_none() {
+            if !show.lens.has_door(partition.current_leader.leader_id.0) {
                 partition.current_leader.leader_id = BrokerId(-1);
                 partition.current_leader.leader_epoch = -1;
             }
-            if show.lens.broker(partition.preferred_read_replica.0).is_none() {
+            if !show.lens.has_door(partition.preferred_read_replica.0) {
                 partition.preferred_read_replica = BrokerId(-1);
             }
         }

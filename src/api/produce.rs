@@ -55,7 +55,7 @@ impl Api for Produce {
                     record.batch_index_error_message.take().and_then(|_| text(partition.error_code));
             }
             partition.error_message = partition.error_message.take().and_then(|_| text(partition.error_code));
-            if show.lens.broker(partition.current_leader.leader_id.0).is_none() {
+            if !show.lens.has_door(partition.current_leader.leader_id.0) {
                 partition.current_leader.leader_id = BrokerId(-1);
                 partition.current_leader.leader_epoch = -1;
             }

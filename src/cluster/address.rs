@@ -108,9 +108,14 @@ impl AddressBook {
 
     /// Where clients find a broker; `None` when it has no port here.
     pub fn broker(&self, node: i32) -> Option<Virtual<Address>> {
-        let place = usize::try_from(node.checked_sub(self.min_broker_id)?).ok()?;
-        let port = *self.ports.get(place.checked_add(self.ports_before_brokers())?)?;
+        let port = self.port(node)?;
         Some(Virtual::shown_to_client(Address { host: self.advertised_host.clone(), port }))
+    }
+
+    /// The port of a broker; `None` when it has none here.
+    pub fn port(&self, node: i32) -> Option<u16> {
+        let place = usize::try_from(node.checked_sub(self.min_broker_id)?).ok()?;
+        self.ports.get(place.checked_add(self.ports_before_brokers())?).copied()
     }
 
     pub fn door(&self, port: u16) -> Option<Door> {

@@ -79,4 +79,9 @@ impl<'a> Lens<'a> {
     pub fn broker(&self, node: i32) -> Option<Address> {
         self.book.broker(node).map(|address| address.into_inner())
     }
+
+    /// Whether clients find this broker at all: asked for every partition, so it makes no address.
+    pub fn has_door(&self, node: i32) -> bool {
+        self.book.port(node).is_some()
+    }
 }
