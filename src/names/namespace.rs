@@ -84,7 +84,7 @@ impl Namespace {
             return None;
         }
         if self.is_additional(kind, name) {
-            return Some(Backend::meant_for_broker(owned(name)));
+            return Some(Backend::meant_for_broker(name.clone()));
         }
         match self.mode {
             Mode::HidePrefix => {
@@ -94,7 +94,7 @@ impl Namespace {
                 Some(Backend::meant_for_broker(StrBytes::from_string(full)))
             }
             Mode::EnforcePrefix => {
-                name.starts_with(&self.prefix).then(|| Backend::meant_for_broker(owned(name)))
+                name.starts_with(&self.prefix).then(|| Backend::meant_for_broker(name.clone()))
             }
         }
     }
@@ -111,10 +111,10 @@ impl Namespace {
                 if self.is_additional(kind, short) {
                     return None;
                 }
-                StrBytes::from_string(short.to_owned())
+                behind(name, self.prefix.len())?
             }
-            (Some(_), Mode::EnforcePrefix) => owned(name),
-            (None, _) if self.is_additional(kind, name) => owned(name),
+            (Some(_), Mode::EnforcePrefix) => name.clone(),
+            (None, _) if self.is_additional(kind, name) => name.clone(),
             (None, _) => return None,
         };
         Some(Virtual::shown_to_client(shown))
@@ -257,8 +257,9 @@ fn is_topic_character(c: char) -> bool {
 }
 
 /// A copy of its own: a slice of the frame would keep the whole frame alive.
-fn owned(name: &str) -> StrBytes {
-    StrBytes::from_string(name.to_owned())
+/// The name without its first bytes, which are a prefix of it; shares the memory of the whole.
+fn behind(name: &StrBytes, prefix_bytes: usize) -> Option<StrBytes> {
+    StrBytes::from_utf8(name.clone().into_bytes().slice(prefix_bytes..)).ok()
 }
 
 /// Kafka's own limit on a topic's name, `Topic.MAX_NAME_LENGTH`.
