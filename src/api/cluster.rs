@@ -1,6 +1,6 @@
 //! The cluster as a client sees it: its brokers, its topics, its coordinators.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::ops::RangeInclusive;
 
 use bytes::Bytes;
@@ -30,7 +30,7 @@ pub struct MetadataAside {
     ids: BTreeSet<Uuid>,
     refused: Vec<(MetadataRequestTopic, i16)>,
     /// Names that a broker would have made topics of, had the client the right to create them.
-    uncreatable: Vec<StrBytes>,
+    uncreatable: HashSet<StrBytes>,
     cluster_operations: bool,
     topic_operations: bool,
 }
@@ -86,7 +86,7 @@ impl Api for Metadata {
                 Ok(()) if may_create(ask, &shown) => creatable.push(topic),
                 Ok(()) => {
                     if request.allow_auto_topic_creation && !grants_create(ask, &shown) {
-                        aside.uncreatable.push(shown);
+                        aside.uncreatable.insert(shown);
                     }
                     known_only.push(topic);
                 }
