@@ -71,11 +71,10 @@ impl<'a> Gate<'a> {
 
     /// Asks about a resource without renaming anything.
     pub fn ask(&self, need: Operation, resource: Resource, name: &str) -> Result<(), No> {
-        let decision = self.rights.decide(need, resource, name);
-        if decision.allowed {
+        if self.grants(need, resource, name) {
             return Ok(());
         }
-        self.note(need, resource, name, decision.by);
+        self.note(need, resource, name, || self.rights.decide(need, resource, name).by);
         Err(No::Denied(resource))
     }
 
@@ -86,7 +85,7 @@ impl<'a> Gate<'a> {
 
     /// Whether an operation is granted; nothing is noted when it is not.
     pub fn grants(&self, need: Operation, resource: Resource, name: &str) -> bool {
-        self.rights.decide(need, resource, name).allowed
+        self.rights.allows(need, resource, name)
     }
 
     pub fn grants_cluster(&self, need: Operation) -> bool {
@@ -99,7 +98,7 @@ impl<'a> Gate<'a> {
         if decision.allowed {
             return Ok(());
         }
-        self.note(need, resource, "*", decision.by);
+        self.note(need, resource, "*", || decision.by);
         Err(No::Denied(resource))
     }
 
@@ -124,10 +123,16 @@ impl<'a> Gate<'a> {
         Some(self.cluster.namespace.to_backend(kind, &name)?.into_inner())
     }
 
-    fn note(&self, operation: Operation, resource: Resource, name: &str, by: Option<RuleRef>) {
+    fn note(
+        &self,
+        operation: Operation,
+        resource: Resource,
+        name: &str,
+        by: impl FnOnce() -> Option<RuleRef>,
+    ) {
         let mut denials = self.denials.borrow_mut();
         if denials.len() < DENIALS_NOTED_MAX {
-            denials.push(Denial { operation, resource, name: name.to_owned(), by });
+            denials.push(Denial { operation, resource, name: name.to_owned(), by: by() });
         }
     }
 }

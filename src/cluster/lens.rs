@@ -57,7 +57,7 @@ impl<'a> Lens<'a> {
     }
 
     pub fn grants(&self, need: Operation, resource: Resource, name: &str) -> bool {
-        self.rights.decide(need, resource, name).allowed
+        self.rights.allows(need, resource, name)
     }
 
     pub fn grants_cluster(&self, need: Operation) -> bool {

@@ -50,13 +50,23 @@ impl Rights {
         if operation == Operation::All {
             return self.decide_all(resource, name);
         }
-        let (mut allow, mut deny) = (None, None);
-        for entry in entries(shares, resource, name, OperationSet::just(operation)) {
-            let first = if entry.effect == Effect::Allow { &mut allow } else { &mut deny };
-            *first = Some(first.map_or(entry.rule, |rule: u32| rule.min(entry.rule)));
-        }
+        let (allow, deny) = first_rules(shares, operation, resource, name);
         let by = deny.or(allow).map(|rule| rules[rule as usize].clone());
         Decision { allowed: deny.is_none() && allow.is_some(), by }
+    }
+
+    /// Whether the operation on this name is granted: the same answer without its rule.
+    ///
+    /// Shape: touches nothing that another thread may be asking with.
+    pub fn allows(&self, operation: Operation, resource: Resource, name: &str) -> bool {
+        match &*self.0 {
+            Inner::Everything => true,
+            Inner::Ruled { .. } if operation == Operation::All => self.decide_all(resource, name).allowed,
+            Inner::Ruled { shares, .. } => {
+                let (allow, deny) = first_rules(shares, operation, resource, name);
+                deny.is_none() && allow.is_some()
+            }
+        }
     }
 
     /// Whether the operation is granted on at least one possible name.
@@ -118,6 +128,21 @@ impl Rights {
         let first = each.next().expect("EACH holds nine operations");
         each.fold(first, |kept, next| if kept.allowed { next } else { kept })
     }
+}
+
+/// The first rule that allows, and the first that denies.
+fn first_rules(
+    shares: &[Share],
+    operation: Operation,
+    resource: Resource,
+    name: &str,
+) -> (Option<u32>, Option<u32>) {
+    let (mut allow, mut deny) = (None, None);
+    for entry in entries(shares, resource, name, OperationSet::just(operation)) {
+        let first = if entry.effect == Effect::Allow { &mut allow } else { &mut deny };
+        *first = Some(first.map_or(entry.rule, |rule: u32| rule.min(entry.rule)));
+    }
+    (allow, deny)
 }
 
 fn entries<'r>(
@@ -477,6 +502,7 @@ mod tests {
             });
             let rights = topics(&lines);
             let decision = rights.decide(operation, Resource::Topic, &name);
+            prop_assert_eq!(rights.allows(operation, Resource::Topic, &name), decision.allowed);
             prop_assert_eq!(decision.allowed, says(Allow) && !says(Deny));
             prop_assert_eq!(decision.by.is_some(), says(Allow) || says(Deny));
             prop_assert_eq!(rights.operations_on(Resource::Topic, &name).contains(operation), decision.allowed);
