@@ -15,5 +15,5 @@ pub mod names; //     virtual and backend: whose a name is, and the one door bet
 pub mod policy; //    what may you do?
 pub mod server; //    the shell: sockets, TLS, tasks, time
 pub mod session; //   one client connection as a state machine
-pub mod telemetry;
-pub mod wire; //      frames, headers, the grammar every body is walked against, typed bodies // every metric's name and labels
+pub mod telemetry; // every metric's name and labels, logs, the audit log
+pub mod wire; //      frames, headers, the grammar every body is walked against, typed bodies

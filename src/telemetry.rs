@@ -4,10 +4,10 @@
 //! who counts or reports brings the time. Labels that a peer could choose are `&'static str`, so
 //! that no peer can make the number of series grow; the others are names from the operator's file.
 
-mod audit;
+mod audit; //   one line for each login and each refusal, written aside
 mod logs; //    log set-up; one event, one line
 mod metrics; // every metric's name, labels and help
-mod timing; //  a histogram of durations without a lock //   one line for each login and each refusal, written aside
+mod timing; //  a histogram of durations without a lock
 
 pub use audit::{Audit, AuditError, AuditEvent, AuditLine};
 pub use logs::{LogFormat, LogsError, init_logs};

@@ -10,7 +10,7 @@ use super::keys::NoKey;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Rejected {
     #[error(
-        "the token is longer than {bytes_max} bytes; ask the issuer for fewer claims, or raise the limit"
+        "the token is longer than {bytes_max} bytes; ask the issuer for fewer claims, or raise limits.token_bytes"
     )]
     TooLong { bytes_max: usize },
     #[error(
@@ -55,9 +55,7 @@ pub enum Rejected {
     NotYetValid,
     #[error("the token was issued in the future; the clocks differ")]
     IssuedInFuture,
-    #[error(
-        "the token lives longer than {seconds_max} seconds; have the issuer shorten it, or raise the limit"
-    )]
+    #[error("the token lives longer than {seconds_max} seconds; have the issuer shorten it")]
     LifetimeTooLong { seconds_max: u64 },
     #[error("the token has no iss; expected {expected:?}")]
     IssuerMissing { expected: String },

@@ -13,7 +13,7 @@ section! {
         required virtual_clusters: List<VirtualCluster>,
         /// The ports where clients arrive.
         required listeners: List<Listener>,
-        /// The port for metrics, health and the console.
+        /// The port for metrics and health.
         optional admin: Admin,
         /// Bounds of everything that a peer can make grow.
         optional limits: LimitsSection,
@@ -122,7 +122,7 @@ section! {
     VirtualCluster {
         required name: Text,
         required destination: Destination,
-        /// The name under which server-name routing would find it.
+        /// A short name in the form of a host name's label; checked, and without effect on ports.
         optional dns_label: Text,
         /// Where ACLs are decided; enforce_on_gateway by default.
         optional acl_mode: AclMode,
@@ -479,7 +479,7 @@ words! {
 }
 
 section! {
-    /// The port for metrics, health and the console.
+    /// The port for metrics and health.
     Admin {
         /// Address and port, or "disabled"; 127.0.0.1:8090 by default.
         optional listen: Text,

@@ -11,7 +11,7 @@ mod access; //    how their clients log in
 mod backends; //  the real Kafka clusters
 mod clusters; //  the virtual clusters
 mod file; //      every section, every key, every word
-mod listeners;
+mod listeners; // where they connect
 mod measure; //   sizes, times, ports, secrets
 mod problem; //   what is wrong, and where
 mod rules; //     what these may do
@@ -19,7 +19,7 @@ mod settings; //  what concerns the gateway as a whole
 mod shape; //     how a tree becomes sections
 mod stand_in; //  ${env['NAME']} and ${file['path']}
 mod walls; //     no name belongs to two
-mod yaml; //      the file as a tree // where they connect
+mod yaml; //      the file as a tree
 
 #[cfg(test)]
 mod corpus; //    files that are wrong, and what is said of them
@@ -42,7 +42,7 @@ use yaml::Node;
 #[derive(Clone, Debug)]
 pub struct Gateway {
     pub directory: Directory,
-    /// Where metrics, health and the console are served, if they are.
+    /// Where metrics and health are served, if they are.
     pub admin: Option<SocketAddr>,
     pub limits: Limits,
     pub logging: Logging,

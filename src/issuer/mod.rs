@@ -7,11 +7,11 @@
 //! Knows nothing of the house; to the gateway it is an issuer like any other.
 #![allow(clippy::disallowed_methods)] // a server: tokens are stamped with the time of day
 
-mod endpoints;
+mod endpoints; // the addresses under which all this is served
 mod keys; //      the signing key, and the set that verifies what it and its forerunners signed
 mod request; //   who asks for a token, and for what; every way to refuse
 mod settings; //  what the operator asks for, and the words of the command line
-mod token; //     what a token says // the addresses under which all this is served
+mod token; //     what a token says
 
 use std::fmt::Write as _;
 use std::net::SocketAddr;

@@ -181,7 +181,7 @@ impl Families {
         r.register_with_unit("response", "Size of answers to clients", Unit::Bytes, all.response_bytes);
         r.register("requests_in_flight", "Requests that await their answer", all.requests_in_flight);
         r.register("refusals", "Requests, or parts of them, refused by the gateway", all.refusals);
-        let help = "Time spent in the gateway for one request and its answer, without the broker's";
+        let help = "Time spent in the gateway on one request or one answer, without the broker's";
         r.register_with_unit("gateway_time", help, Unit::Seconds, all.gateway_time);
         r.register("upstream_connects", "Connections to brokers tried, by result", all.upstream_connects);
         let help = "Time since the key set in use was fetched";
