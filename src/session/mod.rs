@@ -120,6 +120,12 @@ impl Session {
 
     /// Takes what the client sent, frame by frame, as far as it can be taken now; the rest stays.
     pub fn on_client_bytes(&mut self, bytes: &mut BytesMut, now: Instant, out: &mut Outbox) -> Next {
+        // The shell's timer waits for a pause; a client that makes none must not put a deadline off.
+        if self.deadline().is_some_and(|deadline| now >= deadline)
+            && let close @ Next::Close(_) = self.on_deadline(now, out)
+        {
+            return close;
+        }
         loop {
             if !self.takes_frames() {
                 return self.rest();
@@ -753,3 +759,6 @@ const RENEWED_AFTER: f64 = 0.85;
 
 /// The client id for which brokers let writes into internal topics; nobody is that from outside.
 const ADMIN_CLIENT: &str = "__admin_client";
+
+#[cfg(test)]
+mod tests;
