@@ -71,6 +71,8 @@ impl Api for Metadata {
             request.allow_auto_topic_creation = false;
             return Ok(Pass::Forward(request, aside));
         };
+        let creates = request.allow_auto_topic_creation;
+        let creates_any = creates && ask.gate.grants_cluster(Operation::Create);
         let (mut creatable, mut known_only) = (Vec::new(), Vec::new());
         for mut topic in topics {
             if !topic.topic_id.is_nil() {
@@ -83,13 +85,13 @@ impl Api for Metadata {
             let shown = name.0.clone();
             match admit_name(ask, name) {
                 Err(code) => aside.refused.push((topic, code)),
-                Ok(()) if may_create(ask, &shown) => creatable.push(topic),
-                Ok(()) => {
-                    if request.allow_auto_topic_creation && !grants_create(ask, &shown) {
-                        aside.uncreatable.insert(shown);
-                    }
+                Ok(()) if !creates => known_only.push(topic),
+                Ok(()) if !creates_any && !ask.gate.grants(Operation::Create, Resource::Topic, &shown) => {
+                    aside.uncreatable.insert(shown);
                     known_only.push(topic);
                 }
+                Ok(()) if is_additional(ask, &shown) => known_only.push(topic),
+                Ok(()) => creatable.push(topic),
             }
         }
         if !request.allow_auto_topic_creation || known_only.is_empty() || creatable.is_empty() {
@@ -142,12 +144,9 @@ fn admit_name(ask: &Asking<'_>, name: &mut TopicName) -> Result<(), i16> {
     ask.gate.rename(name.into()).map_err(|no| Refusal::from(no).code())
 }
 
-fn grants_create(ask: &Asking<'_>, name: &str) -> bool {
-    ask.gate.grants_cluster(Operation::Create) || ask.gate.grants(Operation::Create, Resource::Topic, name)
-}
-
-fn may_create(ask: &Asking<'_>, name: &str) -> bool {
-    grants_create(ask, name) && !ask.gate.cluster().namespace.is_additional(Kind::Topic, name)
+/// Clients may not create what stands outside their prefix.
+fn is_additional(ask: &Asking<'_>, name: &str) -> bool {
+    ask.gate.cluster().namespace.is_additional(Kind::Topic, name)
 }
 
 fn reveal_brokers(response: &mut MetadataResponse, show: &Showing<'_>) {
