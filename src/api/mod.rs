@@ -196,7 +196,7 @@ fn admit<A: Api>(
     let request = decode::<A::Request>(&body, version)?;
     let mut upstream = |request: &A::Request| -> Result<(i32, Backend<Segments>), Broken> {
         let id = next_correlation_id();
-        Ok((id, to_broker::<A>(request, incoming, id)?))
+        Ok((id, to_broker::<A>(request, incoming, id, measure)?))
     };
     let mut refused = None;
     let verdict = A::admit(request, &mut Asking { gate: &gate, version, conversation });
@@ -237,19 +237,20 @@ impl<A: Api> Pending for Awaiting<A> {
         limits: &Limits,
     ) -> Result<Virtual<Segments>, Broken> {
         let upstream_version = A::upstream_version(self.version);
-        let mut response: Option<A::Response> = None;
+        let (mut response, mut source): (Option<A::Response>, _) = (None, None);
         for frame in frames {
             let (_, body) = read_response(
                 frame.as_ref(),
                 grammar().header_flexible(A::KEY as i16, Direction::Response, upstream_version),
             )?;
-            let (body, _) = walked(
+            let (body, measure) = walked(
                 A::KEY as i16,
                 Direction::Response,
                 upstream_version,
                 &body,
                 limits.elements_per_response,
             )?;
+            source = Some((frame.as_ref(), measure));
             let next = decode::<A::Response>(&body, upstream_version)?;
             match &mut response {
                 None => response = Some(next),
@@ -259,8 +260,8 @@ impl<A: Api> Pending for Awaiting<A> {
         let mut response = response.unwrap_or_default();
         A::reveal(&mut response, self.aside, &Showing { lens, version: self.version });
         // A joined answer owns pieces of two frames; only one can lend its bytes.
-        let frame = frames.first().filter(|_| frames.len() == 1).map(AsRef::as_ref);
-        to_client::<A>(&response, frame, correlation_id, self.version)
+        let source = source.filter(|_| frames.len() == 1);
+        to_client::<A>(&response, source, correlation_id, self.version)
     }
 }
 
@@ -283,11 +284,12 @@ fn to_broker<A: Api>(
     request: &A::Request,
     incoming: &Incoming<'_>,
     correlation_id: i32,
+    measure: Measure,
 ) -> Result<Backend<Segments>, Broken> {
     let version = A::upstream_version(incoming.header.head.version);
     let head = RequestHead { key: A::KEY as i16, version, correlation_id };
     let header = RequestHeader { head, client_id: incoming.header.client_id.clone() };
-    let mut out = Gather::around(Some(incoming.frame));
+    let mut out = Gather::around_measured(incoming.frame, measure);
     let flexible = grammar().header_flexible(head.key, Direction::Request, version);
     write_request(&mut out, &header, flexible);
     encode_body(&mut out, request, version)?;
@@ -296,11 +298,14 @@ fn to_broker<A: Api>(
 
 fn to_client<A: Api>(
     response: &A::Response,
-    frame: Option<&Bytes>,
+    source: Option<(&Bytes, Measure)>,
     correlation_id: i32,
     version: i16,
 ) -> Result<Virtual<Segments>, Broken> {
-    let mut out = Gather::around(frame);
+    let mut out = match source {
+        Some((frame, measure)) => Gather::around_measured(frame, measure),
+        None => Gather::around(None),
+    };
     let flexible = grammar().header_flexible(A::KEY as i16, Direction::Response, version);
     write_response(&mut out, correlation_id, flexible);
     encode_body(&mut out, response, version)?;

@@ -14,6 +14,8 @@ use bytes::buf::UninitSlice;
 use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::protocol::buf::ByteBufMut;
 
+use super::Measure;
+
 /// A frame being written: first its length, which [`finish`](Gather::finish) fills in.
 pub struct Gather {
     /// What the bytes being encoded were decoded from.
@@ -28,7 +30,20 @@ pub struct Gather {
 impl Gather {
     /// An output buffer that shares with `frame` what is put into it from there.
     pub fn around(frame: Option<&Bytes>) -> Self {
-        let mut own = BytesMut::with_capacity(OWN_BYTES_AT_FIRST);
+        Self::with_room(frame, OWN_BYTES_AT_FIRST)
+    }
+
+    /// The same for a message that was measured in this frame: made large enough not to be moved as
+    /// it fills.
+    ///
+    /// Limits: adds no more room than the frame has bytes.
+    pub fn around_measured(frame: &Bytes, measure: Measure) -> Self {
+        let names_and_numbers = measure.elements.saturating_mul(BYTES_FOR_AN_ELEMENT).min(frame.len());
+        Self::with_room(Some(frame), OWN_BYTES_AT_FIRST + names_and_numbers)
+    }
+
+    fn with_room(frame: Option<&Bytes>, bytes: usize) -> Self {
+        let mut own = BytesMut::with_capacity(bytes);
         own.put_bytes(0, LENGTH_BYTES);
         Self { frame: frame.cloned(), own, shared: Vec::new(), shared_bytes: 0 }
     }
@@ -204,6 +219,8 @@ pub const SHARE_BYTES_MIN: usize = 512;
 const LENGTH_BYTES: usize = 4;
 /// Holds most requests whole, and the names around a payload.
 const OWN_BYTES_AT_FIRST: usize = 512;
+/// A topic's name, or a partition with its replicas, is about so long.
+const BYTES_FOR_AN_ELEMENT: usize = 48;
 
 #[cfg(test)]
 mod tests {
@@ -298,6 +315,18 @@ mod tests {
         out.range(1900..1901)[0] = 9;
         let bytes = out.finish().to_vec();
         assert_eq!((bytes.len(), bytes[1899], bytes[1900], bytes[2004]), (3028, 5, 9, 7));
+    }
+
+    #[test]
+    fn room_is_made_for_what_was_measured_and_for_no_more_than_the_frame() {
+        let frame = Bytes::from(vec![7; 1 << 20]);
+        let room = |elements| {
+            let measure = Measure { elements, ..Measure::default() };
+            Gather::around_measured(&frame, measure).own.capacity()
+        };
+        assert_eq!(room(0), OWN_BYTES_AT_FIRST, "a payload takes no room");
+        assert_eq!(room(1000), OWN_BYTES_AT_FIRST + 1000 * BYTES_FOR_AN_ELEMENT);
+        assert_eq!(room(usize::MAX), OWN_BYTES_AT_FIRST + frame.len());
     }
 
     #[test]
