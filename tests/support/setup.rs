@@ -14,6 +14,8 @@ pub struct Setup {
     pub bootstrap: Vec<String>,
     /// Lines of the backend cluster, each with its key, for example `authentication: {type: sasl_plain, …}`.
     pub backend: Vec<String>,
+    /// Further backend clusters, each with the addresses of its brokers.
+    pub more_backends: Vec<(String, Vec<String>)>,
     pub tenants: Vec<Tenant>,
     /// Sections at the top of the file, for example `limits: {login_timeout: 1s}`.
     pub sections: Vec<String>,
@@ -23,6 +25,8 @@ pub struct Setup {
 /// One virtual cluster with its listener.
 pub struct Tenant {
     pub name: String,
+    /// The name of its backend cluster.
+    pub destination: String,
     /// Each item of `authentication`, in one line.
     pub authentication: Vec<String>,
     /// `namespace`, in one line.
@@ -34,6 +38,8 @@ pub struct Tenant {
     /// The bootstrap port; broker n is on the n-th after it.
     pub port: u16,
     pub ports: u16,
+    /// What the port mapping says beside its type and its tenant, in one line.
+    pub mapping: String,
     /// Lines of the listener, each with its key, for example `tls_server: {…}`.
     pub listener: Vec<String>,
 }
@@ -52,6 +58,7 @@ impl Setup {
         Self {
             bootstrap: bootstrap.to_vec(),
             backend: Vec::new(),
+            more_backends: Vec::new(),
             tenants: vec![Tenant::new("team", "my-", jwks)],
             sections: Vec::new(),
             admin_port: ports::free(),
@@ -71,6 +78,11 @@ impl Setup {
             bootstrap.join(", ")
         );
         lines(&mut text, 4, &self.backend);
+        for (name, bootstrap) in &self.more_backends {
+            let bootstrap: Vec<String> = bootstrap.iter().map(|address| format!("\"{address}\"")).collect();
+            let bootstrap = bootstrap.join(", ");
+            lines(&mut text, 2, &[format!("- {{name: {name}, bootstrap_servers: [{bootstrap}]}}")]);
+        }
         text.push_str("virtual_clusters:\n");
         for tenant in &self.tenants {
             tenant.write_cluster(&mut text);
@@ -95,12 +107,15 @@ impl Tenant {
         const PORTS: u16 = 5;
         Self {
             name: name.to_owned(),
+            destination: "backend".to_owned(),
             authentication: vec![oauth_bearer(jwks, "")],
             namespace: format!("{{mode: hide_prefix, prefix: \"{prefix}\"}}"),
             more: Vec::new(),
             policies: vec![Policy::everything()],
             port: ports::free_range(PORTS),
             ports: PORTS,
+            // The first broker, with id 1, is on the second port.
+            mapping: "advertised_host: 127.0.0.1, min_broker_id: 1".to_owned(),
             listener: Vec::new(),
         }
     }
@@ -111,12 +126,12 @@ impl Tenant {
     }
 
     fn write_cluster(&self, text: &mut String) {
-        let Self { name, namespace, authentication, .. } = self;
+        let Self { name, destination, namespace, authentication, .. } = self;
         let authentication = authentication.join(", ");
         put(
             text,
             format_args!(
-                "  - name: {name}\n    destination: {{name: backend}}\n    authentication: [{authentication}]\n    \
+                "  - name: {name}\n    destination: {{name: {destination}}}\n    authentication: [{authentication}]\n    \
                  namespace: {namespace}\n"
             ),
         );
@@ -135,7 +150,7 @@ impl Tenant {
     }
 
     fn write_listener(&self, text: &mut String) {
-        let Self { name, port, ports, .. } = self;
+        let Self { name, port, ports, mapping, .. } = self;
         let last = port + ports - 1;
         put(
             text,
@@ -144,12 +159,11 @@ impl Tenant {
             ),
         );
         lines(text, 4, &self.listener);
-        // The first broker, with id 1, is on the second port.
         put(
             text,
             format_args!(
                 "    policies:\n      - type: forward_to_virtual_cluster\n        config: {{type: port_mapping, \
-                 advertised_host: 127.0.0.1, min_broker_id: 1, destination: {{name: {name}}}}}\n"
+                 {mapping}, destination: {{name: {name}}}}}\n"
             ),
         );
     }
