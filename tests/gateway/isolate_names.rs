@@ -17,8 +17,9 @@ use kafka_protocol::protocol::{Request, StrBytes};
 use super::families::{
     About, BACKEND_HOST, GROUP, Manner, for_each_of_groups, for_each_of_topics, group, script, text, topic,
 };
+use super::wary::Wary;
 use crate::support::broker::Broker;
-use crate::support::client::{Client, response_of};
+use crate::support::client::Client;
 use crate::support::process::{ConfigFile, Gateway, sluicegate};
 use crate::support::setup::{Setup, Tenant};
 use crate::support::stage::{Stage, token};
@@ -52,33 +53,12 @@ fn only_red(namespace: &str) -> impl FnOnce(&mut Setup, &str) {
     }
 }
 
-/// A client that looks at every byte it is sent.
-struct Wary {
-    client: Client,
-    forbidden: &'static [&'static str],
+fn red(stage: &Stage) -> Wary {
+    Wary::of(log_in(stage, 0), NOT_FOR_RED)
 }
 
-impl Wary {
-    fn red(stage: &Stage) -> Self {
-        Self { client: log_in(stage, 0), forbidden: NOT_FOR_RED }
-    }
-
-    fn blue(stage: &Stage) -> Self {
-        Self { client: log_in(stage, 1), forbidden: NOT_FOR_BLUE }
-    }
-
-    fn ask<R: Request>(&mut self, version: i16, request: &R) -> R::Response {
-        let correlation_id = self.client.send(version, request);
-        let frame = self.client.read_frame();
-        for word in self.forbidden {
-            let is_there = frame.windows(word.len()).any(|bytes| bytes == word.as_bytes());
-            let shown = String::from_utf8_lossy(&frame);
-            assert!(!is_there, "key {} version {version} tells of {word}: {shown:?}", R::KEY);
-        }
-        let (answered, response) = response_of::<R>(version, &frame);
-        assert_eq!(answered, correlation_id);
-        response
-    }
+fn blue(stage: &Stage) -> Wary {
+    Wary::of(log_in(stage, 1), NOT_FOR_BLUE)
 }
 
 fn log_in(stage: &Stage, tenant: usize) -> Client {
@@ -129,24 +109,19 @@ macro_rules! each_sees_its_own {
 fn no_answer_about_topics_tells_of_a_neighbour_or_of_a_broker() {
     let stage = Stage::start_with(1, red_and_blue);
     let each = for_each_of_topics!(each_sees_its_own);
-    each(&stage, &mut Wary::red(&stage), "orders", "red-orders");
-    each(&stage, &mut Wary::blue(&stage), "blue-orders", "blue-orders");
+    each(&stage, &mut red(&stage), "orders", "red-orders");
+    each(&stage, &mut blue(&stage), "blue-orders", "blue-orders");
     // Typed by hand, a prefix is a part of the name like any other.
-    each(&stage, &mut Wary { forbidden: &["stranger"], ..Wary::red(&stage) }, "red-orders", "red-red-orders");
-    each(
-        &stage,
-        &mut Wary { forbidden: &["stranger"], ..Wary::red(&stage) },
-        "blue-orders",
-        "red-blue-orders",
-    );
+    each(&stage, &mut Wary::of(log_in(&stage, 0), &["stranger"]), "red-orders", "red-red-orders");
+    each(&stage, &mut Wary::of(log_in(&stage, 0), &["stranger"]), "blue-orders", "red-blue-orders");
 }
 
 #[test]
 fn no_answer_about_groups_tells_of_a_neighbour_or_of_a_broker() {
     let stage = Stage::start_with(1, red_and_blue);
     let each = for_each_of_groups!(each_sees_its_own);
-    each(&stage, &mut Wary::red(&stage), "app", "red-app");
-    each(&stage, &mut Wary::blue(&stage), "blue-app", "blue-app");
+    each(&stage, &mut red(&stage), "app", "red-app");
+    each(&stage, &mut blue(&stage), "blue-app", "blue-app");
 }
 
 #[test]
@@ -157,7 +132,7 @@ fn transactional_ids_are_each_tenant_s_own() {
     script::<ProduceRequest>(stage.broker(), &quiet);
     stage.broker().on::<InitProducerIdRequest>(|_| InitProducerIdResponse::default());
     for (mut client, id, on_backend) in
-        [(Wary::red(&stage), "mover", "red-mover"), (Wary::blue(&stage), "blue-mover", "blue-mover")]
+        [(red(&stage), "mover", "red-mover"), (blue(&stage), "blue-mover", "blue-mover")]
     {
         for version in 0..=5 {
             let request =
@@ -190,7 +165,7 @@ fn hazard_23_all_topics_are_one_s_own_and_none_is_internal() {
     let neighbours = all.map(str::to_owned).to_vec();
     let manner = Manner { neighbours, nodes: nodes(stage.broker()), ..Manner::default() };
     script::<MetadataRequest>(stage.broker(), &manner);
-    let (mut red, mut blue) = (Wary::red(&stage), Wary::blue(&stage));
+    let (mut red, mut blue) = (red(&stage), blue(&stage));
     for version in 0..=13 {
         // In version 0 none named means all.
         let request = MetadataRequest::default().with_topics((version == 0).then(Vec::new));
@@ -205,7 +180,7 @@ fn hazard_23_all_topics_are_one_s_own_and_none_is_internal() {
     // By its name an internal topic is not there, and the broker is not asked.
     let before = stage.broker().expect(ApiKey::Metadata, 28).len();
     script::<MetadataRequest>(stage.broker(), &Manner { nodes: nodes(stage.broker()), ..Manner::default() });
-    let mut anybody = Wary { forbidden: &[], ..red };
+    let mut anybody = Wary::of(red.client, &[]);
     let answer = anybody.ask(13, &MetadataRequest::about(&["__consumer_offsets"], 13));
     assert_eq!(MetadataRequest::codes(&answer), [("__consumer_offsets".to_owned(), 3)]);
     let asked = stage.broker().expect(ApiKey::Metadata, before + 1).pop().expect("it came");
@@ -220,7 +195,7 @@ fn all_groups_are_one_s_own() {
         let listed = listed.map(|id| ListedGroup::default().with_group_id(group(id)));
         ListGroupsResponse::default().with_groups(listed.to_vec())
     });
-    for (mut client, own) in [(Wary::red(&stage), "app"), (Wary::blue(&stage), "blue-app")] {
+    for (mut client, own) in [(red(&stage), "app"), (blue(&stage), "blue-app")] {
         for version in 0..=5 {
             let answer = client.ask(version, &ListGroupsRequest::default());
             let seen: Vec<_> = answer.groups.iter().map(|group| group.group_id.as_str()).collect();
@@ -234,9 +209,7 @@ fn offsets_of_all_topics_are_those_of_one_s_own() {
     let stage = Stage::start_with(1, red_and_blue);
     let neighbours = ["red-orders", "blue-orders", "stranger"].map(str::to_owned).to_vec();
     script::<OffsetFetchRequest>(stage.broker(), &Manner { neighbours, ..Manner::default() });
-    for (mut client, id, own) in
-        [(Wary::red(&stage), GROUP, "orders"), (Wary::blue(&stage), "blue-app", "blue-orders")]
-    {
+    for (mut client, id, own) in [(red(&stage), GROUP, "orders"), (blue(&stage), "blue-app", "blue-orders")] {
         for version in 2..=9 {
             let request = if version < 8 {
                 OffsetFetchRequest::default().with_group_id(group(id)).with_topics(None)
@@ -253,7 +226,7 @@ fn offsets_of_all_topics_are_those_of_one_s_own() {
 #[test]
 fn outside_its_prefix_an_enforced_tenant_has_no_rights() {
     let stage = Stage::start_with(1, red_and_blue);
-    let mut blue = Wary { forbidden: &[BACKEND_HOST], ..Wary::blue(&stage) };
+    let mut blue = Wary::of(log_in(&stage, 1), &[BACKEND_HOST]);
     let told = |code: i16| vec![("red-orders".to_owned(), code)];
     let answer = blue.ask(9, &ProduceRequest::about(&["red-orders"], 9));
     assert_eq!(ProduceRequest::codes(&answer), told(29));
@@ -329,7 +302,7 @@ fn what_members_hand_each_other_is_renamed_both_ways() {
     stage.broker().on::<SyncGroupRequest>(|request| {
         SyncGroupResponse::default().with_assignment(request.assignments[0].assignment.clone())
     });
-    let mut red = Wary::red(&stage);
+    let mut red = red(&stage);
     for version in 0..=9 {
         let protocol = JoinGroupRequestProtocol::default()
             .with_name(text("range"))
@@ -372,7 +345,7 @@ fn an_administrator_sees_members_by_their_own_names_and_not_where_they_are() {
             .with_members(vec![member]);
         DescribeGroupsResponse::default().with_groups(vec![described])
     });
-    let mut red = Wary::red(&stage);
+    let mut red = red(&stage);
     for version in 0..=6 {
         let answer = red.ask(version, &DescribeGroupsRequest::about(&["app"], version));
         let member = &answer.groups[0].members[0];
@@ -386,7 +359,7 @@ fn an_administrator_sees_members_by_their_own_names_and_not_where_they_are() {
 fn hazard_29_a_broker_s_words_are_replaced_by_our_own() {
     let stage = Stage::start_with(1, red_and_blue);
     let broker = stage.broker();
-    let mut red = Wary::red(&stage);
+    let mut red = red(&stage);
     for (code, says, of_topic, shown) in [
         (
             36,
@@ -428,8 +401,8 @@ fn hazard_29_a_broker_s_words_are_replaced_by_our_own() {
 #[test]
 fn hazard_30_what_the_prefix_would_make_valid_stays_invalid() {
     let stage = Stage::start_with(1, red_and_blue);
-    let mut red = Wary::red(&stage);
-    let mut unwary = Wary { forbidden: &[], ..Wary::red(&stage) };
+    let mut red = red(&stage);
+    let mut unwary = Wary::of(log_in(&stage, 0), &[]);
     for version in CreateTopicsRequest::SERVED {
         for name in ["", ".", "..", "a/b", "a b", "é", "__consumer_offsets", "__transaction_state"] {
             let answer = unwary.ask(version, &CreateTopicsRequest::about(&[name], version));
@@ -470,7 +443,7 @@ fn hazard_30_what_the_prefix_would_make_valid_stays_invalid() {
 fn hazard_31_the_hidden_prefix_counts_in_the_length_of_a_name() {
     let stage = Stage::start_with(1, red_and_blue);
     script::<CreateTopicsRequest>(stage.broker(), &Manner::default());
-    let mut red = Wary::red(&stage);
+    let mut red = red(&stage);
     let longest = "x".repeat(249 - "red-".len());
     let too_long = format!("{longest}x");
     for version in CreateTopicsRequest::SERVED {
@@ -664,7 +637,7 @@ fn virtual_clusters_lead_to_their_backends_and_have_ids_that_last() {
 fn names_that_can_not_be_are_answered_for_while_the_rest_is_created() {
     let stage = Stage::start_with(1, red_and_blue);
     script::<CreateTopicsRequest>(stage.broker(), &Manner::default());
-    let mut red = Wary::red(&stage);
+    let mut red = red(&stage);
     let names = ["a", "..", "b", ""];
     let topics = names.map(|name| CreatableTopic::default().with_name(topic(name)).with_num_partitions(1));
     let answer = red.ask(5, &CreateTopicsRequest::default().with_topics(topics.to_vec()));

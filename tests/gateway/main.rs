@@ -9,10 +9,12 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-mod authenticate; //  the ways in, and the ways to be refused
-mod authorize; //     what one may do, for each API
-mod families; //      every served API in one form, for those that go through all of them
-mod fetch_keys; //    the issuer's keys, new ones and missing ones
+mod advertise_brokers; // brokers are reached through the gateway alone
+mod authenticate; // the ways in, and the ways to be refused
+mod authorize; // what one may do, for each API
+mod families; // every served API in one form, for those that go through all of them
+mod fetch_keys; // the issuer's keys, new ones and missing ones
 mod isolate_names; // each tenant sees its own
 mod listen_by_tls; // the same behind TLS
 mod reauthenticate; // a session goes on with a new token, or ends with the old one
+mod wary; // a client that looks at every byte it is sent
