@@ -1,0 +1,300 @@
+//! The two pages that everyone reads, held against the code they speak of.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use kafka_protocol::messages::ApiKey;
+use sluicegate::api::{rows, versions};
+use sluicegate::cluster::Limits;
+use sluicegate::config;
+use sluicegate::policy::{Condition, Operation, Resource};
+use sluicegate::telemetry::Metrics;
+
+const README: &str = include_str!("../README.md");
+const ARCHITECTURE: &str = include_str!("../ARCHITECTURE.md");
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The blocks of code of one language.
+fn blocks<'p>(page: &'p str, language: &str) -> Vec<&'p str> {
+    let fence = format!("```{language}\n");
+    page.split(fence.as_str()).skip(1).filter_map(|rest| Some(rest.split_once("\n```")?.0)).collect()
+}
+
+/// The cells of the rows below the header that begins so.
+fn table<'p>(page: &'p str, header: &str) -> Vec<Vec<&'p str>> {
+    let start = page.find(header).unwrap_or_else(|| panic!("there is no table {header}"));
+    let rows = page[start..].lines().skip(2).take_while(|line| line.starts_with('|'));
+    rows.map(|line| line.trim_matches('|').split(" | ").map(str::trim).collect()).collect()
+}
+
+fn bare(cell: &str) -> &str {
+    cell.trim_matches('`')
+}
+
+fn the_file() -> &'static str {
+    let found = blocks(README, "yaml");
+    assert_eq!(found.len(), 1, "README has one file by example");
+    found[0]
+}
+
+/// What a file says, written down where a file belongs.
+fn load(text: &str) -> (config::Gateway, Vec<config::Warning>) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("gateway.yaml");
+    std::fs::write(&path, text).unwrap();
+    config::load(&path, &|_| None).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+#[test]
+fn the_file_by_example_is_right_and_says_the_defaults() {
+    let (gateway, warnings) = load(the_file());
+    assert_eq!(warnings.iter().map(ToString::to_string).collect::<Vec<_>>(), [""; 0]);
+    assert_eq!(gateway.limits, Limits::default());
+    let end = the_file().find("\nadmin:").unwrap();
+    let (left_out, _) = load(&the_file()[..end]);
+    assert_eq!(gateway.admin, left_out.admin);
+    assert_eq!(gateway.logging, left_out.logging);
+    assert_eq!(gateway.audit, left_out.audit);
+    assert_eq!(gateway.drain_timeout, left_out.drain_timeout);
+    assert_eq!(gateway.drain_timeout, Duration::from_secs(30));
+}
+
+/// Takes fields out whose values README calls their defaults; what is read stays the same.
+#[test]
+fn what_the_file_by_example_calls_a_default_is_one() {
+    let (whole, _) = load(the_file());
+    for field in [
+        "    authentication: {type: anonymous}",
+        "      tls_versions: [tls12, tls13]",
+        "      insecure_skip_verify: false",
+        "    insecure_allow_anonymous_virtual_cluster_auth: false",
+        "    metadata_update_interval_seconds: 60",
+        "    dns_label: team",
+        "    acl_mode: enforce_on_gateway",
+        "        mediation: terminate",
+        "          timeout: 10s",
+        "          cache_expiration: 1h",
+        "          refresh_interval_min: 30s",
+        "          stale_max: 24h",
+        "        claims_mapping: {sub: sub, scope: scope}",
+        "        clock_skew: 10s",
+        "        enabled: true\n        condition",
+        "        name: to-team",
+        "        enabled: true\n        config:\n          type: port_mapping",
+        "          bootstrap_port: at_start",
+        "          min_broker_id: 0",
+    ] {
+        let start = the_file().find(field).unwrap_or_else(|| panic!("the file does not say {field}"));
+        let end = start + the_file()[start..].find('\n').unwrap() + 1;
+        let (without, _) = load(&[&the_file()[..start], &the_file()[end..]].concat());
+        assert_eq!(format!("{:?}", without.directory), format!("{:?}", whole.directory), "{field}");
+    }
+}
+
+#[test]
+fn the_commented_example_says_every_limit_as_it_is() {
+    let path = root().join("config/gateway.yaml");
+    let (gateway, _) = config::load(&path, &|_| None).unwrap();
+    assert_eq!(gateway.limits, Limits::default());
+    let example = std::fs::read_to_string(path).unwrap();
+    for row in table(README, "| `limits.` |") {
+        let line = format!("\n  {}: {}", bare(row[0]), row[1]);
+        assert!(example.contains(&line), "config/gateway.yaml does not say{line}");
+    }
+}
+
+#[test]
+fn every_limit_stands_in_its_table_with_its_default() {
+    let table = table(README, "| `limits.` |");
+    let told: BTreeSet<&str> = table.iter().map(|row| bare(row[0])).collect();
+    let schema = config::schema();
+    let keys = schema["$defs"]["LimitsSection"]["properties"].as_object().unwrap();
+    assert_eq!(told, keys.keys().map(String::as_str).collect());
+    for row in &table {
+        let (key, default) = (bare(row[0]), row[1]);
+        let help = keys[key]["description"].as_str().unwrap();
+        assert!(help.ends_with(&format!("; {default} by default.")), "{key}: README says {default}, {help}");
+    }
+    let mut text = the_file().to_owned();
+    let all: Vec<String> = table.iter().map(|row| format!("{}: {}", bare(row[0]), row[1])).collect();
+    text = text.replace("limits: {}", &format!("limits: {{{}}}", all.join(", ")));
+    assert_eq!(load(&text).0.limits, Limits::default());
+}
+
+#[test]
+fn every_key_of_the_file_is_told() {
+    /// Known, and refused when somebody writes them.
+    const REFUSED: [&str; 4] = ["topic_aliases", "alias", "introspection", "client_authentication"];
+    let schema = config::schema();
+    let sections =
+        schema["$defs"].as_object().unwrap().iter().map(|(name, section)| (name.as_str(), section));
+    let mut keys = BTreeSet::new();
+    for (name, section) in sections.chain([("File", &schema)]) {
+        keys_of(name, section, &mut keys);
+    }
+    assert!(keys.len() > 80, "{keys:?}");
+    for key in keys {
+        let words = README.split(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+        assert!(REFUSED.contains(&key.as_str()) || words.into_iter().any(|word| word == key), "{key}");
+    }
+}
+
+/// The keys of a section, also of one that is a choice between sections.
+fn keys_of(name: &str, section: &serde_json::Value, keys: &mut BTreeSet<String>) {
+    if name == "TopicAlias" {
+        return;
+    }
+    if let Some(properties) = section.get("properties").and_then(|found| found.as_object()) {
+        keys.extend(properties.keys().cloned());
+    }
+    for choice in section.get("oneOf").and_then(|found| found.as_array()).into_iter().flatten() {
+        keys_of(name, choice, keys);
+    }
+}
+
+#[test]
+fn every_served_api_stands_in_its_table_with_its_versions() {
+    let own = [ApiKey::ApiVersions, ApiKey::SaslHandshake, ApiKey::SaslAuthenticate];
+    let own = own.map(|key| (key as i16, format!("{key:?}"), versions::own_range(key).unwrap()));
+    let mut served: Vec<_> = rows()
+        .iter()
+        .map(|row| (row.key as i16, row.name.to_owned(), row.versions.clone()))
+        .chain(own)
+        .map(|(key, name, versions)| (key, name, format!("{}-{}", versions.start(), versions.end())))
+        .collect();
+    served.sort();
+    let served: Vec<_> = served.iter().map(|(_, name, versions)| [name.as_str(), versions]).collect();
+    let told = table(README, "| API | versions |");
+    assert_eq!(told.iter().map(|row| [row[0], row[1]]).collect::<Vec<_>>(), served);
+}
+
+#[test]
+fn every_metric_stands_in_its_table() {
+    let rendered = every_metric().render(Instant::now());
+    let metrics = rendered.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' '));
+    let metrics: BTreeSet<String> = metrics
+        .map(|(name, kind)| if kind == "counter" { format!("{name}_total") } else { name.to_owned() })
+        .collect();
+    let told = table(README, "| metric |");
+    assert_eq!(told.iter().map(|row| bare(row[0]).to_owned()).collect::<BTreeSet<_>>(), metrics);
+    let source = include_str!("../src/telemetry/metrics.rs");
+    assert_eq!(source.matches("r.register").count(), metrics.len(), "every_metric() leaves one out");
+    for label in told.iter().flat_map(|row| row[1].split(", ")).filter(|label| *label != "–") {
+        assert!(source.contains(&format!("    {label}: ")), "no metric has the label {label}");
+    }
+}
+
+/// Metrics of which each has counted something: one that has not is not shown.
+fn every_metric() -> Metrics {
+    let metrics = Metrics::new();
+    metrics.connection_opened("c");
+    metrics.connection_closed("c", "r");
+    metrics.login("c", "m", "r", "r");
+    metrics.upstream_connect("r");
+    metrics.keys_fetched("s", "r");
+    metrics.keys_renewed("s", Instant::now());
+    metrics.namespace_conflicts("c", 1);
+    metrics.condition_failed("p");
+    metrics.backend_up("b", true);
+    let cluster = metrics.for_cluster("c");
+    cluster.request(0, "a", 1);
+    cluster.response(0, "a", 1);
+    cluster.gateway_time(0, "a", Duration::ZERO);
+    cluster.in_flight_more(1);
+    cluster.refused("a", "r");
+    metrics
+}
+
+#[test]
+fn every_operation_and_resource_is_told() {
+    for word in Operation::WORDS.iter().chain(&Resource::WORDS) {
+        assert!(README.contains(&format!("`{word}`")) || the_file().contains(word), "{word}");
+    }
+}
+
+#[test]
+fn the_conditions_are_conditions() {
+    let conditions: Vec<&str> = blocks(README, "js").iter().flat_map(|block| block.lines()).collect();
+    assert!(conditions.len() > 2, "{conditions:?}");
+    for condition in conditions {
+        Condition::parse(condition).unwrap_or_else(|error| panic!("{condition}: {error}"));
+    }
+}
+
+#[test]
+fn links_lead_somewhere() {
+    let mut count = 0;
+    for page in [README, ARCHITECTURE] {
+        for link in page.split("](").skip(1).filter_map(|rest| Some(rest.split_once(')')?.0)) {
+            count += 1;
+            match link.strip_prefix('#') {
+                Some(heading) => {
+                    let anchor =
+                        |line: &str| line.trim_start_matches(['#', ' ']).to_lowercase().replace(' ', "-");
+                    let mut headings = page.lines().filter(|line| line.starts_with('#'));
+                    assert!(headings.any(|line| anchor(line) == heading), "{link}");
+                }
+                None => assert!(root().join(link).exists(), "{link}"),
+            }
+        }
+    }
+    assert!(count > 10, "{count}");
+}
+
+#[test]
+fn the_tree_is_that_of_the_source() {
+    let tree = blocks(ARCHITECTURE, "text").into_iter().find(|block| block.starts_with("src/")).unwrap();
+    let mut folders: Vec<&str> = Vec::new();
+    let mut told = BTreeSet::new();
+    for line in tree.lines().skip(1) {
+        let name_at = line.find(|c: char| c.is_ascii_alphanumeric()).unwrap();
+        folders.truncate(line[..name_at].chars().count() / 4 - 1);
+        let name = line[name_at..].split(' ').next().unwrap();
+        match name.strip_suffix('/') {
+            Some(folder) => folders.push(folder),
+            None => {
+                let path: PathBuf = folders.iter().copied().chain([name]).collect();
+                assert!(told.insert(path.clone()), "{} stands twice", path.display());
+            }
+        }
+    }
+    let mut there = BTreeSet::new();
+    sources(&root().join("src"), &mut there);
+    assert_eq!(told, there);
+}
+
+fn sources(folder: &Path, into: &mut BTreeSet<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            sources(&path, into);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            into.insert(path.strip_prefix(root().join("src")).unwrap().to_owned());
+        }
+    }
+}
+
+#[test]
+fn the_rooms_know_what_the_test_of_the_plan_allows() {
+    let plan = include_str!("architecture.rs");
+    let arrows = plan.split_once("const ARROWS: ").unwrap().1.split_once("\n];").unwrap().0;
+    let words =
+        |text: &str| -> Vec<String> { text.split('"').skip(1).step_by(2).map(str::to_owned).collect() };
+    let arrows = arrows.lines().filter(|line| line.trim_start().starts_with("(\""));
+    let mut planned: Vec<Vec<String>> = arrows.map(words).collect();
+    let rooms = table(ARCHITECTURE, "| room |");
+    let mut told: Vec<Vec<String>> = rooms
+        .iter()
+        .map(|row| {
+            let knows = row[2].split(", ").filter(|room| *room != "–");
+            [bare(row[0])].into_iter().chain(knows).map(str::to_owned).collect()
+        })
+        .collect();
+    planned.sort();
+    told.sort();
+    assert_eq!(told, planned);
+}
