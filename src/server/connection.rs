@@ -24,7 +24,8 @@ pub struct Connection {
     broker: Option<Side>,
     door: Door,
     upstream: Arc<Upstream>,
-    keys: Option<Keys>,
+    /// Of every issuer whose tokens are taken here.
+    keys: Arc<[Keys]>,
     journal: Journal,
     draining: Pin<Box<OwnedNotified>>,
     is_draining: bool,
@@ -64,7 +65,7 @@ impl Connection {
         client: Stream,
         door: Door,
         upstream: Arc<Upstream>,
-        keys: Option<Keys>,
+        keys: Arc<[Keys]>,
         journal: Journal,
         draining: OwnedNotified,
         preferred: usize,
@@ -108,7 +109,7 @@ impl Connection {
             match next {
                 Next::Close(reason) => return End::Closed(reason),
                 Next::Verify(token) => {
-                    let verdict = match &self.keys {
+                    let verdict = match Keys::of_issuer(&self.keys, &token) {
                         Some(keys) => keys.verify(&token).await,
                         None => Err(crate::auth::Rejected::NoKeys),
                     };

@@ -6,7 +6,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
-use crate::auth::{BearerToken, Identity, KeySet, KeySource, OauthBearer, Rejected};
+use crate::auth::{BearerToken, Identity, KeySet, KeySource, OauthBearer, Rejected, Unverified};
 use crate::telemetry::Metrics;
 
 /// The way to one issuer's newest keys.
@@ -38,6 +38,19 @@ impl Keys {
         let (sender, wishes) = mpsc::channel(WAITING_MAX);
         let keys = Self { bearer: bearer.clone(), wishes: sender };
         (keys, KeyFetcher { bearer, wishes, client, key_set_bytes, metrics, last_asked: None })
+    }
+
+    /// Those of the issuer that a token names; where it names none of several, the first, which refuse it.
+    pub fn of_issuer<'k>(all: &'k [Keys], token: &BearerToken) -> Option<&'k Keys> {
+        let (first, others) = all.split_first()?;
+        if others.is_empty() {
+            return Some(first);
+        }
+        let said = Unverified::read(token, first.bearer.verifier.rules.token_bytes_max).ok();
+        let issuer = said.as_ref().and_then(Unverified::issuer);
+        let is_meant =
+            |keys: &&Keys| issuer.is_some() && keys.bearer.verifier.rules.issuer.as_deref() == issuer;
+        all.iter().find(is_meant).or(Some(first))
     }
 
     pub fn is_there(&self) -> bool {
@@ -216,3 +229,42 @@ const WAIT_FOR_KEYS: Duration = Duration::from_secs(5);
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 const FILE_INTERVAL: Duration = Duration::from_secs(10);
 const FILE_INTERVAL_MIN: Duration = Duration::from_secs(1);
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use base64::Engine as _;
+    use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+
+    use super::*;
+    use crate::auth::{KeyRing, Rules, Verifier};
+
+    fn keys(issuer: &str) -> Keys {
+        let rules = Rules { issuer: Some(issuer.to_owned()), ..Rules::default() };
+        let bearer = OauthBearer {
+            name: issuer.into(),
+            verifier: Verifier::new(rules, Arc::new(KeyRing::empty())),
+            source: KeySource::File { path: "keys.json".into() },
+        };
+        Keys::new(bearer, http_client().unwrap(), 1024, Metrics::new()).0
+    }
+
+    #[test]
+    fn of_several_issuers_the_one_that_a_token_names_is_asked() {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let both = [keys("https://a.example"), keys("https://b.example")];
+        let check = |all: &[Keys], claims: &str, expected: Option<&str>| {
+            let part = |text: &str| BASE64_URL_SAFE_NO_PAD.encode(text);
+            let token = BearerToken::new(format!("{}.{}.{}", part("{}"), part(claims), part("x")));
+            assert_eq!(Keys::of_issuer(all, &token).map(Keys::name), expected, "{claims}");
+        };
+        check(&both, r#"{"iss": "https://a.example"}"#, Some("https://a.example"));
+        check(&both, r#"{"iss": "https://b.example"}"#, Some("https://b.example"));
+        for odd in [r#"{"iss": "https://c.example"}"#, r#"{"iss": 5}"#, "{}", "no JSON"] {
+            check(&both, odd, Some("https://a.example"));
+            check(&both[1..], odd, Some("https://b.example"));
+            check(&[], odd, None);
+        }
+    }
+}

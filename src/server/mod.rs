@@ -93,8 +93,10 @@ async fn serve(settings: Settings) -> Result<(), ServerError> {
         tokio::spawn(fetcher.run());
     }
     metrics.watch_audit(&audit);
-    let readiness =
-        admin::Readiness::new(upstreams.values().cloned().collect(), keys.values().cloned().collect());
+    let readiness = admin::Readiness::new(
+        upstreams.values().cloned().collect(),
+        keys.values().flat_map(|keys| keys.iter().cloned()).collect(),
+    );
     if let Some(socket) = admin_socket {
         tokio::spawn(admin::serve(socket, readiness.clone(), metrics.clone()));
     }
@@ -140,8 +142,8 @@ fn upstreams(
     Ok((upstreams, finders))
 }
 
-/// The issuers' keys, by virtual cluster.
-type KeyRings = HashMap<Arc<str>, Keys>;
+/// The keys of each issuer, by virtual cluster.
+type KeyRings = HashMap<Arc<str>, Arc<[Keys]>>;
 
 fn key_rings(
     directory: &Directory,
@@ -151,13 +153,15 @@ fn key_rings(
     let client = http_client().map_err(ServerError::HttpClient)?;
     let (mut keys, mut fetchers) = (HashMap::new(), Vec::new());
     for cluster in &directory.clusters {
+        let mut rings = Vec::new();
         for method in &cluster.authentication.methods {
             let Method::OauthBearer(bearer) = method else { continue };
             let (ring, fetcher) =
                 Keys::new(bearer.clone(), client.clone(), limits.key_set_bytes, metrics.clone());
-            keys.insert(cluster.name.clone(), ring);
+            rings.push(ring);
             fetchers.push(fetcher);
         }
+        keys.insert(cluster.name.clone(), rings.into());
     }
     Ok((keys, fetchers))
 }

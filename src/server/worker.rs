@@ -167,7 +167,7 @@ async fn carry(accepted: Accepted, house: &House, preferred: usize) {
         address: address.ip().to_string(),
         nonce: random,
     };
-    let keys = house.keys.get(&listener.cluster.name).cloned();
+    let keys = house.keys.get(&listener.cluster.name).cloned().unwrap_or_default();
     let versions = upstream.versions(door);
     let session = Session::new(listener, house.limits.clone(), versions, client, accepted_at);
     Connection::new(session, stream, door, upstream, keys, journal, draining, preferred).run().await;
