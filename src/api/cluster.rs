@@ -106,6 +106,10 @@ impl Api for Metadata {
     fn reveal(response: &mut MetadataResponse, aside: MetadataAside, show: &Showing<'_>) {
         reveal_brokers(response, show);
         response.topics.retain_mut(|topic| reveal_topic(topic, &aside, show));
+        if !aside.ids.is_empty() {
+            // A broker names the ids that it does not know first, by which another's would stand out.
+            response.topics.sort_by_key(|topic| topic.name.is_none().then_some(topic.topic_id));
+        }
         response.topics.extend(aside.refused.into_iter().map(|(topic, code)| {
             MetadataResponseTopic::default()
                 .with_name(topic.name)
@@ -179,7 +183,14 @@ fn reveal_topic(topic: &mut MetadataResponseTopic, aside: &MetadataAside, show: 
     // Before 12 no answer can leave the name out.
     let by_id = show.version >= 12 && aside.ids.contains(&topic.topic_id);
     let Some(name) = &mut topic.name else {
-        *topic = only_its_id(topic.topic_id, topic.error_code); // nobody has it
+        // Nobody has it; or somebody has whom the broker does not show to us, which is not for the client.
+        let code = match topic.error_code {
+            code if code == ResponseError::TopicAuthorizationFailed.code() => {
+                ResponseError::UnknownTopicId.code()
+            }
+            code => code,
+        };
+        *topic = only_its_id(topic.topic_id, code);
         return by_id;
     };
     let is_ours = show.lens.one(&mut *name);
@@ -614,6 +625,27 @@ mod tests {
             foreign.topic_id = id(4);
             assert_eq!(foreign, topics[3], "another tenant's topic looks like none");
             assert!(topics[1].name.is_none() && topics[1].partitions.is_empty());
+        }
+    }
+
+    #[test]
+    fn nothing_tells_anothers_id_from_an_id_that_nobody_has() {
+        let unknown = |id: u128| {
+            let topic = MetadataResponseTopic::default().with_name(None).with_topic_id(Uuid::from_u128(id));
+            topic.with_error_code(100)
+        };
+        let theirs = topic("their-orders", 0).with_topic_id(Uuid::from_u128(3));
+        let closed_to_us = unknown(3).with_error_code(29);
+        for version in 12..=13 {
+            // A broker names the ids that it does not know first, and those that it keeps from us last.
+            for found in [vec![unknown(4), theirs.clone()], vec![unknown(4), closed_to_us.clone()]] {
+                let seen = |found: Vec<MetadataResponseTopic>| {
+                    let answer = brokers(version, found);
+                    let mut world = World::allowing(&[DESCRIBE_ANY]);
+                    world.talk::<Metadata>(version, &by_id(&[3, 4]), &answer).seen
+                };
+                assert_eq!(seen(found), seen(vec![unknown(3), unknown(4)]));
+            }
         }
     }
 
