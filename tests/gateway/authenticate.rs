@@ -28,7 +28,8 @@ fn a_good_token_opens_the_session() {
     let stage = Stage::start();
     stage.keys.rotate(&[&ES256, &RS256]);
     for (signer, principal) in [(&ES256, "alice"), (&RS256, "bob")] {
-        let mut client = log_in_when_keys_are_there(&stage, &signer.token(&claims(principal, 3600)));
+        let mut client =
+            stage.log_in_at(stage.setup.tenants[0].port, &signer.token(&claims(principal, 3600)));
         let answer = client.ask(9, &MetadataRequest::default().with_topics(Some(vec![])));
         assert_eq!(answer.brokers.len(), 1);
         let line = stage.expect_audit(principal, |line| line["principal"] == principal);
@@ -38,19 +39,6 @@ fn a_good_token_opens_the_session() {
         );
     }
     stage.broker().expect(ApiKey::Metadata, 2);
-}
-
-/// A key that is new at the issuer is known after a fetch, and there is one in a second at most.
-fn log_in_when_keys_are_there(stage: &Stage, token: &str) -> Client {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    loop {
-        let mut client = stage.connect();
-        client.handshake();
-        if client.authenticate(&client_first(token)).auth_bytes.is_empty() {
-            return client;
-        }
-        assert!(Instant::now() < deadline, "the new key is not known yet");
-    }
 }
 
 #[test]
