@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use kafka_protocol::messages::SaslAuthenticateRequest;
+use kafka_protocol::messages::{MetadataRequest, SaslAuthenticateRequest};
 
 use crate::support::client::{Client, authenticate, client_first};
 use crate::support::issuer::{ES256, Fault, RS256, Signer, claims, jwks};
@@ -68,6 +68,29 @@ fn handed_in(stage: &Stage) -> (Client, i32) {
     client.handshake();
     let correlation_id = client.send(2, &authenticate(&client_first(&token_by(&RS256))));
     (client, correlation_id)
+}
+
+#[test]
+fn what_comes_while_keys_are_fetched_waits_for_the_verdict() {
+    for (serves, is_good) in [(&RS256, true), (&ES256, false)] {
+        let stage = eager();
+        stage.keys.rotate(&[serves]);
+        stage.keys.fails(Some(Fault::Stalled));
+        let (mut client, login) = handed_in(&stage);
+        let metadata = client.send(9, &MetadataRequest::default());
+        stage.keys.wait_until_asked(2);
+        assert!(client.is_silent());
+        stage.broker().assert_untouched();
+        stage.keys.fails(None);
+        let answer = client.read::<SaslAuthenticateRequest>(2, login);
+        assert_eq!(answer.auth_bytes.is_empty(), is_good);
+        if is_good {
+            client.read::<MetadataRequest>(9, metadata);
+        } else {
+            client.expect_close();
+            stage.broker().assert_untouched();
+        }
+    }
 }
 
 #[test]
