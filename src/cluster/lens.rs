@@ -27,12 +27,16 @@ impl<'a> Lens<'a> {
     #[must_use]
     pub fn one<'m>(&self, name: impl Into<NameSlot<'m>>) -> bool {
         let slot = name.into();
-        match self.to_virtual(slot.kind, slot.text) {
+        let name = Backend::said_by_broker(std::mem::take(slot.text));
+        match self.cluster.namespace.to_virtual(slot.kind, &name) {
             Some(shown) => {
-                *slot.text = shown;
+                *slot.text = shown.into_inner();
                 true
             }
-            None => false,
+            None => {
+                *slot.text = name.into_inner();
+                false
+            }
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashSet};
 
+use bytes::Buf;
 use kafka_protocol::protocol::StrBytes;
 
 use super::glob::Glob;
@@ -259,7 +260,9 @@ fn is_topic_character(c: char) -> bool {
 /// A copy of its own: a slice of the frame would keep the whole frame alive.
 /// The name without its first bytes, which are a prefix of it; shares the memory of the whole.
 fn behind(name: &StrBytes, prefix_bytes: usize) -> Option<StrBytes> {
-    StrBytes::from_utf8(name.clone().into_bytes().slice(prefix_bytes..)).ok()
+    let mut shared = name.clone().into_bytes();
+    shared.advance(prefix_bytes);
+    StrBytes::from_utf8(shared).ok()
 }
 
 /// Kafka's own limit on a topic's name, `Topic.MAX_NAME_LENGTH`.
