@@ -53,7 +53,9 @@ struct State {
     ranges: BTreeMap<i16, RangeInclusive<i16>>,
     script: BTreeMap<i16, Script>,
     asked: Vec<Asked>,
-    connections: Vec<TcpStream>,
+    /// Those that are open, each by its place among all that were made.
+    connections: BTreeMap<usize, TcpStream>,
+    connections_made: usize,
     unscripted: Vec<String>,
     is_gone: bool,
 }
@@ -77,6 +79,8 @@ pub struct Asked {
 pub enum Reply {
     /// Sends this frame; its length is put before it.
     Frame(Bytes),
+    /// Sends these bytes as they are, whatever they say about their length.
+    Bytes(Bytes),
     /// Sends nothing, and serves on: for requests that want no answer.
     Nothing,
     /// Sends nothing until the test says what, by `Asked::answer` and its kin.
@@ -232,12 +236,17 @@ impl Broker {
 
     /// How many connections have been made so far, the gateway's own included.
     pub fn connections(&self) -> usize {
-        self.state().connections.len()
+        self.state().connections_made
+    }
+
+    /// Waits until so many connections are open, the gateway's own included.
+    pub fn expect_open(&self, count: usize) {
+        drop(self.wait_until(&format!("{count} open connections"), |state| state.connections.len() == count));
     }
 
     /// Ends all connections there are now; new ones are welcome.
     pub fn cut_connections(&self) {
-        for connection in &self.state().connections {
+        for connection in self.state().connections.values() {
             // It may have ended by itself.
             let _ = connection.shutdown(Shutdown::Both);
         }
@@ -292,17 +301,22 @@ impl Shared {
                 return;
             }
             let Ok(for_reading) = stream.try_clone() else { continue };
-            let place = state.connections.len();
-            state.connections.push(stream);
+            let place = state.connections_made;
+            state.connections_made += 1;
+            state.connections.insert(place, stream);
             drop(state);
             self.changed.notify_all();
             let shared = self.clone();
-            thread::spawn(move || shared.serve(place, for_reading));
+            thread::spawn(move || {
+                shared.serve(place, for_reading);
+                shared.state().connections.remove(&place);
+                shared.changed.notify_all();
+            });
         }
     }
 
     /// Reads one connection to its end; a second thread answers, in order.
-    fn serve(self: Arc<Self>, connection: usize, mut stream: TcpStream) {
+    fn serve(&self, connection: usize, mut stream: TcpStream) {
         let (queue, in_order) = mpsc::channel::<mpsc::Receiver<Reply>>();
         let Ok(writing) = stream.try_clone() else { return };
         thread::spawn(move || answer_in_order(writing, &in_order));
@@ -449,6 +463,11 @@ fn answer_in_order(mut stream: TcpStream, in_order: &mpsc::Receiver<mpsc::Receiv
         match answer.recv() {
             Ok(Reply::Frame(frame)) => {
                 if stream.write_all(&with_length(&frame)).is_err() {
+                    return;
+                }
+            }
+            Ok(Reply::Bytes(bytes)) => {
+                if stream.write_all(&bytes).is_err() {
                     return;
                 }
             }

@@ -107,6 +107,15 @@ impl Stage {
     }
 }
 
+/// Waits until something holds that nobody tells of.
+pub fn wait_until(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + PATIENCE;
+    while !holds() {
+        assert!(Instant::now() < deadline, "not {what} after {PATIENCE:?}");
+        sleep(Duration::from_millis(5));
+    }
+}
+
 /// A good token for a principal, for an hour.
 pub fn token(principal: &str) -> String {
     ES256.token(&claims(principal, 3600))
