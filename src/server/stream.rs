@@ -122,8 +122,8 @@ impl Side {
     pub fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         let missing = wire::missing(&self.inbox);
         if missing >= LARGE_FRAME_BYTES_MIN {
-            // What a peer announces is believed as far as it has begun to send.
-            let room = missing.min(FRAME_STEP_BYTES_MAX.max(self.inbox.len()));
+            // What a peer announces is believed as far as it has begun to send: a few bytes are cheap.
+            let room = missing.min(LARGE_FRAME_BYTES_MIN.max(BELIEVED_TIMES * self.inbox.len()));
             if self.inbox.capacity() - self.inbox.len() < room.min(LARGE_FRAME_BYTES_MIN) {
                 self.inbox.reserve(room);
             }
@@ -163,5 +163,5 @@ const SCRATCH_BYTES: usize = 64 * 1024;
 const SLICES_PER_WRITE: usize = 64;
 /// From here on a frame is worth memory of its own.
 const LARGE_FRAME_BYTES_MIN: usize = 64 * 1024;
-/// How far an announced length is believed at once.
-const FRAME_STEP_BYTES_MAX: usize = 1024 * 1024;
+/// How many times what has come is believed to be still to come: a frame of a hundred megabytes moves three times.
+const BELIEVED_TIMES: usize = 16;

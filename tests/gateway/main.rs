@@ -14,6 +14,7 @@ mod authenticate; // the ways in, and the ways to be refused
 mod authorize; // what one may do, for each API
 mod families; // every served API in one form, for those that go through all of them
 mod fetch_keys; // the issuer's keys, new ones and missing ones
+mod hostile_bytes; // what no client and no broker would say
 mod isolate_names; // each tenant sees its own
 mod listen_by_tls; // the same behind TLS
 mod metrics; // what an operator sees, and that no secret is in it
