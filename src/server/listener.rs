@@ -78,7 +78,7 @@ impl BoundPort {
                     let accepted_at = Instant::now();
                     if house.connections.load(Ordering::Relaxed) >= house.limits.connections {
                         let listener = house.tenants.listener(self.place);
-                        house.metrics.connection_closed(&listener.cluster.name, "too_many_connections");
+                        house.metrics.connection_turned_away(&listener.cluster.name, "too_many_connections");
                         debug!(%address, limit = house.limits.connections, "turned away: too many connections");
                         continue;
                     }

@@ -82,6 +82,11 @@ impl Metrics {
 
     pub fn connection_closed(&self, cluster: &str, reason: &'static str) {
         self.0.families.connections_open.get_or_create(&Cluster::named(cluster)).dec();
+        self.connection_turned_away(cluster, reason);
+    }
+
+    /// One that never was open.
+    pub fn connection_turned_away(&self, cluster: &str, reason: &'static str) {
         let closed = Closed { virtual_cluster: cluster.into(), reason };
         self.0.families.connections_closed.get_or_create(&closed).inc();
     }

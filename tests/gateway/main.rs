@@ -16,6 +16,7 @@ mod families; // every served API in one form, for those that go through all of 
 mod fetch_keys; // the issuer's keys, new ones and missing ones
 mod hostile_bytes; // what no client and no broker would say
 mod isolate_names; // each tenant sees its own
+mod limits; // how far a peer may make something grow
 mod listen_by_tls; // the same behind TLS
 mod metrics; // what an operator sees, and that no secret is in it
 mod reauthenticate; // a session goes on with a new token, or ends with the old one
