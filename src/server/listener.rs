@@ -63,8 +63,7 @@ impl Doors {
     }
 
     /// Accepts on every port until the tasks are aborted.
-    pub fn accept(self, house: Arc<House>, workers: Workers) -> Vec<JoinHandle<()>> {
-        let workers = Arc::new(workers);
+    pub fn accept(self, house: &Arc<House>, workers: &Arc<Workers>) -> Vec<JoinHandle<()>> {
         let accept = |port: BoundPort| tokio::spawn(port.accept(house.clone(), workers.clone()));
         self.0.into_iter().map(accept).collect()
     }

@@ -102,8 +102,9 @@ async fn serve(settings: Settings) -> Result<(), ServerError> {
     }
 
     let house = Arc::new(House::new(tenants, limits, upstreams, keys, metrics, audit.clone()));
-    let workers = Workers::start(&house).map_err(ServerError::Thread)?;
-    let accepting = doors.accept(house.clone(), workers);
+    // Held to the end: a worker that nobody can give a connection ends, with all that it carries.
+    let workers = Arc::new(Workers::start(&house).map_err(ServerError::Thread)?);
+    let accepting = doors.accept(&house, &workers);
     tokio::spawn(tell_when_ready(readiness.clone()));
 
     wait_for_signal().await;
@@ -113,6 +114,7 @@ async fn serve(settings: Settings) -> Result<(), ServerError> {
         task.abort();
     }
     drain(&house, drain_timeout).await;
+    drop(workers);
     audit.flush(FLUSH_TIMEOUT);
     Ok(())
 }
