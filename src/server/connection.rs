@@ -67,7 +67,7 @@ impl Connection {
         upstream: Arc<Upstream>,
         keys: Arc<[Keys]>,
         journal: Journal,
-        draining: OwnedNotified,
+        draining: Pin<Box<OwnedNotified>>,
         preferred: usize,
     ) -> Self {
         Self {
@@ -78,7 +78,7 @@ impl Connection {
             upstream,
             keys,
             journal,
-            draining: Box::pin(draining),
+            draining,
             is_draining: false,
             timer: Box::pin(sleep(Duration::ZERO)),
             preferred,
@@ -201,6 +201,12 @@ impl Connection {
             if !broker.has_sent_all() {
                 return Poll::Pending;
             }
+        }
+        if self.session.is_ending() {
+            // Nobody takes it any more, but the end of it is to be seen.
+            return client
+                .poll_discard(cx)
+                .map(|end| Woken::End(end.map_or_else(End::ClientBroken, |()| End::ClientGone)));
         }
         if !self.session.takes_frames() {
             return Poll::Pending;

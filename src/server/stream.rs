@@ -141,6 +141,20 @@ impl Side {
         })
     }
 
+    /// Reads and forgets, until the peer has closed.
+    pub fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.inbox = BytesMut::new();
+        loop {
+            let received = SCRATCH.with_borrow_mut(|scratch| {
+                let mut buffer = ReadBuf::new(scratch);
+                Pin::new(&mut self.stream).poll_read(cx, &mut buffer).map_ok(|()| buffer.filled().len())
+            });
+            if ready!(received)? == 0 {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+
     /// Gives back the memory of an empty inbox.
     pub fn release(&mut self) {
         if self.inbox.is_empty() && self.inbox.capacity() > 0 {

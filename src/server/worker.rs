@@ -3,7 +3,7 @@
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Instant;
 
 use tokio::net::TcpStream;
@@ -34,6 +34,7 @@ pub struct House {
     keys: KeyRings,
     audit: Audit,
     draining: Arc<Notify>,
+    is_draining: AtomicBool,
 }
 
 impl House {
@@ -54,6 +55,7 @@ impl House {
             keys,
             audit,
             draining: Arc::default(),
+            is_draining: AtomicBool::new(false),
         }
     }
 
@@ -63,6 +65,8 @@ impl House {
 
     /// Has every connection end when nothing is in flight on it.
     pub fn drain(&self) {
+        // Who begins to listen after the call is not woken by it, and sees this instead.
+        self.is_draining.store(true, Ordering::SeqCst);
         self.draining.notify_waiters();
     }
 }
@@ -143,7 +147,7 @@ impl Worker {
 /// Carries one connection from TLS to its end.
 async fn carry(accepted: Accepted, house: &House, preferred: usize) {
     let Accepted { stream, address, place, door, tls, accepted_at, held: _held } = accepted;
-    let draining = house.draining.clone().notified_owned();
+    let mut draining = Box::pin(house.draining.clone().notified_owned());
     let listener = house.tenants.listener(place);
     let Some(upstream) = house.upstreams.get(&listener.cluster.backend.name).cloned() else { return };
     let counts: ClusterMetrics = house.metrics.for_cluster(&listener.cluster.name);
@@ -153,13 +157,22 @@ async fn carry(accepted: Accepted, house: &House, preferred: usize) {
         Ok(stream) => stream,
         Err(why) => return journal.never_began(&why.to_string()),
     };
+    if house.is_draining.load(Ordering::SeqCst) {
+        return journal.never_began(STOPPING);
+    }
     let stream = match tls {
         None => Stream::Plain(stream),
-        Some(acceptor) => match timeout(house.limits.login_timeout, acceptor.accept(stream)).await {
-            Ok(Ok(stream)) => Stream::Accepted(Box::new(stream)),
-            Ok(Err(why)) => return journal.never_began(&why.to_string()),
-            Err(_) => return journal.never_began("no TLS handshake in time"),
-        },
+        Some(acceptor) => {
+            let accepted = tokio::select! {
+                accepted = timeout(house.limits.login_timeout, acceptor.accept(stream)) => accepted,
+                () = &mut draining => return journal.never_began(STOPPING),
+            };
+            match accepted {
+                Ok(Ok(stream)) => Stream::Accepted(Box::new(stream)),
+                Ok(Err(why)) => return journal.never_began(&why.to_string()),
+                Err(_) => return journal.never_began("no TLS handshake in time"),
+            }
+        }
     };
     debug!(%address, listener = &*listener.name, "connected");
     let client = Client {
@@ -172,3 +185,5 @@ async fn carry(accepted: Accepted, house: &House, preferred: usize) {
     let session = Session::new(listener, house.limits.clone(), versions, client, accepted_at);
     Connection::new(session, stream, door, upstream, keys, journal, draining, preferred).run().await;
 }
+
+const STOPPING: &str = "the gateway is shutting down";

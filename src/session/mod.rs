@@ -252,6 +252,11 @@ impl Session {
         !is_busy && self.ending.is_none() && self.in_flight.len() < self.limits.requests_in_flight
     }
 
+    /// Whether no further request is taken, and only answers are awaited.
+    pub fn is_ending(&self) -> bool {
+        self.ending.is_some()
+    }
+
     pub fn principal(&self) -> Option<&Principal> {
         self.who.as_ref().map(|who| &who.principal)
     }

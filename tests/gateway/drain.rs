@@ -1,6 +1,7 @@
 //! The end of the process: what is in flight is answered, the rest is closed, and nothing stays.
 #![allow(clippy::disallowed_methods, reason = "a process takes its time by the real clock")]
 
+use std::fs;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
@@ -127,4 +128,36 @@ fn a_second_signal_ends_it_at_once() {
     stage.gateway.process.signal("TERM");
     expect_end(&mut stage, PATIENCE);
     stuck.expect_close();
+}
+
+#[test]
+fn a_client_that_goes_meanwhile_is_not_waited_for() {
+    let mut stage = stage("1h");
+    let (stuck, _, _asked) = in_flight(&stage);
+    terminate(&stage);
+    drop(stuck);
+    expect_end(&mut stage, PATIENCE);
+}
+
+#[test]
+fn a_tls_handshake_that_does_not_go_on_is_not_waited_for() {
+    let certified =
+        rcgen::generate_simple_self_signed(["localhost".to_owned()]).expect("a certificate can be made");
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let (certificate, key) = (dir.path().join("tls.crt"), dir.path().join("tls.key"));
+    fs::write(&certificate, certified.cert.pem()).expect("the file can be written");
+    fs::write(&key, certified.signing_key.serialize_pem()).expect("the file can be written");
+    let mut stage = Stage::start_with(1, |setup, _| {
+        let [certificate, key] =
+            [&certificate, &key].map(|path| format!("\"${{file['{}']}}\"", path.display()));
+        let tls = format!("tls_server: {{certificates: [{{certificate: {certificate}, key: {key}}}]}}");
+        setup.tenant().listener.push(tls);
+        setup.sections.push("limits: {login_timeout: 1h}".to_owned());
+        setup.sections.push("shutdown: {drain_timeout: 1h}".to_owned());
+    });
+    let mut silent = stage.connect();
+    stage.expect_metric("sluicegate_connections_open{virtual_cluster=\"team\"}", 1.0);
+    stage.gateway.process.signal("TERM");
+    silent.expect_close();
+    expect_end(&mut stage, PATIENCE);
 }
