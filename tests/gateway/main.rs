@@ -17,6 +17,7 @@ mod families; // every served API in one form, for those that go through all of 
 mod fetch_keys; // the issuer's keys, new ones and missing ones
 mod hostile_bytes; // what no client and no broker would say
 mod isolate_names; // each tenant sees its own
+mod keep_order; // answers in the order of their requests
 mod limits; // how far a peer may make something grow
 mod listen_by_tls; // the same behind TLS
 mod metrics; // what an operator sees, and that no secret is in it
