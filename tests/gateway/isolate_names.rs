@@ -9,10 +9,13 @@ use kafka_protocol::messages::describe_groups_response::{DescribedGroup, Describ
 use kafka_protocol::messages::join_group_request::JoinGroupRequestProtocol;
 use kafka_protocol::messages::join_group_response::JoinGroupResponseMember;
 use kafka_protocol::messages::list_groups_response::ListedGroup;
+use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
+use kafka_protocol::messages::metadata_response::MetadataResponseTopic;
 use kafka_protocol::messages::offset_fetch_request::OffsetFetchRequestGroup;
 use kafka_protocol::messages::sync_group_request::SyncGroupRequestAssignment;
 use kafka_protocol::messages::*;
 use kafka_protocol::protocol::{Request, StrBytes};
+use uuid::Uuid;
 
 use super::families::{
     About, BACKEND_HOST, GROUP, Manner, for_each_of_groups, for_each_of_topics, group, script, text, topic,
@@ -646,4 +649,80 @@ fn names_that_can_not_be_are_answered_for_while_the_rest_is_created() {
     let expected = [("", 17), ("..", 17), ("a", 0), ("b", 0)].map(|(name, code)| (name.to_owned(), code));
     assert_eq!(told, expected);
     assert_eq!(last::<CreateTopicsRequest>(stage.broker()).names(), ["red-a", "red-b"]);
+}
+
+#[test]
+fn a_neighbour_s_topic_id_is_an_id_that_nobody_has() {
+    let stage = Stage::start_with(1, red_and_blue);
+    let known = nodes(stage.broker());
+    stage.broker().on_key(ApiKey::Metadata, move |asked| {
+        let request = asked.request::<MetadataRequest>();
+        let quiet = Manner { nodes: known.clone(), ..Manner::default() };
+        let mut answer = MetadataRequest::about(&[], 9).answered(asked.version(), &quiet);
+        answer.topics = request
+            .topics
+            .iter()
+            .flatten()
+            .map(|asked| {
+                let found = MetadataResponseTopic::default().with_topic_id(asked.topic_id);
+                match asked.topic_id.as_u128() {
+                    1 => found.with_name(Some(topic("red-orders"))),
+                    2 => found.with_name(Some(topic("blue-orders"))),
+                    _ => found.with_name(None).with_error_code(100),
+                }
+            })
+            .collect();
+        asked.reply::<MetadataRequest>(&answer)
+    });
+    let mut red = red(&stage);
+    for version in 12..=13 {
+        let mut of_id = |id: u128| {
+            let asked = MetadataRequestTopic::default().with_name(None).with_topic_id(Uuid::from_u128(id));
+            let answer = red.ask(version, &MetadataRequest::default().with_topics(Some(vec![asked])));
+            let [found] = &answer.topics[..] else { panic!("{:?}", answer.topics) };
+            assert_eq!(found.topic_id.as_u128(), id);
+            found.clone().with_topic_id(Uuid::nil())
+        };
+        let own = of_id(1);
+        assert_eq!(own.name.as_deref().map(StrBytes::as_str), Some("orders"));
+        let (foreign, unknown) = (of_id(2), of_id(3));
+        assert_eq!((foreign.error_code, &foreign.name), (100, &None));
+        assert_eq!(foreign, unknown);
+    }
+}
+
+#[test]
+fn nobody_reads_as_a_broker_or_in_another_s_fetch_session() {
+    let stage = Stage::start_with(1, red_and_blue);
+    let answering = Manner::default();
+    stage.broker().on::<FetchRequest>(move |request| {
+        // Sessions are the broker's, and all clients would share them.
+        assert_eq!((request.replica_id.0, request.session_id, request.session_epoch), (-1, 0, -1));
+        assert!(request.forgotten_topics_data.is_empty());
+        request.answered(7, &answering).with_session_id(77)
+    });
+    script::<ListOffsetsRequest>(stage.broker(), &Manner::default());
+    let mut red = red(&stage);
+    for version in 7..=12 {
+        let request = FetchRequest::about(&["orders"], version);
+        let answer = red.ask(version, &request.clone().with_session_epoch(0));
+        assert_eq!((answer.error_code, answer.session_id), (0, 0), "no session is given out");
+        for epoch in [-1, 0, 1] {
+            let in_session = request.clone().with_session_id(77).with_session_epoch(epoch);
+            let answer = red.ask(version, &in_session);
+            assert_eq!((answer.error_code, answer.responses.len()), (70, 0));
+        }
+    }
+    let before = stage.broker().asked().len();
+    for version in FetchRequest::SERVED {
+        let as_follower = FetchRequest::about(&["orders"], version).with_replica_id(BrokerId(1));
+        let told = FetchRequest::codes(&red.ask(version, &as_follower));
+        assert_eq!(told, [("orders".to_owned(), 29)]);
+    }
+    assert_eq!(stage.broker().asked().len(), before);
+    for version in ListOffsetsRequest::SERVED {
+        let as_follower = ListOffsetsRequest::about(&["orders"], version).with_replica_id(BrokerId(1));
+        red.ask(version, &as_follower);
+        assert_eq!(last::<ListOffsetsRequest>(stage.broker()).replica_id.0, -1);
+    }
 }

@@ -10,6 +10,7 @@
 mod support;
 
 mod advertise_brokers; // brokers are reached through the gateway alone
+mod advertise_versions; // what is advertised is spoken
 mod authenticate; // the ways in, and the ways to be refused
 mod authorize; // what one may do, for each API
 mod drain; // the end of the process
