@@ -65,9 +65,7 @@ impl BrokerFinder {
         let name = &*self.upstream.cluster.name;
         warn!(backend = name, why, "no broker of the backend answers");
         self.metrics.backend_up(name, false);
-        let mut brokers = (*self.upstream.brokers()).clone();
-        brokers.is_up = false;
-        self.upstream.learn(brokers);
+        self.upstream.is_down();
     }
 
     async fn find(&self) -> Result<(), String> {

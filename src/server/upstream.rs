@@ -56,6 +56,11 @@ impl Upstream {
         self.brokers.store(Arc::new(brokers));
     }
 
+    /// Nobody answers any more; what was known of the brokers is kept.
+    pub fn is_down(&self) {
+        self.brokers.rcu(|brokers| Brokers { is_up: false, ..(**brokers).clone() });
+    }
+
     /// What the brokers behind a door speak, as far as it is known.
     pub fn versions(&self, door: Door) -> Option<Arc<BrokerVersions>> {
         let brokers = self.brokers.load();
@@ -71,9 +76,12 @@ impl Upstream {
         if self.brokers.load().versions.get(&node).is_some_and(|known| known == versions) {
             return;
         }
-        let mut brokers = (*self.brokers()).clone();
-        brokers.versions.insert(node, versions.clone());
-        self.learn(brokers);
+        // Another thread may find out about the brokers meanwhile, and that must not be undone.
+        self.brokers.rcu(|brokers| {
+            let mut brokers = (**brokers).clone();
+            brokers.versions.insert(node, versions.clone());
+            brokers
+        });
     }
 
     /// Connects to the broker behind a door; behind the bootstrap door, to any that answers.
