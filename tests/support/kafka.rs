@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io::{Read, Write};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::Once;
 
@@ -12,6 +13,9 @@ use super::process::Issuer;
 
 /// The script that knows all about starting Kafka.
 pub const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/kafka");
+
+/// Where in a broker's folder its certificates are.
+const TLS: &str = "tls";
 
 /// How many ports the script counts from one broker to the next.
 const PORTS_PER_BROKER: u16 = 10;
@@ -42,7 +46,7 @@ pub struct Kafka {
     addresses: HashMap<String, String>,
     /// The script ends the brokers and removes its folder when its standard input does, thus also without a drop.
     script: Child,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 impl Kafka {
@@ -55,6 +59,8 @@ impl Kafka {
             .args(["--jwks", &issuer.jwks_url(), "--issuer", &issuer.url(), "--audience", audience])
             .arg("--dir")
             .arg(dir.path())
+            .arg("--tls")
+            .arg(dir.path().join(TLS))
             .args(more)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -66,12 +72,42 @@ impl Kafka {
         assert!(!addresses.is_empty(), "Kafka did not start; scripts/kafka says why above");
         let addresses = addresses.lines().filter_map(|line| line.split_once('='));
         let addresses = addresses.map(|(name, list)| (name.to_owned(), list.to_owned())).collect();
-        Self { addresses, script, _dir: dir }
+        Self { addresses, script, dir }
     }
 
     /// Where all brokers listen by this name, comma-separated.
     pub fn bootstrap(&self, listener: &str) -> &str {
         self.addresses.get(listener).unwrap_or_else(|| panic!("no listener {listener}"))
+    }
+
+    /// The port at which the first broker listens by this name.
+    pub fn port(&self, listener: &str) -> u16 {
+        let first = self.bootstrap(listener).split(',').next().expect("a list has a first item");
+        let (_, port) = first.rsplit_once(':').expect("an address has a port");
+        port.parse().expect("a port is a number")
+    }
+
+    /// A file of the throw-away CA, by which a certificate for localhost was made: `ca.crt`, `broker.crt`,
+    /// `broker.key`.
+    pub fn certificate_file(&self, name: &str) -> PathBuf {
+        self.dir.path().join(TLS).join(name)
+    }
+
+    /// Stops one of several brokers, which are counted from 1; it hands its partitions over first.
+    pub fn stop_broker(&self, node: u16) {
+        self.tell_script("stop", node);
+    }
+
+    /// Starts a stopped broker again, and waits until it serves.
+    pub fn start_broker_again(&self, node: u16) {
+        self.tell_script("again", node);
+    }
+
+    fn tell_script(&self, what: &str, node: u16) {
+        let mut script = Command::new(SCRIPT);
+        script.arg(what).arg("--dir").arg(self.dir.path()).args(["--node", &node.to_string()]);
+        let status = script.stdin(Stdio::null()).status().expect("scripts/kafka starts");
+        assert!(status.success(), "broker {node} could not be told to {what}; scripts/kafka says why above");
     }
 }
 
