@@ -1,13 +1,13 @@
-//! Real clients: Kafka's console tools, its Java admin client, and librdkafka, each told what to do by lines.
+//! Real clients: Kafka's console tools, its Java clients, and librdkafka, each told what to do by lines.
 //!
 //! A line is a command, an outcome the word behind its arrow: `produce orders one -> ok`, or the name that Kafka has
-//! for what went wrong: `produce orders one -> TOPIC_AUTHORIZATION_FAILED`. All three understand some of the same
+//! for what went wrong: `produce orders one -> TOPIC_AUTHORIZATION_FAILED`. All of them understand some of the same
 //! lines, so that one dialogue can be had with each.
 
 use std::fs;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, ChildStdout, Command, Output, Stdio};
 use std::sync::LazyLock;
 
 use tempfile::TempDir;
@@ -20,6 +20,8 @@ pub struct Login<'a> {
     pub client: &'a str,
     pub secret: &'a str,
     pub token_url: &'a str,
+    /// The file of the CA by which TLS is spoken, if it is.
+    pub ca: Option<&'a Path>,
 }
 
 /// Which client is used.
@@ -30,6 +32,8 @@ pub enum Tool {
     Console,
     /// `tests/kafka/Admin.java`, where its commands are.
     JavaAdmin,
+    /// Kafka's Java producer and consumer: `tests/kafka/Flow.java`, where its commands are.
+    JavaFlow,
     /// `tests/kafka/librdkafka.py`, where its commands are.
     Librdkafka,
 }
@@ -46,7 +50,10 @@ pub struct Said {
 pub fn run(tool: Tool, bootstrap: &str, login: Option<Login<'_>>, commands: &[&str]) -> Said {
     match tool {
         Tool::Console => console(bootstrap, login, commands),
-        Tool::JavaAdmin => java_admin(bootstrap, login, commands),
+        Tool::JavaAdmin | Tool::JavaFlow => {
+            let dir = tempfile::tempdir().expect("a temporary directory");
+            told(&talk(java(tool, &dir, bootstrap, login), &lines(commands)))
+        }
         Tool::Librdkafka => {
             librdkafka(bootstrap, login.expect("librdkafka is only used with tokens"), commands)
         }
@@ -60,9 +67,16 @@ pub fn properties(bootstrap: &str, login: Option<Login<'_>>) -> String {
         "bootstrap.servers={bootstrap}\nrequest.timeout.ms=20000\ndefault.api.timeout.ms=30000\n\
          metadata.recovery.strategy=none\n"
     );
-    let Some(Login { client, secret, token_url }) = login else { return common };
+    let Some(Login { client, secret, token_url, ca }) = login else { return common };
+    let protocol = match ca {
+        None => "security.protocol=SASL_PLAINTEXT".to_owned(),
+        Some(ca) => format!(
+            "security.protocol=SASL_SSL\nssl.truststore.type=PEM\nssl.truststore.location={}",
+            ca.display()
+        ),
+    };
     format!(
-        "{common}security.protocol=SASL_PLAINTEXT
+        "{common}{protocol}
 sasl.mechanism=OAUTHBEARER
 sasl.login.callback.handler.class=org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginCallbackHandler
 sasl.oauthbearer.token.endpoint.url={token_url}
@@ -157,20 +171,20 @@ fn kafka_error(text: &str) -> Option<String> {
     })
 }
 
-fn java_admin(bootstrap: &str, login: Option<Login<'_>>, commands: &[&str]) -> Said {
+/// The command of a Java program, with its settings in a file of the folder.
+fn java(tool: Tool, dir: &TempDir, bootstrap: &str, login: Option<Login<'_>>) -> Command {
     /// Compiled once for each test binary.
     static CLASSES: LazyLock<TempDir> = LazyLock::new(|| {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let output = Command::new("javac")
             .args(["-cp", &format!("{}/*", kafka_libs()), "-d"])
             .arg(dir.path())
-            .arg(file("Admin.java"))
+            .args([file("Admin.java"), file("Flow.java")])
             .output()
             .expect("javac starts");
-        assert!(output.status.success(), "Admin.java: {}", String::from_utf8_lossy(&output.stderr));
+        assert!(output.status.success(), "javac: {}", String::from_utf8_lossy(&output.stderr));
         dir
     });
-    let dir = tempfile::tempdir().expect("a temporary directory");
     let settings = dir.path().join("client.properties");
     fs::write(&settings, properties(bootstrap, login)).expect("the file can be written");
     let mut java = Command::new("java");
@@ -179,14 +193,56 @@ fn java_admin(bootstrap: &str, login: Option<Login<'_>>, commands: &[&str]) -> S
         // Kafka's clients fetch tokens only from URLs that their JVM was told of.
         java.arg(format!("-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={}", login.token_url));
     }
-    java.args(["-cp", &format!("{}:{}/*", CLASSES.path().display(), kafka_libs()), "Admin"]).arg(&settings);
-    told(&talk(java, &lines(commands)))
+    let class = if matches!(tool, Tool::JavaFlow) { "Flow" } else { "Admin" };
+    java.args(["-cp", &format!("{}:{}/*", CLASSES.path().display(), kafka_libs()), class]).arg(&settings);
+    java
+}
+
+/// A Java client that is told its lines one by one, and stays between them.
+pub struct Conversation {
+    child: Child,
+    answers: BufReader<ChildStdout>,
+    _dir: TempDir,
+}
+
+impl Conversation {
+    pub fn start(tool: Tool, bootstrap: &str, login: Login<'_>) -> Self {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let mut java = java(tool, &dir, bootstrap, Some(login));
+        let mut child = java.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("java starts");
+        let answers = BufReader::new(child.stdout.take().expect("it was asked for above"));
+        Self { child, answers, _dir: dir }
+    }
+
+    /// Says a line, and waits for its outcome.
+    pub fn say(&mut self, line: &str) -> String {
+        let stdin = self.child.stdin.as_mut().expect("it is taken only at the end");
+        writeln!(stdin, "{line}").and_then(|()| stdin.flush()).expect("the client listens");
+        let mut answer = String::new();
+        loop {
+            answer.clear();
+            let length = self.answers.read_line(&mut answer).expect("the client writes UTF-8");
+            assert!(length > 0, "the client ended instead of answering {line:?}; it says why above");
+            if let Some((_, outcome)) = answer.trim_end().split_once(" -> ") {
+                return outcome.to_owned();
+            }
+        }
+    }
+}
+
+impl Drop for Conversation {
+    fn drop(&mut self) {
+        // It has nothing to lose: a client that reads no more lines would take its time to leave its group.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
 }
 
 fn librdkafka(bootstrap: &str, login: Login<'_>, commands: &[&str]) -> Said {
     let python = std::env::var("SLUICEGATE_PYTHON").expect("scripts/test sets SLUICEGATE_PYTHON");
     let mut script = Command::new(python);
     script.arg(file("librdkafka.py")).args([bootstrap, login.client, login.secret, login.token_url]);
+    script.args(login.ca);
     told(&talk(script, &lines(commands)))
 }
 

@@ -157,12 +157,17 @@ pub struct Gateway {
 impl Gateway {
     /// Starts it with this file and waits until `/readyz` says 200. The text must say `admin` with that port.
     pub fn start(config: &str, admin_port: u16) -> Self {
+        let mut gateway = Self::launch(config, admin_port);
+        gateway.process.wait_until("ready", |_| is_ok(admin_port, "/readyz"));
+        gateway
+    }
+
+    /// Starts it, and leaves it to the test whether it becomes ready.
+    pub fn launch(config: &str, admin_port: u16) -> Self {
         let config = ConfigFile::new(config);
         let path = config.path().to_str().expect("a path in UTF-8").to_owned();
         let process = Background::start(SLUICEGATE, &["run", "--config", &path]);
-        let mut gateway = Self { process, config, admin_port };
-        gateway.process.wait_until("ready", |_| is_ok(admin_port, "/readyz"));
-        gateway
+        Self { process, config, admin_port }
     }
 
     /// What the admin port answers: the status line's code and the body.
@@ -204,6 +209,15 @@ impl Issuer {
     pub fn jwks_url(&self) -> String {
         format!("{}/.well-known/jwks", self.url())
     }
+
+    /// An access token for a client.
+    pub fn token(&self, client: &str, secret: &str) -> String {
+        let form = format!("grant_type=client_credentials&client_id={client}&client_secret={secret}");
+        let (code, answer) = http_post(self.port, "/token", &form).expect("the issuer answers");
+        assert_eq!(code, 200, "{answer}");
+        let answer: serde_json::Value = serde_json::from_str(&answer).expect("the issuer answers in JSON");
+        answer["access_token"].as_str().expect("there is a token").to_owned()
+    }
 }
 
 /// Sends a signal by its name to a process.
@@ -218,9 +232,22 @@ fn is_ok(port: u16, path: &str) -> bool {
 
 /// One GET on this machine; `None` while nobody answers.
 pub fn http_get(port: u16, path: &str) -> Option<(u16, String)> {
+    http(port, &format!("GET {path}"), "")
+}
+
+/// One POST of a form on this machine; `None` while nobody answers.
+pub fn http_post(port: u16, path: &str, form: &str) -> Option<(u16, String)> {
+    let length = form.len();
+    let headers =
+        format!("content-type: application/x-www-form-urlencoded\r\ncontent-length: {length}\r\n\r\n{form}");
+    http(port, &format!("POST {path}"), &headers)
+}
+
+fn http(port: u16, request: &str, rest: &str) -> Option<(u16, String)> {
     let mut stream = TcpStream::connect(("127.0.0.1", port)).ok()?;
     stream.set_read_timeout(Some(Duration::from_secs(5))).ok()?;
-    write!(stream, "GET {path} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nconnection: close\r\n\r\n").ok()?;
+    let rest = if rest.is_empty() { "\r\n" } else { rest };
+    write!(stream, "{request} HTTP/1.1\r\nhost: 127.0.0.1:{port}\r\nconnection: close\r\n{rest}").ok()?;
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).ok()?;
     let answer = String::from_utf8_lossy(&answer);
