@@ -87,22 +87,27 @@ impl Namespace {
         if self.is_additional(kind, name) {
             return Some(Backend::meant_for_broker(name.clone()));
         }
-        match self.mode {
+        let full = match self.mode {
             Mode::HidePrefix => {
                 let mut full = String::with_capacity(self.prefix.len() + name.len());
                 full.push_str(&self.prefix);
                 full.push_str(name);
-                Some(Backend::meant_for_broker(StrBytes::from_string(full)))
+                StrBytes::from_string(full)
             }
-            Mode::EnforcePrefix => {
-                name.starts_with(&self.prefix).then(|| Backend::meant_for_broker(name.clone()))
-            }
-        }
+            Mode::EnforcePrefix if name.starts_with(&self.prefix) => name.clone(),
+            Mode::EnforcePrefix => return None,
+        };
+        // A prefix with which such a name begins would lead there.
+        let is_internal = kind == Kind::Topic && is_internal_topic(&full);
+        (!is_internal).then(|| Backend::meant_for_broker(full))
     }
 
     /// The client's name for what the broker named; `None` where it is not this tenant's to see.
     pub fn to_virtual(&self, kind: Kind, name: &Backend<StrBytes>) -> Option<Virtual<StrBytes>> {
         let name = name.as_ref();
+        if kind == Kind::Topic && is_internal_topic(name) {
+            return None;
+        }
         let shown = match (name.as_str().strip_prefix(self.prefix.as_str()), self.mode) {
             (Some(short), Mode::HidePrefix) => {
                 if short.is_empty() || (kind == Kind::Topic && matches!(short, "." | "..")) {
@@ -339,6 +344,18 @@ mod tests {
         let namespace = Namespace::new(Mode::HidePrefix, "my-", all, Additional::default()).unwrap();
         assert_eq!(back(&namespace, Kind::Topic, "__consumer_offsets"), None);
         assert_eq!(namespace.check(Kind::Topic, "__consumer_offsets"), Err(InvalidName::Internal));
+    }
+
+    #[test]
+    fn no_prefix_reaches_an_internal_topic() {
+        for (mode, name) in
+            [(Mode::HidePrefix, "consumer_offsets"), (Mode::EnforcePrefix, "__consumer_offsets")]
+        {
+            let namespace = Namespace::new(mode, "__", Additional::default(), Additional::default()).unwrap();
+            assert_eq!(there(&namespace, Kind::Topic, name), None, "{mode:?}");
+            assert_eq!(back(&namespace, Kind::Topic, "__consumer_offsets"), None, "{mode:?}");
+            assert!(there(&namespace, Kind::Group, name).is_some());
+        }
     }
 
     #[test]
