@@ -16,7 +16,7 @@ use kafka_protocol::protocol::StrBytes;
 use uuid::Uuid;
 
 use super::{Api, Asking, Pass, Refusal, Showing, standard_text};
-use crate::cluster::Lens;
+use crate::cluster::{Cause, Lens};
 use crate::names::{InvalidName, Kind};
 use crate::policy::{Operation, Resource};
 
@@ -141,11 +141,17 @@ fn admit_name(ask: &Asking<'_>, name: &mut TopicName) -> Result<(), i16> {
     ask.gate.ask(Operation::Describe, Resource::Topic, &name.0).map_err(|no| Refusal::from(no).code())?;
     match ask.gate.cluster().namespace.check(Kind::Topic, &name.0) {
         Ok(()) => {}
-        Err(InvalidName::OutsidePrefix) => return Err(Refusal::TopicDenied.code()),
+        Err(InvalidName::OutsidePrefix) => {
+            ask.gate.note(Operation::Describe, Resource::Topic, &name.0, Cause::OutsideNamespace);
+            return Err(Refusal::TopicDenied.code());
+        }
         Err(InvalidName::Internal) => return Err(ResponseError::UnknownTopicOrPartition.code()),
-        Err(why) => return Err(Refusal::InvalidTopic(why).code()),
+        Err(why) => {
+            ask.gate.note(Operation::Describe, Resource::Topic, &name.0, Cause::InvalidName(why));
+            return Err(Refusal::InvalidTopic(why).code());
+        }
     }
-    ask.gate.rename(name.into()).map_err(|no| Refusal::from(no).code())
+    ask.gate.rename(Operation::Describe, name.into()).map_err(|no| Refusal::from(no).code())
 }
 
 /// Clients may not create what stands outside their prefix.

@@ -91,7 +91,7 @@ fn admit_transaction(request: &mut ProduceRequest, ask: &Asking<'_>) -> Result<(
         Some(id) if is_transactional => ask.gate.one(Operation::Write, id),
         // Not transactional after all: a broker does not ask about the id, and neither may it pass as
         // another tenant's.
-        Some(id) => ask.gate.rename(Kind::TransactionalId.at(&mut id.0)),
+        Some(id) => ask.gate.rename(Operation::Write, Kind::TransactionalId.at(&mut id.0)),
         None if is_transactional => Err(No::Denied(Resource::TransactionalId)),
         None => Ok(()),
     }

@@ -2,7 +2,7 @@
 
 use kafka_protocol::error::ResponseError;
 
-use crate::cluster::No;
+use crate::cluster::{Cause, Denial, No};
 use crate::names::{InvalidName, Kind};
 use crate::policy::Resource;
 
@@ -35,6 +35,15 @@ impl Refusal {
             Resource::Group => Refusal::GroupDenied,
             Resource::TransactionalId => Refusal::TransactionalIdDenied,
             Resource::Cluster => Refusal::ClusterDenied,
+        }
+    }
+
+    /// The refusal behind one "no" of the gate.
+    pub fn behind(denial: &Denial) -> Self {
+        match denial.cause {
+            Cause::Rule(_) | Cause::NoRule | Cause::OutsideNamespace => Self::of(denial.resource),
+            Cause::InvalidName(why) => Refusal::InvalidTopic(why),
+            Cause::Additional => Refusal::AdditionalTopic,
         }
     }
 

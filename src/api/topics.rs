@@ -14,6 +14,7 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::StrBytes;
 
 use super::{Api, Asking, Pass, Refusal, Showing, standard_text};
+use crate::cluster::Cause;
 use crate::names::Kind;
 use crate::policy::{Operation, Resource};
 
@@ -41,10 +42,13 @@ impl Api for CreateTopics {
                     ask.gate.ask(Operation::Create, Resource::Topic, &name.0)?;
                 }
                 // The prefix would make valid what is not, and the broker's limit is for the whole name.
-                let namespace = &ask.gate.cluster().namespace;
-                namespace.check(Kind::Topic, &name.0).map_err(Refusal::InvalidTopic)?;
-                refuse_additional(ask, name)?;
-                Ok(ask.gate.rename(name.into())?)
+                if let Err(why) = ask.gate.cluster().namespace.check(Kind::Topic, &name.0) {
+                    let cause = Cause::InvalidName(why);
+                    ask.gate.note(Operation::Create, Resource::Topic, &name.0, cause);
+                    return Err(Refusal::InvalidTopic(why));
+                }
+                refuse_additional(ask, Operation::Create, name)?;
+                Ok(ask.gate.rename(Operation::Create, name.into())?)
             },
         );
         let nothing_left = request.topics.is_empty() && !refused.is_empty();
@@ -103,8 +107,8 @@ impl Api for DeleteTopics {
                 if !by_cluster {
                     ask.gate.ask(Operation::Delete, Resource::Topic, &name.0)?;
                 }
-                refuse_additional(ask, name)?;
-                Ok(ask.gate.rename(name.into())?)
+                refuse_additional(ask, Operation::Delete, name)?;
+                Ok(ask.gate.rename(Operation::Delete, name.into())?)
             },
         );
         let nothing_left = request.topic_names.is_empty() && !refused.is_empty();
@@ -153,8 +157,8 @@ impl Api for CreatePartitions {
             |topic| &mut topic.name,
             |name| {
                 ask.gate.ask(Operation::Alter, Resource::Topic, &name.0)?;
-                refuse_additional(ask, name)?;
-                Ok(ask.gate.rename(name.into())?)
+                refuse_additional(ask, Operation::Alter, name)?;
+                Ok(ask.gate.rename(Operation::Alter, name.into())?)
             },
         );
         let nothing_left = request.topics.is_empty() && !refused.is_empty();
@@ -203,11 +207,12 @@ fn keep<T>(
     refused
 }
 
-fn refuse_additional(ask: &Asking<'_>, name: &TopicName) -> Result<(), Refusal> {
-    match ask.gate.cluster().namespace.is_additional(Kind::Topic, &name.0) {
-        true => Err(Refusal::AdditionalTopic),
-        false => Ok(()),
+fn refuse_additional(ask: &Asking<'_>, need: Operation, name: &TopicName) -> Result<(), Refusal> {
+    if !ask.gate.cluster().namespace.is_additional(Kind::Topic, &name.0) {
+        return Ok(());
     }
+    ask.gate.note(need, Resource::Topic, &name.0, Cause::Additional);
+    Err(Refusal::AdditionalTopic)
 }
 
 /// What the client reads in place of the broker's text, which quotes backend names.

@@ -55,7 +55,10 @@ pub enum Rejected {
     NotYetValid,
     #[error("the token was issued in the future; the clocks differ")]
     IssuedInFuture,
-    #[error("the token lives longer than {seconds_max} seconds; have the issuer shorten it")]
+    #[error(
+        "the token lives longer than {seconds_max} seconds; have the issuer shorten it, or raise \
+             validate.lifetime_max"
+    )]
     LifetimeTooLong { seconds_max: u64 },
     #[error("the token has no iss; expected {expected:?}")]
     IssuerMissing { expected: String },

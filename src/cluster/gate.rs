@@ -1,11 +1,12 @@
 //! The way in: ask, then rename.
 
 use std::cell::RefCell;
+use std::fmt;
 
 use kafka_protocol::protocol::StrBytes;
 
 use super::VirtualCluster;
-use crate::names::{Kind, NameSlot, Virtual};
+use crate::names::{InvalidName, Kind, NameSlot, Virtual};
 use crate::policy::{Operation, Resource, Rights, RuleRef};
 
 /// One client's way in: asks the policy about each name, and renames what is granted.
@@ -17,13 +18,39 @@ pub struct Gate<'a> {
     denials: RefCell<Vec<Denial>>,
 }
 
-/// One "no", and the rule that decided; no rule means that nothing allowed it.
+/// One "no", and why.
 #[derive(Debug, Clone)]
 pub struct Denial {
     pub operation: Operation,
     pub resource: Resource,
     pub name: String,
-    pub by: Option<RuleRef>,
+    pub cause: Cause,
+}
+
+/// What decided against a name.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Cause {
+    Rule(RuleRef),
+    /// Nothing allows it.
+    NoRule,
+    /// No such name can be in this virtual cluster.
+    OutsideNamespace,
+    /// Kafka takes no such name.
+    InvalidName(InvalidName),
+    /// It is managed on the backend.
+    Additional,
+}
+
+impl fmt::Display for Cause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Cause::Rule(rule) => rule.fmt(f),
+            Cause::NoRule => f.write_str("no rule allows it"),
+            Cause::OutsideNamespace => f.write_str("the name lies outside the virtual cluster"),
+            Cause::InvalidName(why) => why.fmt(f),
+            Cause::Additional => f.write_str("an additional name is managed on the backend"),
+        }
+    }
 }
 
 /// Why a name does not pass.
@@ -55,7 +82,7 @@ impl<'a> Gate<'a> {
             return Err(No::Empty(slot.kind));
         }
         self.ask(need, slot.kind.into(), slot.text)?;
-        self.rename(slot)
+        self.rename(need, slot)
     }
 
     /// Asks about each element's name; the granted stay, renamed, and the refused are handed back as
@@ -74,7 +101,7 @@ impl<'a> Gate<'a> {
         if self.grants(need, resource, name) {
             return Ok(());
         }
-        self.note(need, resource, name, || self.rights.decide(need, resource, name).by);
+        self.note(need, resource, name, self.rights.decide(need, resource, name).by.into());
         Err(No::Denied(resource))
     }
 
@@ -98,12 +125,12 @@ impl<'a> Gate<'a> {
         if decision.allowed {
             return Ok(());
         }
-        self.note(need, resource, "*", || decision.by);
+        self.note(need, resource, "*", decision.by.into());
         Err(No::Denied(resource))
     }
 
-    /// Writes the backend's name in place of the client's.
-    pub fn rename(&self, slot: NameSlot<'_>) -> Result<(), No> {
+    /// Writes the backend's name in place of the client's, for an operation that is granted.
+    pub fn rename(&self, need: Operation, slot: NameSlot<'_>) -> Result<(), No> {
         let name = Virtual::said_by_client(std::mem::take(slot.text));
         match self.cluster.namespace.to_backend(slot.kind, &name) {
             Some(backend) => {
@@ -112,6 +139,7 @@ impl<'a> Gate<'a> {
             }
             None => {
                 *slot.text = name.into_inner();
+                self.note(need, slot.kind.into(), slot.text, Cause::OutsideNamespace);
                 Err(No::Denied(slot.kind.into()))
             }
         }
@@ -123,17 +151,18 @@ impl<'a> Gate<'a> {
         Some(self.cluster.namespace.to_backend(kind, &name)?.into_inner())
     }
 
-    fn note(
-        &self,
-        operation: Operation,
-        resource: Resource,
-        name: &str,
-        by: impl FnOnce() -> Option<RuleRef>,
-    ) {
+    /// Keeps a "no" that is not the policy's, for the audit log.
+    pub fn note(&self, operation: Operation, resource: Resource, name: &str, cause: Cause) {
         let mut denials = self.denials.borrow_mut();
         if denials.len() < DENIALS_NOTED_MAX {
-            denials.push(Denial { operation, resource, name: name.to_owned(), by: by() });
+            denials.push(Denial { operation, resource, name: name.to_owned(), cause });
         }
+    }
+}
+
+impl From<Option<RuleRef>> for Cause {
+    fn from(rule: Option<RuleRef>) -> Self {
+        rule.map_or(Cause::NoRule, Cause::Rule)
     }
 }
 

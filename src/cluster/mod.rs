@@ -13,7 +13,7 @@ mod limits; //    what a peer may make grow, and how far
 pub use address::{Address, AddressBook, BootstrapPort, Door, InvalidAddress};
 pub use backend::{BackendCluster, ClientIdentity, TlsVersions, UpstreamTls};
 pub use directory::{Certificate, Directory, Listener, ServerTls};
-pub use gate::{Denial, Gate, No};
+pub use gate::{Cause, Denial, Gate, No};
 pub use lens::Lens;
 pub use limits::Limits;
 

@@ -134,6 +134,10 @@ fn validate(section: Option<&Placed<file::Validate>>, at: Place, rules: &mut Rul
         }
         None => report.warn(place, "the audience of tokens is not checked, so a token for any other service opens this one; set validate.audiences"),
     }
+    let lifetime_max = section.and_then(|section| section.lifetime_max.as_ref());
+    if let Some(lifetime_max) = positive(lifetime_max, report) {
+        rules.lifetime_max = Some(lifetime_max);
+    }
 }
 
 fn key_source(

@@ -220,6 +220,8 @@ section! {
         optional issuer: Text,
         /// Any of these suffices in the claim aud.
         optional audiences: List<Audience>,
+        /// How long a token may live from its issue to its expiry; 24h by default.
+        optional lifetime_max: Span,
     }
 }
 

@@ -133,18 +133,18 @@ impl Journal {
             self.counts.refused(api, why.label());
         } else {
             for denial in denials {
-                self.counts.refused(api, Refusal::of(denial.resource).label());
+                self.counts.refused(api, Refusal::behind(denial).label());
             }
         }
         for denial in denials {
-            let rule = denial.by.as_ref().map_or_else(|| "no rule allows it".to_owned(), ToString::to_string);
+            let rule = denial.cause.to_string();
             self.audit.write(&AuditLine {
                 api: Some(api),
                 operation: Some(denial.operation.as_str()),
                 resource: Some(denial.resource.as_str()),
                 name: Some(&denial.name),
                 policy_rule: Some(&rule),
-                reason: why.map(Refusal::label),
+                reason: Some(why.unwrap_or_else(|| Refusal::behind(denial)).label()),
                 ..self.line(AuditEvent::Refusal, "refused", principal, client_id)
             });
         }

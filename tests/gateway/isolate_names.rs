@@ -231,6 +231,15 @@ fn outside_its_prefix_an_enforced_tenant_has_no_rights() {
     let stage = Stage::start_with(1, red_and_blue);
     let mut blue = Wary::of(log_in(&stage, 1), &[BACKEND_HOST]);
     let told = |code: i16| vec![("red-orders".to_owned(), code)];
+    // What reaches for a neighbour's names is told to who watches over them.
+    let noted = |api: &'static str, name: &str| {
+        let line = stage.expect_audit(api, |line| line["api"] == api);
+        assert_eq!(line["name"], name);
+        assert_eq!(line["policy_rule"], "the name lies outside the virtual cluster");
+        let metric = format!("sluicegate_refusals_total{{virtual_cluster=\"blue\",api=\"{api}\"");
+        let shown = stage.gateway.admin("/metrics").expect("the admin port answers").1;
+        assert!(shown.lines().any(|shown| shown.starts_with(&metric) && shown.ends_with(" 1")), "{shown}");
+    };
     let answer = blue.ask(9, &ProduceRequest::about(&["red-orders"], 9));
     assert_eq!(ProduceRequest::codes(&answer), told(29));
     let answer = blue.ask(7, &CreateTopicsRequest::about(&["red-orders"], 7));
@@ -245,6 +254,13 @@ fn outside_its_prefix_an_enforced_tenant_has_no_rights() {
     let answer = blue.ask(4, &InitProducerIdRequest::default().with_transactional_id(id));
     assert_eq!(answer.error_code, 53);
     assert_eq!(stage.broker().keys_asked(), [] as [i16; 0]);
+    let answer = blue.ask(9, &MetadataRequest::about(&["red-orders"], 9));
+    assert_eq!(MetadataRequest::codes(&answer), told(29));
+    for api in ["Produce", "DeleteTopics", "DescribeConfigs", "Metadata"] {
+        noted(api, "red-orders");
+    }
+    noted("Heartbeat", "red-app");
+    noted("InitProducerId", "red-mover");
 }
 
 /// A subscription of version 1: topics, user data, and owned partitions of the same topics.

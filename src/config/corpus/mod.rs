@@ -146,6 +146,7 @@ fn the_file_becomes_the_values_of_the_rooms() {
     let rules = &oauth.verifier.rules;
     assert_eq!(rules.issuer.as_deref(), Some("https://idp.example"));
     assert_eq!(rules.audiences, ["kafka"]);
+    assert_eq!(rules.lifetime_max, Some(Duration::from_secs(24 * 3600)));
     assert_eq!(
         (rules.clock_skew, rules.session_lifetime_max),
         (Duration::from_secs(1), Some(Duration::from_secs(3600)))
