@@ -99,7 +99,7 @@ public class Admin {
             case "operations": // what the broker says that this client may do with a topic
                 return describe(name, true).authorizedOperations().stream()
                         .map(AclOperation::name).sorted().collect(Collectors.joining(" "));
-            case "topics": // PREFIX
+            case "topics": // [PREFIX]
                 return starting(name, client.listTopics().names().get());
             case "configs": // TOPIC KEY
                 ConfigResource asked = new ConfigResource(ConfigResource.Type.TOPIC, name);
@@ -109,13 +109,14 @@ public class Admin {
                         new ConfigResource(ConfigResource.Type.TOPIC, name),
                         List.of(new AlterConfigOp(new ConfigEntry(words[2], words[3]), AlterConfigOp.OpType.SET))))
                         .all().get();
+                awaitConfig(name, words[2], words[3]);
                 return "";
             case "offsets": // TOPIC PARTITION: earliest and latest
                 TopicPartition partition = new TopicPartition(name, Integer.parseInt(words[2]));
                 long first = client.listOffsets(Map.of(partition, OffsetSpec.earliest())).all().get().get(partition).offset();
                 long end = client.listOffsets(Map.of(partition, OffsetSpec.latest())).all().get().get(partition).offset();
                 return first + " " + end;
-            case "groups": // PREFIX
+            case "groups": // [PREFIX]
                 return starting(name, client.listGroups(ListGroupsOptions.forConsumerGroups()).all().get().stream()
                         .map(GroupListing::groupId).collect(Collectors.toList()));
             case "group":
@@ -144,6 +145,19 @@ public class Admin {
                 return "";
             default:
                 throw new IllegalArgumentException("no such command: " + words[0]);
+        }
+    }
+
+    /** As with topics: waits until the value was seen several times in a row, whichever broker was asked. */
+    private void awaitConfig(String name, String key, String value) throws Exception {
+        ConfigResource topic = new ConfigResource(ConfigResource.Type.TOPIC, name);
+        int inARow = 0;
+        for (int tries = 0; tries < 200 && inARow < 6; tries++) {
+            var seen = client.describeConfigs(List.of(topic)).all().get().get(topic).get(key);
+            inARow = value.equals(seen.value()) ? inARow + 1 : 0;
+            if (inARow == 0) {
+                Thread.sleep(50);
+            }
         }
     }
 

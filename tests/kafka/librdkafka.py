@@ -1,11 +1,14 @@
 """librdkafka, as its users configure it, told what to do by lines on standard input; one line of outcome for each.
 
-    python librdkafka.py BOOTSTRAP CLIENT_ID CLIENT_SECRET TOKEN_URL
+    python librdkafka.py BOOTSTRAP CLIENT_ID CLIENT_SECRET TOKEN_URL [CA_FILE]
 
     produce TOPIC VALUE        -> ok
+    produce-compressed TOPIC CODEC | produce-all TOPIC PARTITIONS
+    keep-producing TOPIC SECONDS -> ok cuts=0             (how often it was cut off)
     consume TOPIC GROUP COUNT  -> ok VALUE VALUE ...      (from the beginning, committed)
+    consume-all TOPIC GROUP COUNT                         (the same, sorted: partitions come in no order)
     create TOPIC PARTITIONS REPLICAS | delete TOPIC | partitions TOPIC COUNT | configs TOPIC KEY
-    set-config TOPIC KEY VALUE | topics PREFIX | topic TOPIC | groups PREFIX | delete-group GROUP
+    set-config TOPIC KEY VALUE | topics [PREFIX] | topic TOPIC | groups [PREFIX] | delete-group GROUP
 
 What goes wrong is told by the name Kafka has for it, for example TOPIC_AUTHORIZATION_FAILED.
 """
@@ -34,13 +37,18 @@ OWN_NAMES = {
 }
 
 bootstrap, client_id, client_secret, token_url = sys.argv[1:5]
+ca_file = sys.argv[5:]
 # librdkafka tells of a refused login by this callback only; the call that waits for it merely times out.
 login_refused = []
+# And so of a connection that ends without its doing.
+cuts = []
 
 
 def on_error(error):
     if error.code() == KafkaError._AUTHENTICATION:
         login_refused.append(error)
+    else:
+        cuts.append(error)
 
 
 SETTINGS = {
@@ -53,6 +61,8 @@ SETTINGS = {
     "sasl.oauthbearer.token.endpoint.url": token_url,
     "error_cb": on_error,
 }
+if ca_file:
+    SETTINGS |= {"security.protocol": "SASL_SSL", "ssl.ca.location": ca_file[0]}
 
 
 def name_of(error):
@@ -60,9 +70,36 @@ def name_of(error):
 
 
 def produce(topic, value):
-    reports = []
+    return deliver(Producer({**SETTINGS, "message.timeout.ms": SECONDS * 1000}), topic, value)
+
+
+def produce_compressed(topic, codec):
+    producer = Producer({**SETTINGS, "message.timeout.ms": SECONDS * 1000, "compression.type": codec})
+    return deliver(producer, topic, "again and " * 1000)
+
+
+def produce_all(topic, count):
     producer = Producer({**SETTINGS, "message.timeout.ms": SECONDS * 1000})
-    producer.produce(topic, value, on_delivery=lambda error, _: reports.append(error))
+    for partition in range(int(count)):
+        deliver(producer, topic, f"to-{partition}", partition=partition)
+    return ""
+
+
+def keep_producing(topic, seconds):
+    cuts.clear()
+    producer = Producer({**SETTINGS, "message.timeout.ms": SECONDS * 1000})
+    end = time.monotonic() + int(seconds)
+    while time.monotonic() < end:
+        deliver(producer, topic, "value")
+        time.sleep(0.1)
+    for error in cuts:
+        print(error, file=sys.stderr)
+    return f"cuts={len(cuts)}"
+
+
+def deliver(producer, topic, value, **where):
+    reports = []
+    producer.produce(topic, value, on_delivery=lambda error, _: reports.append(error), **where)
     deadline = time.monotonic() + SECONDS
     while not reports and not login_refused and time.monotonic() < deadline:
         producer.poll(0.1)
@@ -99,6 +136,10 @@ def consume(topic, group, count):
     return " ".join(values)
 
 
+def consume_all(topic, group, count):
+    return " ".join(sorted(consume(topic, group, count).split()))
+
+
 @functools.cache  # a client that nobody holds any more never gets its answer
 def admin():
     return AdminClient(SETTINGS)
@@ -133,7 +174,7 @@ def set_config(topic, key, value):
     return all_done(admin().incremental_alter_configs([resource]))
 
 
-def topics(prefix):
+def topics(prefix=""):
     names = admin().list_topics(timeout=SECONDS).topics
     return " ".join(sorted(name for name in names if name.startswith(prefix)))
 
@@ -145,7 +186,7 @@ def topic(name):
     return f"partitions={len(found.partitions)} replicas={len(found.partitions[0].replicas)}"
 
 
-def groups(prefix):
+def groups(prefix=""):
     found = admin().list_consumer_groups(request_timeout=SECONDS).result(SECONDS)
     if found.errors:
         raise found.errors[0]
@@ -159,7 +200,7 @@ def delete_group(group):
 VERBS = {
     verb.__name__.replace("_", "-"): verb
     for verb in (
-        produce, consume, create, delete, partitions, configs, set_config, topics, topic, groups, delete_group,
+        produce, produce_compressed, produce_all, keep_producing, consume, consume_all, create, delete, partitions, configs, set_config, topics, topic, groups, delete_group,
     )
 }
 

@@ -2,15 +2,11 @@
 //!
 //! Each case is written once, as lines with their outcomes, and had twice: on the reference listener of the brokers,
 //! where Kafka checks the token and its own ACLs, and through the gateway; and all that on one broker and on three.
+//! What has no counterpart there, or needs a Kafka of its own, is in the files beside this one.
 //! `scripts/test` provides Kafka and librdkafka; a bare `cargo test` leaves these cases out and says so.
 
 #[path = "../support/mod.rs"]
 mod support;
-
-mod world; // brokers, issuer and gateway, with the same grants on both ways in
-
-use support::clients::Tool::{Console, JavaAdmin, Librdkafka};
-use world::Way;
 
 /// Each case becomes a test on one broker and one on three.
 macro_rules! cases {
@@ -19,7 +15,7 @@ macro_rules! cases {
             $(#[test]
             fn $name() {
                 if let Some(world) = crate::world::one_broker() {
-                    world.compare(crate::$name);
+                    world.compare(super::$name);
                 }
             })*
         }
@@ -27,12 +23,24 @@ macro_rules! cases {
             $(#[test]
             fn $name() {
                 if let Some(world) = crate::world::three_brokers() {
-                    world.compare(crate::$name);
+                    world.compare(super::$name);
                 }
             })*
         }
     };
 }
+
+mod backends; //   how the gateway gets in at brokers
+mod direct; //     a conversation with a broker past the gateway
+mod elastic; //    brokers that come and go
+mod fronts; //     TLS toward clients
+mod hazards; //    what a naive gateway gets wrong, by the number it has in the protocol notes
+mod namespaces; // enforced prefixes, additional names, two backends
+mod site; //       one broker with every listener, and gateways as cases want them
+mod world; //      brokers, issuer and gateway, with the same grants on both ways in
+
+use support::clients::Tool::{Console, JavaAdmin, Librdkafka};
+use world::Way;
 
 cases! {
     the_console_tools_create_write_and_read

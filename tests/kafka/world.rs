@@ -3,6 +3,8 @@
 use std::fmt::Write as _;
 use std::sync::LazyLock;
 
+use crate::direct::Direct;
+use crate::support::client::Client;
 use crate::support::clients::{self, Login, Tool};
 use crate::support::kafka::{self, Kafka};
 use crate::support::ports;
@@ -90,6 +92,10 @@ impl World {
         Self { brokers, kafka, issuer, gateway, gateway_bootstrap }
     }
 
+    pub fn kafka(&self) -> &Kafka {
+        &self.kafka
+    }
+
     /// Has a dialogue on the reference listener, where it says what is right, and then through the gateway.
     pub fn compare(&self, dialogue: fn(&Way<'_>)) {
         dialogue(&Way {
@@ -120,7 +126,7 @@ impl Way<'_> {
         let commands: Vec<&str> =
             expected.iter().map(|line| line.split_once(" -> ").expect("a line has an outcome").0).collect();
         let token_url = self.world.issuer.token_url();
-        let login = Login { client, secret, token_url: &token_url };
+        let login = Login { client, secret, token_url: &token_url, ca: None };
         let said = clients::run(tool, self.bootstrap, Some(login), &commands);
         let way = self.name;
         assert_eq!(
@@ -133,8 +139,31 @@ impl Way<'_> {
         assert!(!said.aside.contains(PREFIX), "{client} was told a backend name {way}:\n{}", said.aside);
     }
 
+    /// What stands before a name on the backend that a client says here.
+    pub fn prefix(&self) -> &'static str {
+        if self.is_gateway() { PREFIX } else { "" }
+    }
+
+    /// A raw connection, logged in as this client.
+    pub fn log_in(&self, client: &str) -> Client {
+        let first = self.bootstrap.split(',').next().expect("a list has a first item");
+        let (_, port) = first.rsplit_once(':').expect("an address has a port");
+        let mut connection = Client::connect(port.parse().expect("a port is a number"));
+        connection.log_in(&self.world.issuer.token(client, &secret(client)));
+        connection
+    }
+
+    /// A conversation with the backend itself.
+    pub fn direct(&self) -> Direct {
+        Direct::connect(&self.world.kafka)
+    }
+
+    fn is_gateway(&self) -> bool {
+        self.bootstrap == self.world.gateway_bootstrap
+    }
+
     fn gateway_log(&self) -> String {
-        if self.bootstrap != self.world.gateway_bootstrap {
+        if !self.is_gateway() {
             return String::new();
         }
         let log = self.world.gateway.process.log();

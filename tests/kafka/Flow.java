@@ -1,0 +1,191 @@
+import java.io.BufferedReader;
+import java.io.FileReader;
+import java.io.InputStreamReader;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Properties;
+import java.util.Set;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.Future;
+import org.apache.kafka.clients.consumer.KafkaConsumer;
+import org.apache.kafka.clients.consumer.OffsetAndMetadata;
+import org.apache.kafka.clients.producer.KafkaProducer;
+import org.apache.kafka.clients.producer.ProducerRecord;
+import org.apache.kafka.common.KafkaException;
+import org.apache.kafka.common.Metric;
+import org.apache.kafka.common.MetricName;
+import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.protocol.Errors;
+import org.apache.kafka.common.serialization.StringDeserializer;
+import org.apache.kafka.common.serialization.StringSerializer;
+
+/**
+ * Kafka's Java producer and consumer, told what to do by lines on standard input; one line of outcome for each.
+ *
+ * <p>java Flow PROPERTIES-FILE. What goes wrong is told by the name Kafka has for it, for example
+ * TOPIC_AUTHORIZATION_FAILED; what Kafka's message says besides goes to standard error.
+ */
+public class Flow {
+    private static final Duration PATIENCE = Duration.ofSeconds(30);
+
+    private final Properties properties;
+    /** The one who joined a group and stays. */
+    private KafkaConsumer<String, String> member;
+
+    private Flow(Properties properties) {
+        this.properties = properties;
+    }
+
+    public static void main(String[] arguments) throws Exception {
+        Properties properties = new Properties();
+        try (FileReader file = new FileReader(arguments[0])) {
+            properties.load(file);
+        }
+        Flow flow = new Flow(properties);
+        try (var lines = new BufferedReader(new InputStreamReader(System.in))) {
+            for (String line = lines.readLine(); line != null; line = lines.readLine()) {
+                System.out.println(line + " -> " + flow.outcome(line.trim().split(" +")));
+                System.out.flush();
+            }
+        }
+        if (flow.member != null) {
+            flow.member.close();
+        }
+    }
+
+    private String outcome(String[] words) throws Exception {
+        try {
+            return ("ok " + perform(words)).trim();
+        } catch (ExecutionException exception) {
+            return named(words, exception.getCause());
+        } catch (KafkaException exception) {
+            return named(words, exception);
+        }
+    }
+
+    private static String named(String[] words, Throwable cause) {
+        System.err.println(String.join(" ", words) + ": " + cause);
+        return Errors.forException(cause).name();
+    }
+
+    private String perform(String[] words) throws Exception {
+        switch (words[0]) {
+            case "produce": // TOPIC VALUE...
+                return produce(words);
+            case "produce-unanswered": // TOPIC VALUE: by acks=0; whether the connection was closed upon it
+                return produceUnanswered(words[1], words[2]);
+            case "keep-producing": // TOPIC SECONDS: on how many connections, and whether it logged in again
+                return keepProducing(words[1], Integer.parseInt(words[2]));
+            case "consume": // TOPIC GROUP COUNT
+                return consume(words[1], words[2], Integer.parseInt(words[3]));
+            case "join": // TOPIC GROUP: becomes the group's member, commits once, and stays
+                return join(words[1], words[2]);
+            case "committed": // TOPIC: what the member finds committed for partition 0
+                TopicPartition first = new TopicPartition(words[1], 0);
+                OffsetAndMetadata found = member.committed(Set.of(first)).get(first);
+                return found == null ? "nothing" : Long.toString(found.offset());
+            default:
+                throw new IllegalArgumentException("no such command: " + words[0]);
+        }
+    }
+
+    private String produce(String[] words) throws Exception {
+        try (var producer = producer(Map.of("acks", "all"))) {
+            List<Future<?>> sent = new ArrayList<>();
+            for (int place = 2; place < words.length; place++) {
+                sent.add(producer.send(new ProducerRecord<>(words[1], words[place])));
+            }
+            for (Future<?> one : sent) {
+                one.get();
+            }
+        }
+        return "";
+    }
+
+    private String produceUnanswered(String topic, String value) throws Exception {
+        // One attempt and no batch of a producer id before it: what is seen is about the record alone.
+        try (var producer = producer(Map.of("acks", "0", "enable.idempotence", "false", "retries", "0"))) {
+            producer.send(new ProducerRecord<>(topic, value)).get();
+            long deadline = System.nanoTime() + Duration.ofSeconds(10).toNanos();
+            while (System.nanoTime() < deadline) {
+                if (total(producer, "connection-close-total") > 0) {
+                    return "closed";
+                }
+                Thread.sleep(50);
+            }
+        }
+        return "";
+    }
+
+    private String keepProducing(String topic, int seconds) throws Exception {
+        try (var producer = producer(Map.of("acks", "all", "retries", "0", "linger.ms", "0"))) {
+            long end = System.nanoTime() + Duration.ofSeconds(seconds).toNanos();
+            while (System.nanoTime() < end) {
+                producer.send(new ProducerRecord<>(topic, "value")).get();
+                Thread.sleep(100);
+            }
+            // One to the bootstrap address and one to the broker; what was cut off would have been made again.
+            long connections = total(producer, "connection-creation-total");
+            boolean again = total(producer, "successful-reauthentication-total") > 0;
+            return "connections=" + connections + " logged-in-again=" + again;
+        }
+    }
+
+    private static long total(KafkaProducer<String, String> producer, String name) {
+        long sum = 0;
+        for (Map.Entry<MetricName, ? extends Metric> metric : producer.metrics().entrySet()) {
+            if (metric.getKey().name().equals(name) && metric.getKey().group().equals("producer-metrics")) {
+                sum += ((Double) metric.getValue().metricValue()).longValue();
+            }
+        }
+        return sum;
+    }
+
+    private String consume(String topic, String group, int count) {
+        List<String> values = new ArrayList<>();
+        try (var consumer = consumer(group)) {
+            consumer.subscribe(List.of(topic));
+            long deadline = System.nanoTime() + PATIENCE.toNanos();
+            while (values.size() < count && System.nanoTime() < deadline) {
+                consumer.poll(Duration.ofMillis(200)).forEach(record -> values.add(record.value()));
+            }
+            consumer.commitSync();
+        }
+        return String.join(" ", values);
+    }
+
+    private String join(String topic, String group) {
+        member = consumer(group);
+        member.subscribe(List.of(topic));
+        long deadline = System.nanoTime() + PATIENCE.toNanos();
+        while (member.assignment().isEmpty() && System.nanoTime() < deadline) {
+            member.poll(Duration.ofMillis(200));
+        }
+        // Ends the consumer's own question for what is committed, whose answer it would give for one to come.
+        TopicPartition partition = new TopicPartition(topic, 0);
+        member.position(partition);
+        member.commitSync(Map.of(partition, new OffsetAndMetadata(0)));
+        return "";
+    }
+
+    private KafkaProducer<String, String> producer(Map<String, String> more) {
+        Properties all = new Properties();
+        all.putAll(properties);
+        // Longer than a request takes that waits for leaders to be found.
+        all.put("delivery.timeout.ms", "30000");
+        all.put("max.block.ms", "30000");
+        all.putAll(more);
+        return new KafkaProducer<>(all, new StringSerializer(), new StringSerializer());
+    }
+
+    private KafkaConsumer<String, String> consumer(String group) {
+        Properties all = new Properties();
+        all.putAll(properties);
+        all.put("group.id", group);
+        all.put("auto.offset.reset", "earliest");
+        all.put("enable.auto.commit", "false");
+        return new KafkaConsumer<>(all, new StringDeserializer(), new StringDeserializer());
+    }
+}
