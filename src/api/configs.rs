@@ -16,7 +16,7 @@ use kafka_protocol::protocol::StrBytes;
 
 use super::{Api, Asking, Pass, Refusal, Showing, standard_text};
 use crate::names::Kind;
-use crate::policy::Operation;
+use crate::policy::{Operation, Resource};
 
 /// The refused resources of a request, by type and name.
 pub type Refused = BTreeMap<(i8, StrBytes), Refusal>;
@@ -123,6 +123,11 @@ fn unaltered(((r#type, name), why): ((i8, StrBytes), Refusal)) -> AlterConfigsRe
 /// Lets a resource through to the broker, renamed, or sets it aside.
 fn admit(need: Operation, r#type: i8, name: &mut StrBytes, ask: &Asking<'_>, refused: &mut Refused) -> bool {
     let verdict = match kind(r#type) {
+        // To let an additional topic forget its records is to delete it by halves.
+        Some(Kind::Topic) if need == Operation::AlterConfigs && is_additional(name, ask) => {
+            let granted = ask.gate.ask(need, Resource::Topic, name).map_err(Refusal::from);
+            granted.and(Err(Refusal::AdditionalTopic))
+        }
         Some(kind) => ask.gate.one(need, kind.at(name)).map_err(Refusal::from),
         // Asked so that the audit log hears of it; refused even where it is granted.
         None => ask.gate.ask_cluster(need).map_err(Refusal::from).and(Err(Refusal::ClusterDenied)),
@@ -134,6 +139,10 @@ fn admit(need: Operation, r#type: i8, name: &mut StrBytes, ask: &Asking<'_>, ref
             false
         }
     }
+}
+
+fn is_additional(name: &str, ask: &Asking<'_>) -> bool {
+    ask.gate.cluster().namespace.is_additional(Kind::Topic, name)
 }
 
 /// Writes the client's name of a resource in place of the broker's; false where it has none.
@@ -166,7 +175,6 @@ mod tests {
 
     use super::*;
     use crate::api::testing::{World, text as name};
-    use crate::policy::Resource;
 
     const TOPIC: i8 = 2;
     const BROKER: i8 = 4;
@@ -272,13 +280,15 @@ mod tests {
                     .with_resource_name(name(resource))
                     .with_configs(vec![change.clone()])
             });
-            let answered = ANSWERED.map(|(r#type, resource, code)| {
-                AlterConfigsResourceResponse::default()
-                    .with_resource_type(r#type)
-                    .with_resource_name(name(resource))
-                    .with_error_code(code)
-                    .with_error_message(message(code, resource))
-            });
+            let answered = [ANSWERED[0], ANSWERED[2], ANSWERED[3], ANSWERED[4], ANSWERED[5]].map(
+                |(r#type, resource, code)| {
+                    AlterConfigsResourceResponse::default()
+                        .with_resource_type(r#type)
+                        .with_resource_name(name(resource))
+                        .with_error_code(code)
+                        .with_error_message(message(code, resource))
+                },
+            );
             let talk = world(Operation::AlterConfigs).talk::<IncrementalAlterConfigs>(
                 version,
                 &IncrementalAlterConfigsRequest::default().with_resources(asked.to_vec()),
@@ -287,14 +297,16 @@ mod tests {
             let sent = talk.sent().resources.iter();
             let sent: Vec<_> =
                 sent.map(|resource| (resource.resource_type, resource.resource_name.as_str())).collect();
-            assert_eq!(sent, SENT);
+            assert_eq!(sent, [SENT[0], SENT[2]]);
             assert!(talk.sent().resources.iter().all(|resource| resource.configs == [change.clone()]));
             let seen = talk.seen.responses.iter();
             let seen: Vec<_> = seen
                 .map(|result| (result.resource_type, result.resource_name.as_str(), result.error_code))
                 .collect();
-            assert_eq!(seen, SEEN);
-            assert_eq!(talk.seen.responses[2].error_message.as_deref(), standard_text(42).as_deref());
+            // What is shared is read here and managed on the backend.
+            assert_eq!(seen[..3], [SEEN[0], SEEN[2], (TOPIC, "extra_topic", 44)]);
+            assert_eq!(seen[3..], SEEN[3..]);
+            assert_eq!(talk.seen.responses[1].error_message.as_deref(), standard_text(42).as_deref());
         }
     }
 
@@ -310,6 +322,16 @@ mod tests {
         assert!(talk.sent.is_empty());
         assert_eq!(talk.seen.responses[0].error_code, 29);
         assert_eq!(talk.seen.responses[0].error_message.as_deref(), Some("Authorization failed."));
+    }
+
+    #[test]
+    fn who_may_not_alter_a_shared_topic_is_told_no_more_than_that() {
+        let shared =
+            AlterConfigsResource::default().with_resource_type(TOPIC).with_resource_name(name("extra_topic"));
+        let request = IncrementalAlterConfigsRequest::default().with_resources(vec![shared]);
+        let talk = World::allowing(&[]).talk::<IncrementalAlterConfigs>(1, &request, &Default::default());
+        assert_eq!((talk.sent.len(), talk.seen.responses[0].error_code), (0, 29));
+        assert_eq!(talk.denials.len(), 1);
     }
 
     #[test]

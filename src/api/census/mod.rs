@@ -107,7 +107,12 @@ fn an_additional_topic_is_a_topic_and_nothing_else() {
     check(&[topics, groups], |passage| {
         let mut complaints = passage.request_complaints();
         // Who shares a topic does not manage it.
-        if matches!(passage.row.key, ApiKey::CreateTopics | ApiKey::DeleteTopics | ApiKey::CreatePartitions) {
+        let manages = match passage.row.key {
+            ApiKey::CreateTopics | ApiKey::DeleteTopics | ApiKey::CreatePartitions => true,
+            ApiKey::IncrementalAlterConfigs => passage.case.resource_type != Case::GROUP_CONFIGS,
+            _ => false,
+        };
+        if manages {
             assert_eq!(complaints, ["it was not forwarded"], "{}", passage.title());
             return Vec::new();
         }
