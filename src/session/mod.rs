@@ -107,7 +107,7 @@ impl Session {
             versions,
             client,
             who: None,
-            phase: Phase::Unauthenticated { api_versions_answered: false },
+            phase: Phase::Unauthenticated { too_new_answered: 0, api_versions_answered: false },
             upstream: Upstream::Absent,
             in_flight: InFlight::default(),
             conversation: Conversation::default(),
@@ -341,12 +341,14 @@ impl Session {
         out: &mut Outbox,
     ) -> Step {
         match &mut self.phase {
-            Phase::Unauthenticated { api_versions_answered } if readable => {
-                if std::mem::replace(api_versions_answered, true) {
-                    return Err(Reason::NotAuthenticated { api: "ApiVersions, a second time" });
+            Phase::Unauthenticated { too_new_answered, api_versions_answered } => {
+                // A stranger who could ask for ever would never let the deadline have its turn.
+                if *api_versions_answered || *too_new_answered == TOO_NEW_ANSWERED_MAX {
+                    return Err(Reason::NotAuthenticated { api: "ApiVersions, once more" });
                 }
+                *api_versions_answered = readable;
+                *too_new_answered += u8::from(!readable);
             }
-            Phase::Unauthenticated { .. } => {}
             Phase::Ready if self.who.as_ref().is_some_and(|who| who.is_over(now)) => {
                 return Err(Reason::SessionExpired);
             }
@@ -756,6 +758,9 @@ fn failure_text(id: &str) -> String {
 fn shortened(text: &str) -> String {
     text.chars().take(CLIENT_WORD_CHARACTERS_MAX).collect()
 }
+
+/// A client whose version is too new is told ours at the first try.
+const TOO_NEW_ANSWERED_MAX: u8 = 4;
 
 const CLIENT_WORD_CHARACTERS_MAX: usize = 128;
 

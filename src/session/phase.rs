@@ -21,8 +21,8 @@ use crate::wire::{RequestHead, RequestHeader};
 /// What a connection may send now.
 #[derive(Debug)]
 pub enum Phase {
-    /// ApiVersions once, then SaslHandshake.
-    Unauthenticated { api_versions_answered: bool },
+    /// ApiVersions once, and a few times before that in versions too new for us; then SaslHandshake.
+    Unauthenticated { too_new_answered: u8, api_versions_answered: bool },
     /// A mechanism is agreed on, and its first message is awaited, or its verdict.
     Authenticating(Exchange),
     /// The token was refused; the client's one byte is awaited, then the refusal goes out.

@@ -11,6 +11,7 @@ mod support;
 
 mod advertise_brokers; // brokers are reached through the gateway alone
 mod advertise_versions; // what is advertised is spoken
+mod attacks; // what strangers and clients try that are up to no good
 mod authenticate; // the ways in, and the ways to be refused
 mod authorize; // what one may do, for each API
 mod drain; // the end of the process
