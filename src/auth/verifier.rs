@@ -71,6 +71,13 @@ pub struct Identity {
     pub key_id: Option<String>,
 }
 
+impl Identity {
+    /// Whose word it is; two issuers may call two people by one name.
+    pub fn issuer(&self) -> Option<&str> {
+        self.claims.get("iss").and_then(Value::as_str)
+    }
+}
+
 impl Verifier {
     pub fn new(rules: Rules, ring: Arc<KeyRing>) -> Self {
         Self { rules, ring }

@@ -498,7 +498,9 @@ impl Session {
             return self.rejected("authzid_mismatch", detail, attempt, raw, out);
         }
         let again = self.who.is_some();
-        if self.who.as_ref().is_some_and(|who| who.principal != identity.principal) {
+        let is_other =
+            |who: &Who| who.principal != identity.principal || who.issuer.as_deref() != identity.issuer();
+        if self.who.as_ref().is_some_and(is_other) {
             let detail = "a session is renewed by the principal that began it".to_owned();
             return self.rejected("principal_changed", detail, attempt, raw, out);
         }
@@ -510,6 +512,7 @@ impl Session {
             conditions_failed: rights.failures().to_vec(),
         });
         self.who = Some(Who {
+            issuer: identity.issuer().map(str::to_owned),
             principal: identity.principal,
             mechanism: Mechanism::OauthBearer,
             rights,
@@ -576,8 +579,14 @@ impl Session {
             lifetime: None,
             conditions_failed: rights.failures().to_vec(),
         });
-        self.who =
-            Some(Who { principal, mechanism: Mechanism::Anonymous, rights, ends_at: None, since: now });
+        self.who = Some(Who {
+            principal,
+            issuer: None,
+            mechanism: Mechanism::Anonymous,
+            rights,
+            ends_at: None,
+            since: now,
+        });
         self.phase = Phase::Ready;
         true
     }

@@ -62,6 +62,8 @@ impl Attempt {
 #[derive(Debug, Clone)]
 pub struct Who {
     pub principal: Principal,
+    /// Who says so, where a token named its issuer.
+    pub issuer: Option<String>,
     pub mechanism: Mechanism,
     pub rights: Rights,
     /// No request is served from here on.

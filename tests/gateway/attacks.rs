@@ -13,9 +13,10 @@ use kafka_protocol::protocol::StrBytes;
 use serde_json::json;
 use uuid::Uuid;
 
+use crate::reauthenticate::handshake_again;
 use crate::support::client::client_first;
-use crate::support::issuer::{ES256, claims, with};
-use crate::support::setup::{Policy, rule};
+use crate::support::issuer::{ES256, ISSUER, claims, with};
+use crate::support::setup::{Policy, oauth_bearer, rule};
 use crate::support::stage::Stage;
 
 fn text(text: &str) -> StrBytes {
@@ -158,5 +159,22 @@ fn an_extension_is_no_claim_and_a_claim_of_another_type_is_not_equal() {
     assert_eq!(sees(&of(json!("other")), "tenant=acme\u{1}claims=acme\u{1}"), 0);
     for tenant in [json!(["acme"]), json!({"acme": true}), json!(true), json!("ACME"), json!("acme\u{0}")] {
         assert_eq!(sees(&of(tenant.clone()), ""), 0, "{tenant}");
+    }
+}
+
+#[test]
+fn a_session_is_not_renewed_by_the_namesake_of_another_issuer() {
+    const OTHER: &str = "https://other.example";
+    let stage = Stage::start_with(1, |setup, jwks| {
+        let ours = oauth_bearer(jwks, "");
+        setup.tenant().authentication = vec![ours.clone(), ours.replace(ISSUER, OTHER)];
+    });
+    let namesake = ES256.token(&with(claims("alice", 3600), json!({"iss": OTHER})));
+    assert!(enters(&stage, &client_first(&namesake)), "of itself the token is good");
+    for (token, expected) in [(ES256.token(&claims("alice", 3600)), true), (namesake, false)] {
+        let mut client = stage.log_in("alice");
+        handshake_again(&mut client);
+        let answer = client.authenticate(&client_first(&token));
+        assert_eq!((answer.error_code, answer.auth_bytes.is_empty()), (0, expected), "{answer:?}");
     }
 }

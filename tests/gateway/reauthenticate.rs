@@ -49,7 +49,7 @@ fn sees_orders(client: &mut Client) -> i16 {
 }
 
 /// Starts another login as soon as one is allowed: a second after the last.
-fn handshake_again(client: &mut Client) {
+pub fn handshake_again(client: &mut Client) {
     let deadline = Instant::now() + Duration::from_secs(20);
     loop {
         match client.ask_for_mechanism("OAUTHBEARER").error_code {
