@@ -120,9 +120,6 @@ impl Connection {
                     if let Err(error) = poll_fn(|cx| self.client.poll_send(cx)).await {
                         return End::ClientBroken(error);
                     }
-                    if matches!(next, Next::Read) {
-                        next = self.take_client_bytes();
-                    }
                     continue;
                 }
                 Next::Connect => match self.upstream.connect(self.door, self.preferred).await {
@@ -143,10 +140,7 @@ impl Connection {
             }
             next = match poll_fn(|cx| self.poll_woken(cx)).await {
                 Woken::ClientBytes => self.take_client_bytes(),
-                Woken::BrokerBytes => match self.take_broker_bytes() {
-                    Next::Read if !self.client.inbox.is_empty() => self.take_client_bytes(),
-                    next => next,
-                },
+                Woken::BrokerBytes => self.take_broker_bytes(),
                 Woken::End(End::ClientGone) => {
                     // Whole requests that came before the end go on; a producer that wants no answer
                     // closes as soon as it has written.
@@ -179,8 +173,9 @@ impl Connection {
         self.timer.as_mut().poll(cx).map(|()| Woken::Deadline)
     }
 
-    /// Moves bytes both ways. A side is read only when what it leads to has been sent: that is the
-    /// backpressure.
+    /// Moves bytes both ways. Nothing is read while the client leaves its answers, and the client is not
+    /// read while the broker leaves its requests: that is the backpressure. What the gateway answers by
+    /// itself would grow without it, too, for a client that only sends.
     fn poll_traffic(&mut self, cx: &mut Context<'_>) -> Poll<Woken> {
         let client = &mut self.client;
         if let Poll::Ready(Err(error)) = client.poll_send(cx) {
@@ -190,13 +185,14 @@ impl Connection {
             if let Poll::Ready(Err(error)) = broker.poll_send(cx) {
                 return Poll::Ready(Woken::End(End::BrokerBroken(error)));
             }
-            if client.has_sent_all() {
-                match broker.poll_receive(cx) {
-                    Poll::Ready(Ok(0)) => return Poll::Ready(Woken::End(End::BrokerGone)),
-                    Poll::Ready(Ok(_)) => return Poll::Ready(Woken::BrokerBytes),
-                    Poll::Ready(Err(error)) => return Poll::Ready(Woken::End(End::BrokerBroken(error))),
-                    Poll::Pending => {}
-                }
+            if !client.has_sent_all() {
+                return Poll::Pending;
+            }
+            match broker.poll_receive(cx) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Woken::End(End::BrokerGone)),
+                Poll::Ready(Ok(_)) => return Poll::Ready(Woken::BrokerBytes),
+                Poll::Ready(Err(error)) => return Poll::Ready(Woken::End(End::BrokerBroken(error))),
+                Poll::Pending => {}
             }
             if !broker.has_sent_all() {
                 return Poll::Pending;
@@ -208,8 +204,12 @@ impl Connection {
                 .poll_discard(cx)
                 .map(|end| Woken::End(end.map_or_else(End::ClientBroken, |()| End::ClientGone)));
         }
-        if !self.session.takes_frames() {
+        if !client.has_sent_all() || !self.session.takes_frames() {
             return Poll::Pending;
+        }
+        // What lay there while no frame was taken.
+        if client.holds_frame() {
+            return Poll::Ready(Woken::ClientBytes);
         }
         match client.poll_receive(cx) {
             Poll::Ready(Ok(0)) => Poll::Ready(Woken::End(End::ClientGone)),

@@ -83,6 +83,11 @@ impl Side {
         self.outbox.is_empty() && !self.unflushed
     }
 
+    /// Whether there is a frame to take without reading.
+    pub fn holds_frame(&self) -> bool {
+        wire::has_frame(&self.inbox)
+    }
+
     /// Writes what there is to write, in as few calls as the socket takes.
     pub fn poll_send(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.outbox.is_empty() {
@@ -111,6 +116,9 @@ impl Side {
         if self.unflushed {
             ready!(self.stream.poll_flush(cx))?;
             self.unflushed = false;
+        }
+        if self.outbox.capacity() > OUTBOX_PIECES_KEPT {
+            self.outbox = VecDeque::new();
         }
         Poll::Ready(Ok(()))
     }
@@ -175,6 +183,8 @@ thread_local! {
 const SCRATCH_BYTES: usize = 64 * 1024;
 /// Heads and shared tails of a few requests.
 const SLICES_PER_WRITE: usize = 64;
+/// What an idle connection may keep of its outbox's room.
+const OUTBOX_PIECES_KEPT: usize = 16;
 /// From here on a frame is worth memory of its own.
 const LARGE_FRAME_BYTES_MIN: usize = 64 * 1024;
 /// How many times what has come is believed to be still to come: a frame of a hundred megabytes moves three times.

@@ -119,6 +119,8 @@ impl Session {
     }
 
     /// Takes what the client sent, frame by frame, as far as it can be taken now; the rest stays.
+    ///
+    /// Limits: after `ANSWERS_PER_TURN_MAX` answers they are to go out before more is taken.
     pub fn on_client_bytes(&mut self, bytes: &mut BytesMut, now: Instant, out: &mut Outbox) -> Next {
         // The shell's timer waits for a pause; a client that makes none must not put a deadline off.
         if self.deadline().is_some_and(|deadline| now >= deadline)
@@ -139,6 +141,7 @@ impl Session {
                 Err(malformed) => return Next::Close(client(malformed)),
             };
             match self.on_client_frame(frame, now, out) {
+                Ok(Next::Read) if out.to_client.len() >= ANSWERS_PER_TURN_MAX => return self.rest(),
                 Ok(Next::Read) => {}
                 Ok(next) => return next,
                 Err(reason) => return Next::Close(reason),
@@ -772,6 +775,9 @@ fn shortened(text: &str) -> String {
 const TOO_NEW_ANSWERED_MAX: u8 = 4;
 
 const CLIENT_WORD_CHARACTERS_MAX: usize = 128;
+
+/// A question of 14 bytes has an answer of 600, and a read brings many questions.
+const ANSWERS_PER_TURN_MAX: usize = 64;
 
 /// Part of our session's lifetime at a broker after which we log in again; Kafka's clients take 0.85 to 0.95.
 const RENEWED_AFTER: f64 = 0.85;

@@ -35,6 +35,11 @@ pub fn missing(buffer: &BytesMut) -> usize {
     }
 }
 
+/// Whether [`split_frame`] has something to say without further bytes.
+pub fn has_frame(buffer: &BytesMut) -> bool {
+    announced(buffer).is_some() && missing(buffer) == 0
+}
+
 /// Feeds arbitrary bytes to the parser of this file.
 pub fn fuzz_frame(data: &[u8]) {
     let mut buffer = BytesMut::from(data);
@@ -60,6 +65,7 @@ mod tests {
         let frame = split_frame(&mut buffer, 10);
         assert_eq!(frame.as_ref().map(|frame| frame.as_deref()), expected.as_ref().copied(), "{bytes:02x?}");
         assert_eq!(missing(&buffer), missing_after, "{bytes:02x?}");
+        assert_eq!(has_frame(&buffer), buffer.len() >= LENGTH_BYTES && missing_after == 0, "{bytes:02x?}");
         assert_eq!(buffer.len(), left, "{bytes:02x?}");
     }
 

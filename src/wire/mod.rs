@@ -26,7 +26,7 @@ pub use consumer_protocol::{
     fuzz_consumer_protocol, is_assignment, rewrite_assignment, rewrite_subscription,
 };
 pub use definition::{Definition, Field, FieldKind, Role, Versions};
-pub use frame::{fuzz_frame, missing, split_frame};
+pub use frame::{fuzz_frame, has_frame, missing, split_frame};
 pub use gather::{Gather, SHARE_BYTES_MIN, Segments};
 pub use header::{
     RequestHead, RequestHeader, fuzz_header, peek_correlation_id, read_request, read_response, write_request,
