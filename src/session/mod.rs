@@ -450,6 +450,7 @@ impl Session {
     }
 
     fn on_raw_token(&mut self, frame: &Bytes, out: &mut Outbox) -> Step {
+        out.events.push(Event::Request { key: ApiKey::SaslAuthenticate as i16, bytes: frame.len() });
         let head = RequestHead { key: ApiKey::SaslAuthenticate as i16, version: 0, correlation_id: 0 };
         self.on_client_first(frame, RequestHeader { head, client_id: None }, out)
     }

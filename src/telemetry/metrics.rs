@@ -85,7 +85,7 @@ impl Metrics {
         self.connection_turned_away(cluster, reason);
     }
 
-    /// One that never was open.
+    /// A connection that was closed as soon as it was there, and never counted as open.
     pub fn connection_turned_away(&self, cluster: &str, reason: &'static str) {
         let closed = Closed { virtual_cluster: cluster.into(), reason };
         self.0.families.connections_closed.get_or_create(&closed).inc();
