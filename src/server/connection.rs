@@ -2,18 +2,18 @@
 
 use std::future::{Future, poll_fn};
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use tokio::sync::futures::OwnedNotified;
 use tokio::time::{Sleep, sleep, timeout};
 
 use super::journal::Journal;
 use super::keys::Keys;
 use super::stream::{Side, Stream};
 use super::upstream::Upstream;
+use super::worker::Stop;
 use crate::cluster::Door;
 use crate::session::{Event, Next, Outbox, Reason, Session};
 
@@ -27,7 +27,7 @@ pub struct Connection {
     /// Of every issuer whose tokens are taken here.
     keys: Arc<[Keys]>,
     journal: Journal,
-    draining: Pin<Box<OwnedNotified>>,
+    stop: Stop,
     is_draining: bool,
     timer: Pin<Box<Sleep>>,
     /// Which of several brokers a bootstrap connection tries first.
@@ -67,7 +67,7 @@ impl Connection {
         upstream: Arc<Upstream>,
         keys: Arc<[Keys]>,
         journal: Journal,
-        draining: Pin<Box<OwnedNotified>>,
+        stop: Stop,
         preferred: usize,
     ) -> Self {
         Self {
@@ -78,7 +78,7 @@ impl Connection {
             upstream,
             keys,
             journal,
-            draining,
+            stop,
             is_draining: false,
             timer: Box::pin(sleep(Duration::ZERO)),
             preferred,
@@ -88,14 +88,17 @@ impl Connection {
     /// Runs to the connection's end, and closes both sides.
     pub async fn run(mut self) {
         let end = self.serve().await;
+        match &end {
+            // How long the last answers may take is up to the drain.
+            End::Closed(Reason::Drained) => self.flush().await,
+            _ => drop(timeout(FLUSH_TIMEOUT, self.flush()).await),
+        }
         if let End::Closed(reason) = &end
             && reason.is_failed_login()
         {
-            let _ = timeout(FLUSH_TIMEOUT, self.flush()).await;
             // Guessing is to be slow; nothing but a timer is held.
             sleep(FAILED_LOGIN_DELAY).await;
         }
-        let _ = timeout(FLUSH_TIMEOUT, self.flush()).await;
         if let Some(mut broker) = self.broker.take() {
             let _ = timeout(FLUSH_TIMEOUT, broker.shutdown()).await;
         }
@@ -116,25 +119,14 @@ impl Connection {
                     let mut out = Outbox::default();
                     next = self.session.on_verdict(verdict, Instant::now(), &mut out);
                     self.dispatch(out, Instant::now());
-                    // The answer is on its way before the broker is looked for.
-                    if let Err(error) = poll_fn(|cx| self.client.poll_send(cx)).await {
-                        return End::ClientBroken(error);
-                    }
                     continue;
                 }
-                Next::Connect => match self.upstream.connect(self.door, self.preferred).await {
-                    Ok(stream) => {
-                        self.journal.connected(true);
-                        self.broker = Some(Side::new(stream));
-                        let mut out = Outbox::default();
-                        next = self.session.on_connected(Instant::now(), &mut out);
-                        self.dispatch(out, Instant::now());
+                Next::Connect => match self.reach_broker().await {
+                    Ok(next_step) => {
+                        next = next_step;
                         continue;
                     }
-                    Err(error) => {
-                        self.journal.connected(false);
-                        return End::NoBroker(error);
-                    }
+                    Err(end) => return end,
                 },
                 Next::Read => {}
             }
@@ -157,12 +149,57 @@ impl Connection {
         }
     }
 
+    /// Connects to the broker. The answer to the login goes out meanwhile, and whatever ends the
+    /// connection ends the wait.
+    async fn reach_broker(&mut self) -> Result<Next, End> {
+        let upstream = self.upstream.clone();
+        let mut connecting = pin!(upstream.connect(self.door, self.preferred));
+        let connected = loop {
+            let woken = poll_fn(|cx| {
+                if let Poll::Ready(connected) = connecting.as_mut().poll(cx) {
+                    return Poll::Ready(Ok(connected));
+                }
+                if let Poll::Ready(Err(error)) = self.client.poll_send(cx) {
+                    return Poll::Ready(Err(Woken::End(End::ClientBroken(error))));
+                }
+                self.poll_word(cx).map(Err)
+            });
+            let next = match woken.await {
+                Ok(connected) => break connected,
+                Err(Woken::Draining) => {
+                    self.is_draining = true;
+                    self.session.drain()
+                }
+                Err(Woken::End(end)) => return Err(end),
+                Err(_) => self.take_deadline(),
+            };
+            if let Next::Close(reason) = next {
+                return Err(End::Closed(reason));
+            }
+        };
+        self.journal.connected(connected.is_ok());
+        self.broker = Some(Side::new(connected.map_err(End::NoBroker)?));
+        let mut out = Outbox::default();
+        let next = self.session.on_connected(Instant::now(), &mut out);
+        self.dispatch(out, Instant::now());
+        Ok(next)
+    }
+
     /// Sends and receives until there is something to do.
     fn poll_woken(&mut self, cx: &mut Context<'_>) -> Poll<Woken> {
-        if let Poll::Ready(woken) = self.poll_traffic(cx) {
-            return Poll::Ready(woken);
+        // Before the traffic: there may always be some.
+        if !self.is_draining && self.stop.is_told() {
+            return Poll::Ready(Woken::Draining);
         }
-        if !self.is_draining && self.draining.as_mut().poll(cx).is_ready() {
+        match self.poll_traffic(cx) {
+            Poll::Ready(woken) => Poll::Ready(woken),
+            Poll::Pending => self.poll_word(cx),
+        }
+    }
+
+    /// What comes from neither side: the word to stop, and the clock.
+    fn poll_word(&mut self, cx: &mut Context<'_>) -> Poll<Woken> {
+        if !self.is_draining && self.stop.poll(cx).is_ready() {
             return Poll::Ready(Woken::Draining);
         }
         let Some(deadline) = self.session.deadline() else { return Poll::Pending };
@@ -267,11 +304,14 @@ impl Connection {
         self.journal.tell(&out.events, self.session.principal(), self.session.client_id(), started);
     }
 
-    async fn flush(&mut self) -> io::Result<()> {
-        if let Some(broker) = &mut self.broker {
-            poll_fn(|cx| broker.poll_send(cx)).await?;
-        }
-        poll_fn(|cx| self.client.poll_send(cx)).await
+    /// Sends what is left, to each side as far as it takes it, whatever becomes of the other.
+    async fn flush(&mut self) {
+        poll_fn(|cx| {
+            let broker = self.broker.as_mut().map_or(Poll::Ready(Ok(())), |broker| broker.poll_send(cx));
+            let client = self.client.poll_send(cx);
+            if broker.is_ready() && client.is_ready() { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
     }
 }
 

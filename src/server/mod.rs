@@ -70,7 +70,10 @@ pub enum ServerError {
 /// Serves until the process is told to stop, and lets requests in flight finish.
 pub fn run(settings: Settings) -> Result<(), ServerError> {
     let runtime = Builder::new_current_thread().enable_all().build().map_err(ServerError::Thread)?;
-    runtime.block_on(serve(settings))
+    let served = runtime.block_on(serve(settings));
+    // A name that is being looked up, or a file that does not end, is not waited for.
+    runtime.shutdown_background();
+    served
 }
 
 async fn serve(settings: Settings) -> Result<(), ServerError> {

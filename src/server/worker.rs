@@ -1,13 +1,17 @@
 //! One thread with its connections.
 
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, Poll};
 use std::time::Instant;
 
 use tokio::net::TcpStream;
 use tokio::runtime::Builder;
+use tokio::sync::futures::OwnedNotified;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::{LocalSet, spawn_local};
 use tokio::time::timeout;
@@ -33,8 +37,7 @@ pub struct House {
     upstreams: Upstreams,
     keys: KeyRings,
     audit: Audit,
-    draining: Arc<Notify>,
-    is_draining: AtomicBool,
+    stopping: Arc<Stopping>,
 }
 
 impl House {
@@ -54,8 +57,7 @@ impl House {
             upstreams,
             keys,
             audit,
-            draining: Arc::default(),
-            is_draining: AtomicBool::new(false),
+            stopping: Arc::default(),
         }
     }
 
@@ -65,9 +67,36 @@ impl House {
 
     /// Has every connection end when nothing is in flight on it.
     pub fn drain(&self) {
-        // Who begins to listen after the call is not woken by it, and sees this instead.
-        self.is_draining.store(true, Ordering::SeqCst);
-        self.draining.notify_waiters();
+        self.stopping.is_told.store(true, Ordering::Release);
+        self.stopping.told.notify_waiters();
+    }
+}
+
+/// The word that the gateway stops.
+#[derive(Default)]
+struct Stopping {
+    is_told: AtomicBool,
+    told: Arc<Notify>,
+}
+
+/// One connection's ear for that word.
+pub struct Stop {
+    stopping: Arc<Stopping>,
+    told: Pin<Box<OwnedNotified>>,
+}
+
+impl Stop {
+    fn heard_from(stopping: &Arc<Stopping>) -> Self {
+        Self { stopping: stopping.clone(), told: Box::pin(stopping.told.clone().notified_owned()) }
+    }
+
+    pub fn is_told(&self) -> bool {
+        self.stopping.is_told.load(Ordering::Acquire)
+    }
+
+    /// Ready when it is told, also when that was before anybody listened.
+    pub fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if self.is_told() { Poll::Ready(()) } else { self.told.as_mut().poll(cx) }
     }
 }
 
@@ -147,7 +176,7 @@ impl Worker {
 /// Carries one connection from TLS to its end.
 async fn carry(accepted: Accepted, house: &House, preferred: usize) {
     let Accepted { stream, address, place, door, tls, accepted_at, held: _held } = accepted;
-    let mut draining = Box::pin(house.draining.clone().notified_owned());
+    let mut stop = Stop::heard_from(&house.stopping);
     let listener = house.tenants.listener(place);
     let Some(upstream) = house.upstreams.get(&listener.cluster.backend.name).cloned() else { return };
     let counts: ClusterMetrics = house.metrics.for_cluster(&listener.cluster.name);
@@ -157,17 +186,18 @@ async fn carry(accepted: Accepted, house: &House, preferred: usize) {
         Ok(stream) => stream,
         Err(why) => return journal.never_began(&why.to_string()),
     };
-    if house.is_draining.load(Ordering::SeqCst) {
-        return journal.never_began(STOPPING);
+    if stop.is_told() {
+        return journal.never_began("the gateway is shutting down");
     }
     let stream = match tls {
         None => Stream::Plain(stream),
         Some(acceptor) => {
-            let accepted = tokio::select! {
-                accepted = timeout(house.limits.login_timeout, acceptor.accept(stream)) => accepted,
-                () = &mut draining => return journal.never_began(STOPPING),
+            let shaking_hands = timeout(house.limits.login_timeout, acceptor.accept(stream));
+            let shaken = tokio::select! {
+                shaken = shaking_hands => shaken,
+                () = poll_fn(|cx| stop.poll(cx)) => return journal.never_began("the gateway is shutting down"),
             };
-            match accepted {
+            match shaken {
                 Ok(Ok(stream)) => Stream::Accepted(Box::new(stream)),
                 Ok(Err(why)) => return journal.never_began(&why.to_string()),
                 Err(_) => return journal.never_began("no TLS handshake in time"),
@@ -183,7 +213,5 @@ async fn carry(accepted: Accepted, house: &House, preferred: usize) {
     let keys = house.keys.get(&listener.cluster.name).cloned().unwrap_or_default();
     let versions = upstream.versions(door);
     let session = Session::new(listener, house.limits.clone(), versions, client, accepted_at);
-    Connection::new(session, stream, door, upstream, keys, journal, draining, preferred).run().await;
+    Connection::new(session, stream, door, upstream, keys, journal, stop, preferred).run().await;
 }
-
-const STOPPING: &str = "the gateway is shutting down";
