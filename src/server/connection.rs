@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tokio::time::{Sleep, sleep, timeout};
 
 use super::journal::Journal;
-use super::keys::Keys;
+use super::keys::Issuers;
 use super::stream::{Side, Stream};
 use super::upstream::Upstream;
 use super::worker::Stop;
@@ -24,8 +24,7 @@ pub struct Connection {
     broker: Option<Side>,
     door: Door,
     upstream: Arc<Upstream>,
-    /// Of every issuer whose tokens are taken here.
-    keys: Arc<[Keys]>,
+    issuers: Issuers,
     journal: Journal,
     stop: Stop,
     is_draining: bool,
@@ -65,7 +64,7 @@ impl Connection {
         client: Stream,
         door: Door,
         upstream: Arc<Upstream>,
-        keys: Arc<[Keys]>,
+        issuers: Issuers,
         journal: Journal,
         stop: Stop,
         preferred: usize,
@@ -76,7 +75,7 @@ impl Connection {
             broker: None,
             door,
             upstream,
-            keys,
+            issuers,
             journal,
             stop,
             is_draining: false,
@@ -112,10 +111,7 @@ impl Connection {
             match next {
                 Next::Close(reason) => return End::Closed(reason),
                 Next::Verify(token) => {
-                    let verdict = match Keys::of_issuer(&self.keys, &token) {
-                        Some(keys) => keys.verify(&token).await,
-                        None => Err(crate::auth::Rejected::NoKeys),
-                    };
+                    let verdict = self.issuers.verify(&token).await;
                     let mut out = Outbox::default();
                     next = self.session.on_verdict(verdict, Instant::now(), &mut out);
                     self.dispatch(out, Instant::now());

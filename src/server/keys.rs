@@ -1,13 +1,52 @@
 //! Fetching issuers' keys: at start, before they grow old, and when a token names one that is not known.
 
+use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use tokio::fs::File;
+use tokio::io::AsyncReadExt;
 use tokio::sync::{mpsc, oneshot};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant as Tick, sleep_until, timeout};
 use tracing::{info, warn};
 
 use crate::auth::{BearerToken, Identity, KeySet, KeySource, OauthBearer, Rejected, Unverified};
 use crate::telemetry::Metrics;
+
+/// The issuers whose tokens a virtual cluster takes.
+#[derive(Clone, Default)]
+pub struct Issuers(Arc<[Keys]>);
+
+impl Issuers {
+    pub fn new(issuers: Vec<Keys>) -> Self {
+        Self(issuers.into())
+    }
+
+    pub fn all(&self) -> &[Keys] {
+        &self.0
+    }
+
+    /// The keys of the issuer that a token names; where it names none of several, the first, which
+    /// refuse it.
+    pub fn named_by(&self, token: &BearerToken) -> Option<&Keys> {
+        let (first, others) = self.0.split_first()?;
+        if others.is_empty() {
+            return Some(first);
+        }
+        let said = Unverified::read(token, first.bearer.verifier.rules.token_bytes_max).ok();
+        let issuer = said.as_ref().and_then(Unverified::issuer);
+        let is_meant =
+            |keys: &&Keys| issuer.is_some() && keys.bearer.verifier.rules.issuer.as_deref() == issuer;
+        self.0.iter().find(is_meant).or(Some(first))
+    }
+
+    pub async fn verify(&self, token: &BearerToken) -> Result<Identity, Rejected> {
+        match self.named_by(token) {
+            Some(keys) => keys.verify(token).await,
+            None => Err(Rejected::NoKeys),
+        }
+    }
+}
 
 /// The way to one issuer's newest keys.
 #[derive(Clone)]
@@ -40,19 +79,6 @@ impl Keys {
         (keys, KeyFetcher { bearer, wishes, client, key_set_bytes, metrics, last_asked: None })
     }
 
-    /// Those of the issuer that a token names; where it names none of several, the first, which refuse it.
-    pub fn of_issuer<'k>(all: &'k [Keys], token: &BearerToken) -> Option<&'k Keys> {
-        let (first, others) = all.split_first()?;
-        if others.is_empty() {
-            return Some(first);
-        }
-        let said = Unverified::read(token, first.bearer.verifier.rules.token_bytes_max).ok();
-        let issuer = said.as_ref().and_then(Unverified::issuer);
-        let is_meant =
-            |keys: &&Keys| issuer.is_some() && keys.bearer.verifier.rules.issuer.as_deref() == issuer;
-        all.iter().find(is_meant).or(Some(first))
-    }
-
     pub fn is_there(&self) -> bool {
         self.bearer.verifier.ring.newest().is_some()
     }
@@ -80,7 +106,7 @@ impl Keys {
 impl KeyFetcher {
     /// Runs until nobody can ask any more.
     pub async fn run(mut self) {
-        let mut next = self.fetch().await;
+        let mut next = Tick::now() + self.fetch().await;
         loop {
             tokio::select! {
                 wish = self.wishes.recv() => {
@@ -88,7 +114,7 @@ impl KeyFetcher {
                     let mut waiting = vec![wish];
                     if self.may_ask_again() {
                         self.last_asked = Some(Instant::now());
-                        next = self.fetch().await;
+                        next = Tick::now() + self.fetch().await;
                     }
                     while let Ok(wish) = self.wishes.try_recv() {
                         waiting.push(wish);
@@ -97,7 +123,7 @@ impl KeyFetcher {
                         let _ = wish.send(());
                     }
                 }
-                () = sleep(next) => next = self.fetch().await,
+                () = sleep_until(next) => next = Tick::now() + self.fetch().await,
             }
         }
     }
@@ -161,13 +187,9 @@ impl KeyFetcher {
                     .await
                     .map_err(|_| format!("no answer within {}", humantime::format_duration(*patience)))??
             }
-            KeySource::File { path } => {
-                let text = tokio::fs::read(path).await.map_err(|why| why.to_string())?;
-                if text.len() > self.key_set_bytes {
-                    return Err(self.too_long());
-                }
-                text
-            }
+            KeySource::File { path } => timeout(FILE_PATIENCE, self.read(path))
+                .await
+                .map_err(|_| "the file does not end; is it a pipe?".to_owned())??,
         };
         let (keys, skipped) = KeySet::from_jwks(&text).map_err(|why| why.to_string())?;
         for key in skipped {
@@ -194,6 +216,14 @@ impl KeyFetcher {
             text.extend_from_slice(&chunk);
         }
         Ok(text)
+    }
+
+    async fn read(&self, path: &Path) -> Result<Vec<u8>, String> {
+        let file = File::open(path).await.map_err(|why| why.to_string())?;
+        let mut text = Vec::new();
+        let bytes_max = u64::try_from(self.key_set_bytes).unwrap_or(u64::MAX).saturating_add(1);
+        file.take(bytes_max).read_to_end(&mut text).await.map_err(|why| why.to_string())?;
+        if text.len() > self.key_set_bytes { Err(self.too_long()) } else { Ok(text) }
     }
 
     fn too_long(&self) -> String {
@@ -228,6 +258,8 @@ const WAITING_MAX: usize = 4096;
 const WAIT_FOR_KEYS: Duration = Duration::from_secs(5);
 const RETRY_AFTER: Duration = Duration::from_secs(5);
 const FILE_INTERVAL: Duration = Duration::from_secs(10);
+/// A file on a disk is read in no time; what takes longer is none.
+const FILE_PATIENCE: Duration = Duration::from_secs(5);
 const FILE_INTERVAL_MIN: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
@@ -257,7 +289,8 @@ mod tests {
         let check = |all: &[Keys], claims: &str, expected: Option<&str>| {
             let part = |text: &str| BASE64_URL_SAFE_NO_PAD.encode(text);
             let token = BearerToken::new(format!("{}.{}.{}", part("{}"), part(claims), part("x")));
-            assert_eq!(Keys::of_issuer(all, &token).map(Keys::name), expected, "{claims}");
+            let issuers = Issuers::new(all.to_vec());
+            assert_eq!(issuers.named_by(&token).map(Keys::name), expected, "{claims}");
         };
         check(&both, r#"{"iss": "https://a.example"}"#, Some("https://a.example"));
         check(&both, r#"{"iss": "https://b.example"}"#, Some("https://b.example"));

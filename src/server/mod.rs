@@ -36,7 +36,7 @@ use crate::auth::Method;
 use crate::cluster::{Directory, Limits};
 use crate::telemetry::{Audit, Metrics};
 use brokers::BrokerFinder;
-use keys::{KeyFetcher, Keys, http_client};
+use keys::{Issuers, KeyFetcher, Keys, http_client};
 use listener::Doors;
 use tenants::Tenants;
 use upstream::Upstream;
@@ -98,7 +98,7 @@ async fn serve(settings: Settings) -> Result<(), ServerError> {
     metrics.watch_audit(&audit);
     let readiness = admin::Readiness::new(
         upstreams.values().cloned().collect(),
-        keys.values().flat_map(|keys| keys.iter().cloned()).collect(),
+        keys.values().flat_map(Issuers::all).cloned().collect(),
     );
     if let Some(socket) = admin_socket {
         tokio::spawn(admin::serve(socket, readiness.clone(), metrics.clone()));
@@ -147,8 +147,8 @@ fn upstreams(
     Ok((upstreams, finders))
 }
 
-/// The keys of each issuer, by virtual cluster.
-type KeyRings = HashMap<Arc<str>, Arc<[Keys]>>;
+/// The issuers' keys, by virtual cluster.
+type KeyRings = HashMap<Arc<str>, Issuers>;
 
 fn key_rings(
     directory: &Directory,
@@ -158,15 +158,15 @@ fn key_rings(
     let client = http_client().map_err(ServerError::HttpClient)?;
     let (mut keys, mut fetchers) = (HashMap::new(), Vec::new());
     for cluster in &directory.clusters {
-        let mut rings = Vec::new();
+        let mut of_cluster = Vec::new();
         for method in &cluster.authentication.methods {
             let Method::OauthBearer(bearer) = method else { continue };
             let (ring, fetcher) =
                 Keys::new(bearer.clone(), client.clone(), limits.key_set_bytes, metrics.clone());
-            rings.push(ring);
+            of_cluster.push(ring);
             fetchers.push(fetcher);
         }
-        keys.insert(cluster.name.clone(), rings.into());
+        keys.insert(cluster.name.clone(), Issuers::new(of_cluster));
     }
     Ok((keys, fetchers))
 }

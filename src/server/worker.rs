@@ -35,7 +35,7 @@ pub struct House {
     /// Connections that are open now.
     pub connections: Arc<AtomicUsize>,
     upstreams: Upstreams,
-    keys: KeyRings,
+    issuers: KeyRings,
     audit: Audit,
     stopping: Arc<Stopping>,
 }
@@ -45,7 +45,7 @@ impl House {
         tenants: Arc<Tenants>,
         limits: Arc<Limits>,
         upstreams: Upstreams,
-        keys: KeyRings,
+        issuers: KeyRings,
         metrics: Metrics,
         audit: Audit,
     ) -> Self {
@@ -55,7 +55,7 @@ impl House {
             metrics,
             connections: Arc::default(),
             upstreams,
-            keys,
+            issuers,
             audit,
             stopping: Arc::default(),
         }
@@ -210,8 +210,8 @@ async fn carry(accepted: Accepted, house: &House, preferred: usize) {
         address: address.ip().to_string(),
         nonce: random,
     };
-    let keys = house.keys.get(&listener.cluster.name).cloned().unwrap_or_default();
+    let issuers = house.issuers.get(&listener.cluster.name).cloned().unwrap_or_default();
     let versions = upstream.versions(door);
     let session = Session::new(listener, house.limits.clone(), versions, client, accepted_at);
-    Connection::new(session, stream, door, upstream, keys, journal, stop, preferred).run().await;
+    Connection::new(session, stream, door, upstream, issuers, journal, stop, preferred).run().await;
 }
