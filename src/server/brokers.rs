@@ -4,8 +4,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::oneshot;
-use tokio::time::{sleep, timeout};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{info, warn};
 
 use super::stream::{Side, Stream};
@@ -25,55 +25,62 @@ pub struct BrokerFinder {
     pub limits: Arc<Limits>,
     pub tenants: Arc<Tenants>,
     pub metrics: Metrics,
+    /// When somebody last had the brokers asked for.
+    pub last_asked: Option<Instant>,
 }
 
 impl BrokerFinder {
     /// Runs until nobody can ask any more.
     pub async fn run(mut self) {
+        let mut next = self.look().await;
         loop {
-            let next = match self.find().await {
-                Ok(()) => self.upstream.cluster.metadata_interval,
-                Err(why) => {
-                    self.failed(&why);
-                    RETRY_AFTER
-                }
-            };
-            let mut waiting: Vec<oneshot::Sender<()>> = Vec::new();
-            loop {
-                while let Ok(ask) = self.asks.try_recv() {
-                    waiting.push(ask);
-                }
-                for ask in waiting.drain(..) {
-                    let _ = ask.send(());
-                }
-                tokio::select! {
-                    () = sleep(next) => break,
-                    ask = self.asks.recv() => {
-                        let Some(ask) = ask else { return };
-                        // One answer serves all who came while it was looked for.
-                        if let Err(why) = self.find().await {
-                            self.failed(&why);
-                        }
+            tokio::select! {
+                () = sleep_until(next) => next = self.look().await,
+                ask = self.asks.recv() => {
+                    let Some(ask) = ask else { return };
+                    let mut waiting = vec![ask];
+                    // However many stand before the doors of brokers that are not there, the brokers have rest.
+                    if self.last_asked.is_none_or(|asked| asked.elapsed() >= ASKED_INTERVAL_MIN) {
+                        self.last_asked = Some(Instant::now());
+                        next = self.look().await;
+                    }
+                    // One answer serves all who came while it was looked for.
+                    while let Ok(ask) = self.asks.try_recv() {
                         waiting.push(ask);
+                    }
+                    for ask in waiting {
+                        let _ = ask.send(());
                     }
                 }
             }
         }
     }
 
+    /// Finds out once, and says when to do so again.
+    async fn look(&self) -> Instant {
+        let again_after = match self.find().await {
+            Ok(()) => self.upstream.cluster.metadata_interval,
+            Err(why) => {
+                self.failed(&why);
+                RETRY_AFTER
+            }
+        };
+        Instant::now() + again_after
+    }
+
     fn failed(&self, why: &str) {
         let name = &*self.upstream.cluster.name;
         warn!(backend = name, why, "no broker of the backend answers");
         self.metrics.backend_up(name, false);
-        self.upstream.is_down();
+        self.upstream.change(|brokers| brokers.is_up = false);
     }
 
     async fn find(&self) -> Result<(), String> {
         let before = self.upstream.brokers();
-        let known = before.addresses.values().cloned();
+        let known = before.addresses.values().take(KNOWN_TRIED_MAX).cloned();
         let mut why = "no address is known".to_owned();
         for address in known.chain(self.upstream.cluster.bootstrap.iter().cloned()) {
-            match self.ask(&address, self.topics_that_matter()).await {
+            match self.ask(address.clone(), self.topics_that_matter()).await {
                 Ok(found) => {
                     self.learn(found, &before).await;
                     return Ok(());
@@ -87,16 +94,9 @@ impl BrokerFinder {
     async fn learn(&self, found: Found, before: &Brokers) {
         let name = &*self.upstream.cluster.name;
         let addresses: HashMap<i32, Backend<Address>> = found.brokers.into_iter().collect();
-        let mut versions: HashMap<i32, Arc<BrokerVersions>> = HashMap::new();
-        for (node, address) in &addresses {
-            match self.ask(address, Some(Vec::new())).await {
-                Ok(answer) => drop(versions.insert(*node, answer.versions)),
-                Err(why) => {
-                    warn!(backend = name, node, why, "a broker of the backend does not answer");
-                    versions.extend(before.versions.get(node).map(|known| (*node, known.clone())));
-                }
-            }
-        }
+        // New ones can be connected to while the silent ones are waited for.
+        self.upstream.change(|brokers| brokers.addresses.clone_from(&addresses));
+        let mut versions = self.versions_of(&addresses, before).await;
         if versions.is_empty() {
             versions.insert(NOBODY, found.versions);
         }
@@ -109,6 +109,36 @@ impl BrokerFinder {
         self.tenants.learn_conflicts(&self.upstream.cluster, &found.topics, &self.metrics);
         self.metrics.backend_up(name, true);
         self.upstream.learn(Brokers { addresses, versions, common, is_up: true });
+    }
+
+    /// What each broker speaks; of those that do not answer, what they spoke before.
+    async fn versions_of(
+        &self,
+        addresses: &HashMap<i32, Backend<Address>>,
+        before: &Brokers,
+    ) -> HashMap<i32, Arc<BrokerVersions>> {
+        let mut versions = HashMap::new();
+        let mut asking = JoinSet::new();
+        let mut left = addresses.iter();
+        loop {
+            while asking.len() < ASKED_AT_ONCE_MAX
+                && let Some((node, address)) = left.next()
+            {
+                let (node, asked) = (*node, self.ask(address.clone(), Some(Vec::new())));
+                asking.spawn(async move { (node, asked.await) });
+            }
+            // A question that panics is one without an answer.
+            let Some(answered) = asking.join_next().await else { return versions };
+            match answered {
+                Ok((node, Ok(answer))) => drop(versions.insert(node, answer.versions)),
+                Ok((node, Err(why))) => {
+                    let backend = &*self.upstream.cluster.name;
+                    warn!(backend, node, why, "a broker of the backend does not answer");
+                    versions.extend(before.versions.get(&node).map(|known| (node, known.clone())));
+                }
+                Err(_) => {}
+            }
+        }
     }
 
     /// The prefixed twins of additional topics; `None` where a pattern makes any topic one.
@@ -140,15 +170,22 @@ impl BrokerFinder {
         }
     }
 
-    async fn ask(&self, address: &Backend<Address>, topics: Option<Vec<String>>) -> Result<Found, String> {
-        let asking = async {
-            let stream = self.upstream.connect_to(address.as_ref()).await.map_err(|why| why.to_string())?;
-            let login = self.upstream.cluster.login.clone();
-            let (discovery, first) = Discovery::start(login, random(), topics, self.limits.clone())
-                .map_err(|why| why.to_string())?;
-            converse(stream, discovery, first, self.limits.frame_bytes_from_broker).await
+    fn ask(
+        &self,
+        address: Backend<Address>,
+        topics: Option<Vec<String>>,
+    ) -> impl Future<Output = Result<Found, String>> + use<> {
+        let (upstream, limits) = (self.upstream.clone(), self.limits.clone());
+        let asking = async move {
+            let stream = upstream.connect_to(address.as_ref()).await.map_err(|why| why.to_string())?;
+            let login = upstream.cluster.login.clone();
+            let (discovery, first) =
+                Discovery::start(login, random(), topics, limits.clone()).map_err(|why| why.to_string())?;
+            converse(stream, discovery, first, limits.frame_bytes_from_broker).await
         };
-        timeout(ANSWER_TIMEOUT, asking).await.unwrap_or_else(|_| Err("no answer in time".to_owned()))
+        async {
+            timeout(ANSWER_TIMEOUT, asking).await.unwrap_or_else(|_| Err("no answer in time".to_owned()))
+        }
     }
 }
 
@@ -185,3 +222,9 @@ async fn converse(
 const NOBODY: i32 = -1;
 const RETRY_AFTER: Duration = Duration::from_secs(2);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often those who stand before the door of an unknown broker have the brokers asked for.
+const ASKED_INTERVAL_MIN: Duration = Duration::from_secs(1);
+/// How many brokers are tried before the addresses in the file: all of them may be gone.
+const KNOWN_TRIED_MAX: usize = 5;
+/// A broker that is down takes its time, and others do not wait for it.
+const ASKED_AT_ONCE_MAX: usize = 64;

@@ -21,7 +21,7 @@ pub use tls::TlsError;
 
 use std::collections::HashMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -33,7 +33,7 @@ use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
 use crate::auth::Method;
-use crate::cluster::{Directory, Limits};
+use crate::cluster::{Directory, Limits, Listener};
 use crate::telemetry::{Audit, Metrics};
 use brokers::BrokerFinder;
 use keys::{Issuers, KeyFetcher, Keys, http_client};
@@ -87,7 +87,7 @@ async fn serve(settings: Settings) -> Result<(), ServerError> {
     };
     let doors = Doors::open(&directory).await?;
 
-    let (upstreams, finders) = upstreams(&directory, &limits, &tenants, &metrics)?;
+    let (upstreams, finders) = upstreams(&directory, admin, &limits, &tenants, &metrics)?;
     let (keys, fetchers) = key_rings(&directory, &limits, &metrics)?;
     for finder in finders {
         tokio::spawn(finder.run());
@@ -126,13 +126,15 @@ type Upstreams = HashMap<Arc<str>, Arc<Upstream>>;
 
 fn upstreams(
     directory: &Directory,
+    admin: Option<SocketAddr>,
     limits: &Arc<Limits>,
     tenants: &Arc<Tenants>,
     metrics: &Metrics,
 ) -> Result<(Upstreams, Vec<BrokerFinder>), ServerError> {
+    let own: Arc<[SocketAddr]> = directory.listeners.iter().flat_map(doors).chain(admin).collect();
     let (mut upstreams, mut finders) = (HashMap::new(), Vec::new());
     for backend in &directory.backends {
-        let (upstream, asks) = Upstream::new(backend.clone())
+        let (upstream, asks) = Upstream::new(backend.clone(), own.clone())
             .map_err(|why| ServerError::Tls { what: format!("backend cluster {}", backend.name), why })?;
         let upstream = Arc::new(upstream);
         upstreams.insert(backend.name.clone(), upstream.clone());
@@ -142,9 +144,16 @@ fn upstreams(
             limits: limits.clone(),
             tenants: tenants.clone(),
             metrics: metrics.clone(),
+            last_asked: None,
         });
     }
     Ok((upstreams, finders))
+}
+
+fn doors(listener: &Arc<Listener>) -> impl Iterator<Item = SocketAddr> {
+    let ports =
+        |address: IpAddr| listener.book.ports().iter().map(move |port| SocketAddr::new(address, *port));
+    listener.addresses.iter().copied().flat_map(ports)
 }
 
 /// The issuers' keys, by virtual cluster.

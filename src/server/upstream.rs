@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +26,8 @@ pub struct Upstream {
     tls: Option<TlsConnector>,
     brokers: ArcSwap<Brokers>,
     ask_again: mpsc::Sender<oneshot::Sender<()>>,
+    /// Where the gateway itself listens.
+    own: Arc<[SocketAddr]>,
 }
 
 /// What was last found out.
@@ -42,10 +45,10 @@ pub struct Brokers {
 pub type Asks = mpsc::Receiver<oneshot::Sender<()>>;
 
 impl Upstream {
-    pub fn new(cluster: Arc<BackendCluster>) -> Result<(Self, Asks), TlsError> {
+    pub fn new(cluster: Arc<BackendCluster>, own: Arc<[SocketAddr]>) -> Result<(Self, Asks), TlsError> {
         let tls = cluster.tls.as_ref().map(client_config).transpose()?.map(TlsConnector::from);
         let (ask_again, asks) = mpsc::channel(WAITING_MAX);
-        Ok((Self { cluster, tls, brokers: ArcSwap::default(), ask_again }, asks))
+        Ok((Self { cluster, tls, brokers: ArcSwap::default(), ask_again, own }, asks))
     }
 
     pub fn brokers(&self) -> Arc<Brokers> {
@@ -54,11 +57,6 @@ impl Upstream {
 
     pub fn learn(&self, brokers: Brokers) {
         self.brokers.store(Arc::new(brokers));
-    }
-
-    /// Nobody answers any more; what was known of the brokers is kept.
-    pub fn is_down(&self) {
-        self.brokers.rcu(|brokers| Brokers { is_up: false, ..(**brokers).clone() });
     }
 
     /// What the brokers behind a door speak, as far as it is known.
@@ -76,10 +74,14 @@ impl Upstream {
         if self.brokers.load().versions.get(&node).is_some_and(|known| known == versions) {
             return;
         }
-        // Another thread may find out about the brokers meanwhile, and that must not be undone.
-        self.brokers.rcu(|brokers| {
-            let mut brokers = (**brokers).clone();
-            brokers.versions.insert(node, versions.clone());
+        self.change(|brokers| drop(brokers.versions.insert(node, versions.clone())));
+    }
+
+    /// Changes what is known, and nothing that was found out meanwhile.
+    pub fn change(&self, change: impl Fn(&mut Brokers)) {
+        self.brokers.rcu(|known| {
+            let mut brokers = (**known).clone();
+            change(&mut brokers);
             brokers
         });
     }
@@ -99,6 +101,9 @@ impl Upstream {
     pub async fn connect_to(&self, address: &Address) -> io::Result<Stream> {
         let connecting = async {
             let stream = TcpStream::connect((&*address.host, address.port)).await?;
+            if self.is_own(stream.local_addr()?, stream.peer_addr()?) {
+                return Err(io::Error::other("this is a port of the gateway itself"));
+            }
             tune(&stream)?;
             match &self.tls {
                 None => Ok(Stream::Plain(stream)),
@@ -109,6 +114,15 @@ impl Upstream {
             }
         };
         timeout(CONNECT_TIMEOUT, connecting).await.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+    }
+
+    /// Whether we have come out where we listen: each connection would bring forth the next.
+    fn is_own(&self, local: SocketAddr, peer: SocketAddr) -> bool {
+        let is_peer = |own: &SocketAddr| {
+            let is_any = own.ip().is_unspecified() && peer.ip() == local.ip();
+            own.port() == peer.port() && (is_any || own.ip() == peer.ip())
+        };
+        self.own.iter().any(is_peer)
     }
 
     async fn candidates(&self, door: Door, preferred: usize) -> Vec<Backend<Address>> {

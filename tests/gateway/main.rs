@@ -15,6 +15,7 @@ mod attacks; // what strangers and clients try that are up to no good
 mod authenticate; // the ways in, and the ways to be refused
 mod authorize; // what one may do, for each API
 mod drain; // the end of the process
+mod endurance;
 mod families; // every served API in one form, for those that go through all of them
 mod fetch_keys; // the issuer's keys, new ones and missing ones
 mod hostile_bytes; // what no client and no broker would say
