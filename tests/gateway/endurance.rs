@@ -28,7 +28,8 @@ fn resident_mib(process: &Background) -> u64 {
     line.trim().trim_end_matches("kB").trim().parse::<u64>().expect("a number of kB") / 1024
 }
 
-/// Sends these bytes again and again and reads nothing, until nobody takes them any more; says how many went.
+/// Sends these bytes again and again and reads nothing, until nobody takes them any more, whether he stops reading
+/// or closes; says how many went.
 fn flood(stream: &mut TcpStream, bytes: &[u8], at_most: usize) -> usize {
     stream.set_write_timeout(Some(Duration::from_secs(1))).expect("a socket has options");
     let mut sent = 0;
@@ -36,7 +37,8 @@ fn flood(stream: &mut TcpStream, bytes: &[u8], at_most: usize) -> usize {
         match stream.write(&bytes[sent % bytes.len()..]) {
             Ok(count) => sent += count,
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => break,
-            Err(error) => panic!("the gateway closes: {error}"),
+            Err(error) if matches!(error.kind(), ErrorKind::BrokenPipe | ErrorKind::ConnectionReset) => break,
+            Err(error) => panic!("{error}"),
         }
     }
     sent
