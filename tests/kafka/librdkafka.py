@@ -171,7 +171,15 @@ def configs(topic, key):
 def set_config(topic, key, value):
     entry = ConfigEntry(key, value, incremental_operation=AlterConfigOpType.SET)
     resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=[entry])
-    return all_done(admin().incremental_alter_configs([resource]))
+    all_done(admin().incremental_alter_configs([resource]))
+    # Brokers learn of it one after the other, and each question may go to another one.
+    in_a_row = 0
+    deadline = time.monotonic() + SECONDS
+    while in_a_row < 6 and time.monotonic() < deadline:
+        in_a_row = in_a_row + 1 if configs(topic, key) == value else 0
+        if not in_a_row:
+            time.sleep(0.05)
+    return ""
 
 
 def topics(prefix=""):
