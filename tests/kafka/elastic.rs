@@ -69,8 +69,7 @@ fn nothing_is_lost_while_a_broker_restarts(kafka: &Kafka, front: &Front<'_>) {
     });
     producer.finish();
     let acknowledged = producer.values("producer_send_success");
-    let failed = producer.values("producer_send_error");
-    assert!(failed.is_empty(), "not acknowledged: {failed:?}");
+    // This producer tries once: what was on its way to the broker that went may fail, and is told so.
     until("all that was acknowledged is read", || {
         acknowledged.is_subset(&consumer.values("record_data")).then_some(())
     });
