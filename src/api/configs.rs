@@ -44,7 +44,7 @@ impl Api for DescribeConfigs {
 
     fn reveal(response: &mut DescribeConfigsResponse, refused: Refused, show: &Showing<'_>) {
         response.results.retain_mut(|result| {
-            result.error_message = result.error_message.take().and_then(|_| text(result.error_code));
+            result.error_message = result.error_message.take().and_then(|_| standard_text(result.error_code));
             reveal(result.resource_type, &mut result.resource_name, show)
         });
         response.results.extend(refused.into_iter().map(undescribed));
@@ -93,7 +93,7 @@ impl Api for IncrementalAlterConfigs {
 
     fn reveal(response: &mut IncrementalAlterConfigsResponse, refused: Refused, show: &Showing<'_>) {
         response.responses.retain_mut(|result| {
-            result.error_message = result.error_message.take().and_then(|_| text(result.error_code));
+            result.error_message = result.error_message.take().and_then(|_| standard_text(result.error_code));
             reveal(result.resource_type, &mut result.resource_name, show)
         });
         response.responses.extend(refused.into_iter().map(unaltered));
@@ -159,10 +159,6 @@ fn kind(r#type: i8) -> Option<Kind> {
         32 => Some(Kind::Group),
         _ => None,
     }
-}
-
-fn text(code: i16) -> Option<StrBytes> {
-    standard_text(code).map(StrBytes::from_string)
 }
 
 #[cfg(test)]

@@ -11,6 +11,7 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::StrBytes;
 
 use super::blobs::{Blob, is_consumer};
+use super::operations::{GROUP_OPERATIONS, NOT_ASKED};
 use super::{Api, Asking, Pass, Refusal, Showing, standard_text};
 use crate::cluster::{Gate, Lens};
 use crate::policy::{Operation, Resource};
@@ -55,7 +56,7 @@ impl Api for DescribeGroups {
 }
 
 fn reveal_group(group: &mut DescribedGroup, operations: bool, lens: &Lens<'_>) {
-    group.error_message = group.error_message.take().and_then(|_| text(group.error_code));
+    group.error_message = group.error_message.take().and_then(|_| standard_text(group.error_code));
     let speaks_of_topics = is_consumer(&group.protocol_type);
     for member in &mut group.members {
         reveal_member(member, speaks_of_topics, lens);
@@ -157,22 +158,6 @@ fn admit_groups(need: Operation, groups: &mut Vec<GroupId>, gate: &Gate<'_>) -> 
     });
     refused
 }
-
-fn text(code: i16) -> Option<StrBytes> {
-    standard_text(code).map(StrBytes::from_string)
-}
-
-/// What a bit field says that nobody asked for.
-const NOT_ASKED: i32 = i32::MIN;
-
-/// The operations that a group has.
-const GROUP_OPERATIONS: [Operation; 5] = [
-    Operation::Read,
-    Operation::Describe,
-    Operation::Delete,
-    Operation::DescribeConfigs,
-    Operation::AlterConfigs,
-];
 
 #[cfg(test)]
 mod tests {

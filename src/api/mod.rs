@@ -12,13 +12,15 @@ mod table; //    every ApiKey: serve, answer, or withhold
 pub mod versions; // what we advertise
 
 mod blobs; //         topics inside the bytes of group members
-mod cluster; //       Metadata, FindCoordinator, DescribeCluster
+mod cluster; //       FindCoordinator, DescribeCluster
 mod commits; //       OffsetCommit, OffsetFetch
 mod configs; //       DescribeConfigs, IncrementalAlterConfigs
 mod fetch; //         Fetch
 mod group_admin; //   DescribeGroups, ListGroups, DeleteGroups
 mod groups; //        JoinGroup, SyncGroup, Heartbeat, LeaveGroup
+mod metadata; //      Metadata
 mod offsets; //       ListOffsets, OffsetForLeaderEpoch
+mod operations; //    the authorized-operations bit fields
 mod produce; //       Produce
 mod topics; //        CreateTopics, DeleteTopics, CreatePartitions
 mod transactions; //  InitProducerId

@@ -52,9 +52,10 @@ impl Api for Produce {
             // What a broker says of a record may quote a name of the backend.
             for record in &mut partition.record_errors {
                 record.batch_index_error_message =
-                    record.batch_index_error_message.take().and_then(|_| text(partition.error_code));
+                    record.batch_index_error_message.take().and_then(|_| standard_text(partition.error_code));
             }
-            partition.error_message = partition.error_message.take().and_then(|_| text(partition.error_code));
+            partition.error_message =
+                partition.error_message.take().and_then(|_| standard_text(partition.error_code));
             if !show.lens.has_door(partition.current_leader.leader_id.0) {
                 partition.current_leader.leader_id = BrokerId(-1);
                 partition.current_leader.leader_epoch = -1;
@@ -122,10 +123,6 @@ fn refuse_topics(response: &mut ProduceResponse, refused: Vec<TopicProduceData>,
             .with_name(topic.name.clone())
             .with_partition_responses(partitions.collect())
     }));
-}
-
-fn text(code: i16) -> Option<StrBytes> {
-    standard_text(code).map(StrBytes::from_string)
 }
 
 #[cfg(test)]
@@ -290,8 +287,8 @@ mod tests {
             ];
             let talk = world().talk::<Produce>(version, &request(&["orders"], &batch(2, 0)), &answer);
             let partition = &talk.seen.responses[0].partition_responses[0];
-            assert_eq!(partition.error_message, text(87));
-            assert_eq!(partition.record_errors[0].batch_index_error_message, text(87));
+            assert_eq!(partition.error_message, standard_text(87));
+            assert_eq!(partition.record_errors[0].batch_index_error_message, standard_text(87));
         }
     }
 

@@ -1,6 +1,7 @@
 //! Every way the gateway says no to a request, and Kafka's error code for it.
 
 use kafka_protocol::error::ResponseError;
+use kafka_protocol::protocol::StrBytes;
 
 use crate::cluster::{Cause, Denial, No};
 use crate::names::{InvalidName, Kind};
@@ -119,7 +120,7 @@ impl From<No> for Refusal {
 /// A text for a code that a broker explains: its own words quote backend names.
 ///
 /// Shape: `None` for every other code; where no text comes, clients have one of their own.
-pub fn standard_text(code: i16) -> Option<String> {
+pub fn standard_text(code: i16) -> Option<StrBytes> {
     let text = match ResponseError::try_from_code(code)? {
         ResponseError::UnknownServerError => "The broker met an error that it did not expect.",
         ResponseError::CorruptMessage => "The records fail their checksum, are too large, or lack a key.",
@@ -160,7 +161,7 @@ pub fn standard_text(code: i16) -> Option<String> {
         ResponseError::UnsupportedEndpointType => "This endpoint type is not supported yet.",
         _ => return None,
     };
-    Some(text.to_owned())
+    Some(StrBytes::from_static_str(text))
 }
 
 #[cfg(test)]

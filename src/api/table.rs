@@ -5,7 +5,9 @@ use std::ops::RangeInclusive;
 use kafka_protocol::messages::ApiKey;
 
 use super::{Admitted, Api, Conversation, Incoming, admit};
-use super::{cluster, commits, configs, fetch, group_admin, groups, offsets, produce, topics, transactions};
+use super::{
+    cluster, commits, configs, fetch, group_admin, groups, metadata, offsets, produce, topics, transactions,
+};
 use crate::cluster::{Gate, Lens};
 use crate::wire::Broken;
 
@@ -70,7 +72,7 @@ table! {
         Produce: produce,
         Fetch: fetch,
         ListOffsets: offsets,
-        Metadata: cluster,
+        Metadata: metadata,
         OffsetCommit: commits,
         OffsetFetch: commits,
         FindCoordinator: cluster,

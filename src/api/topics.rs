@@ -217,12 +217,10 @@ fn refuse_additional(ask: &Asking<'_>, need: Operation, name: &TopicName) -> Res
 
 /// What the client reads in place of the broker's text, which quotes backend names.
 fn text(code: i16, name: &TopicName) -> Option<StrBytes> {
-    let text = if code == ResponseError::TopicAlreadyExists.code() {
-        format!("Topic '{}' already exists.", name.0)
-    } else {
-        standard_text(code)?
-    };
-    Some(StrBytes::from_string(text))
+    if code == ResponseError::TopicAlreadyExists.code() {
+        return Some(StrBytes::from_string(format!("Topic '{}' already exists.", name.0)));
+    }
+    standard_text(code)
 }
 
 #[cfg(test)]

@@ -1,0 +1,554 @@
+//! Metadata.
+
+use std::collections::{BTreeSet, HashSet};
+use std::ops::RangeInclusive;
+
+use bytes::Bytes;
+use kafka_protocol::error::ResponseError;
+use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
+use kafka_protocol::messages::metadata_response::{MetadataResponseBroker, MetadataResponseTopic};
+use kafka_protocol::messages::{ApiKey, BrokerId, MetadataRequest, MetadataResponse, TopicName};
+use kafka_protocol::protocol::StrBytes;
+use uuid::Uuid;
+
+use super::operations::{NOT_ASKED, TOPIC_OPERATIONS, cluster_operations};
+use super::{Api, Asking, Pass, Refusal, Showing};
+use crate::cluster::{Cause, Lens};
+use crate::names::{InvalidName, Kind};
+use crate::policy::{Operation, Resource};
+
+/// Brokers, and topics with their partitions.
+pub struct Metadata;
+
+/// What a Metadata request asked for, as far as its answer depends on it.
+#[derive(Default)]
+pub struct MetadataAside {
+    /// The topics that were asked for by their ids.
+    ids: BTreeSet<Uuid>,
+    refused: Vec<(MetadataRequestTopic, i16)>,
+    /// Names that a broker would have made topics of, had the client the right to create them.
+    uncreatable: HashSet<StrBytes>,
+    cluster_operations: bool,
+    topic_operations: bool,
+}
+
+impl Api for Metadata {
+    type Request = MetadataRequest;
+    type Response = MetadataResponse;
+    type Aside = MetadataAside;
+
+    const KEY: ApiKey = ApiKey::Metadata;
+    const VERSIONS: RangeInclusive<i16> = 0..=13;
+
+    /// Before 4 there is no flag, and a broker makes a topic of every name it does not know.
+    fn upstream_version(version: i16) -> i16 {
+        version.max(4)
+    }
+
+    /// librdkafka asks for all topics by a null of four bytes where the version has one, so that its
+    /// flags come after the end of the message. Brokers do not look there.
+    fn read_by_brokers(mut body: Bytes, version: i16) -> Bytes {
+        const ALL_TOPICS_BYTES: usize = 4; // a null, two flags, no tagged fields
+        if version >= 11 && body.len() == 7 && body.starts_with(&[0; ALL_TOPICS_BYTES]) {
+            body.truncate(ALL_TOPICS_BYTES);
+        }
+        body
+    }
+
+    fn admit(mut request: MetadataRequest, ask: &mut Asking<'_>) -> Result<Pass<Self>, Refusal> {
+        let mut aside = MetadataAside {
+            cluster_operations: std::mem::take(&mut request.include_cluster_authorized_operations),
+            topic_operations: std::mem::take(&mut request.include_topic_authorized_operations),
+            ..MetadataAside::default()
+        };
+        if ask.version == 0 && request.topics.as_ref().is_some_and(Vec::is_empty) {
+            request.topics = None; // in version 0 none named means all
+        }
+        let Some(topics) = request.topics.take() else {
+            request.allow_auto_topic_creation = false;
+            return Ok(Pass::Forward(request, aside));
+        };
+        let creates = request.allow_auto_topic_creation;
+        let creates_any = creates && ask.gate.grants_cluster(Operation::Create);
+        let (mut creatable, mut known_only) = (Vec::new(), Vec::new());
+        for mut topic in topics {
+            if !topic.topic_id.is_nil() {
+                aside.ids.insert(topic.topic_id);
+            }
+            let Some(name) = &mut topic.name else {
+                known_only.push(topic); // asked for by its id; whose it is shows in the answer
+                continue;
+            };
+            let shown = name.0.clone();
+            match admit_name(ask, name) {
+                Err(code) => aside.refused.push((topic, code)),
+                Ok(()) if !creates => known_only.push(topic),
+                Ok(()) if !creates_any && !ask.gate.grants(Operation::Create, Resource::Topic, &shown) => {
+                    aside.uncreatable.insert(shown);
+                    known_only.push(topic);
+                }
+                Ok(()) if is_additional(ask, &shown) => known_only.push(topic),
+                Ok(()) => creatable.push(topic),
+            }
+        }
+        if !request.allow_auto_topic_creation || known_only.is_empty() || creatable.is_empty() {
+            request.allow_auto_topic_creation &= !creatable.is_empty();
+            creatable.append(&mut known_only);
+            return Ok(Pass::Forward(request.with_topics(Some(creatable)), aside));
+        }
+        let without = request.clone().with_topics(Some(known_only)).with_allow_auto_topic_creation(false);
+        Ok(Pass::ForwardBoth(request.with_topics(Some(creatable)), without, aside))
+    }
+
+    fn reveal(response: &mut MetadataResponse, aside: MetadataAside, show: &Showing<'_>) {
+        reveal_brokers(response, show);
+        response.topics.retain_mut(|topic| reveal_topic(topic, &aside, show));
+        if !aside.ids.is_empty() {
+            // A broker names the ids that it does not know first, by which another's would stand out.
+            response.topics.sort_by_key(|topic| topic.name.is_none().then_some(topic.topic_id));
+        }
+        response.topics.extend(aside.refused.into_iter().map(|(topic, code)| {
+            MetadataResponseTopic::default()
+                .with_name(topic.name)
+                .with_error_code(code)
+                .with_topic_authorized_operations(NOT_ASKED)
+        }));
+        response.cluster_authorized_operations = match aside.cluster_operations {
+            true => cluster_operations(show.lens),
+            false => NOT_ASKED,
+        };
+    }
+
+    fn refuse(request: MetadataRequest, why: Refusal, _version: i16) -> MetadataResponse {
+        let topics =
+            request.topics.unwrap_or_default().into_iter().map(|topic| {
+                MetadataResponseTopic::default().with_name(topic.name).with_error_code(why.code())
+            });
+        MetadataResponse::default().with_topics(topics.collect())
+    }
+
+    fn join(first: &mut MetadataResponse, second: MetadataResponse) {
+        first.throttle_time_ms = first.throttle_time_ms.max(second.throttle_time_ms);
+        first.topics.extend(second.topics);
+    }
+}
+
+/// Lets a name through to the broker, or says with which code it is answered here.
+fn admit_name(ask: &Asking<'_>, name: &mut TopicName) -> Result<(), i16> {
+    ask.gate.ask(Operation::Describe, Resource::Topic, &name.0).map_err(|no| Refusal::from(no).code())?;
+    match ask.gate.cluster().namespace.check(Kind::Topic, &name.0) {
+        Ok(()) => {}
+        Err(InvalidName::OutsidePrefix) => {
+            ask.gate.note(Operation::Describe, Resource::Topic, &name.0, Cause::OutsideNamespace);
+            return Err(Refusal::TopicDenied.code());
+        }
+        Err(InvalidName::Internal) => return Err(ResponseError::UnknownTopicOrPartition.code()),
+        Err(why) => {
+            ask.gate.note(Operation::Describe, Resource::Topic, &name.0, Cause::InvalidName(why));
+            return Err(Refusal::InvalidTopic(why).code());
+        }
+    }
+    ask.gate.rename(Operation::Describe, name.into()).map_err(|no| Refusal::from(no).code())
+}
+
+/// Clients may not create what stands outside their prefix.
+fn is_additional(ask: &Asking<'_>, name: &str) -> bool {
+    ask.gate.cluster().namespace.is_additional(Kind::Topic, name)
+}
+
+fn reveal_brokers(response: &mut MetadataResponse, show: &Showing<'_>) {
+    response.brokers.retain_mut(|broker| advertise(broker, show.lens));
+    let is_listed = response.brokers.iter().any(|broker| broker.node_id == response.controller_id);
+    if !is_listed {
+        response.controller_id = response.brokers.first().map_or(BrokerId(-1), |broker| broker.node_id);
+    }
+    response.cluster_id = (show.version >= 2).then(|| show.lens.cluster_id());
+    // What the broker's version has and the client's has not.
+    if show.version < 1 {
+        response.controller_id = BrokerId(-1);
+        response.brokers.iter_mut().for_each(|broker| broker.rack = None);
+    }
+    if show.version < 3 {
+        response.throttle_time_ms = 0;
+    }
+}
+
+/// Puts our address in place of a broker's; false for a broker without a door.
+fn advertise(broker: &mut MetadataResponseBroker, lens: &Lens<'_>) -> bool {
+    let Some(address) = lens.broker(broker.node_id.0) else { return false };
+    broker.host = StrBytes::from_string(address.host.to_string());
+    broker.port = address.port.into();
+    true
+}
+
+fn reveal_topic(topic: &mut MetadataResponseTopic, aside: &MetadataAside, show: &Showing<'_>) -> bool {
+    topic.is_internal = false;
+    // Before 12 no answer can leave the name out.
+    let by_id = show.version >= 12 && aside.ids.contains(&topic.topic_id);
+    let Some(name) = &mut topic.name else {
+        // Nobody has it; or somebody has whom the broker does not show to us, which is not for the client.
+        let code = match topic.error_code {
+            code if code == ResponseError::TopicAuthorizationFailed.code() => {
+                ResponseError::UnknownTopicId.code()
+            }
+            code => code,
+        };
+        *topic = only_its_id(topic.topic_id, code);
+        return by_id;
+    };
+    let is_ours = show.lens.one(&mut *name);
+    let may_describe = is_ours && show.lens.grants(Operation::Describe, Resource::Topic, &name.0);
+    if !may_describe {
+        // By name only what may be described was asked for, so this one was asked for by its id.
+        if !by_id {
+            return false;
+        }
+        let code =
+            if is_ours { ResponseError::TopicAuthorizationFailed } else { ResponseError::UnknownTopicId };
+        *topic = only_its_id(topic.topic_id, code.code());
+        return true;
+    }
+    topic.topic_authorized_operations = match aside.topic_operations {
+        true => show.lens.authorized_operations(Resource::Topic, &name.0, &TOPIC_OPERATIONS),
+        false => NOT_ASKED,
+    };
+    if topic.error_code == ResponseError::UnknownTopicOrPartition.code()
+        && aside.uncreatable.contains(&name.0)
+    {
+        topic.error_code = ResponseError::TopicAuthorizationFailed.code();
+        topic.topic_authorized_operations = NOT_ASKED;
+    }
+    for partition in &mut topic.partitions {
+        if partition.leader_id.0 >= 0 && !show.lens.has_door(partition.leader_id.0) {
+            partition.leader_id = BrokerId(-1);
+            partition.error_code = ResponseError::LeaderNotAvailable.code();
+        }
+    }
+    true
+}
+
+/// What is said of a topic that the client knows the id of, and may know nothing else of.
+fn only_its_id(id: Uuid, code: i16) -> MetadataResponseTopic {
+    MetadataResponseTopic::default()
+        .with_name(None)
+        .with_topic_id(id)
+        .with_error_code(code)
+        .with_topic_authorized_operations(NOT_ASKED)
+}
+
+#[cfg(test)]
+mod tests {
+    use kafka_protocol::messages::metadata_response::MetadataResponsePartition;
+
+    use super::*;
+    use crate::api::testing::{Dialogue, World, said, text as name};
+    use crate::names::Mode;
+
+    type Right = (Operation, Resource, &'static str);
+
+    const DESCRIBE_ORDERS: Right = (Operation::Describe, Resource::Topic, "orders");
+    const DESCRIBE_ANY: Right = (Operation::Describe, Resource::Topic, "*");
+    const CREATE_NEW: Right = (Operation::Create, Resource::Topic, "new*");
+
+    fn metadata(topics: &[&str]) -> MetadataRequest {
+        let topics = topics
+            .iter()
+            .map(|topic| MetadataRequestTopic::default().with_name(Some(TopicName(name(topic)))));
+        MetadataRequest::default().with_topics(Some(topics.collect()))
+    }
+
+    fn by_id(ids: &[u128]) -> MetadataRequest {
+        let topics = ids
+            .iter()
+            .map(|id| MetadataRequestTopic::default().with_name(None).with_topic_id(Uuid::from_u128(*id)));
+        MetadataRequest::default().with_topics(Some(topics.collect()))
+    }
+
+    fn topic(topic: &str, code: i16) -> MetadataResponseTopic {
+        MetadataResponseTopic::default().with_name(Some(TopicName(name(topic)))).with_error_code(code)
+    }
+
+    /// Three brokers, of which the third, which is the controller, has no door here.
+    fn brokers(version: i16, topics: Vec<MetadataResponseTopic>) -> MetadataResponse {
+        let brokers = [1, 2, 3].map(|node| {
+            MetadataResponseBroker::default()
+                .with_node_id(BrokerId(node))
+                .with_host(name("kafka"))
+                .with_port(9092)
+                .with_rack(Some(name("rack")))
+        });
+        assert!(version >= 4);
+        MetadataResponse::default()
+            .with_brokers(brokers.to_vec())
+            .with_cluster_id(Some(name("backend-id")))
+            .with_controller_id(BrokerId(3))
+            .with_topics(topics)
+    }
+
+    fn asked(request: &MetadataRequest) -> Option<Vec<&str>> {
+        let topics = request.topics.as_ref()?.iter();
+        Some(topics.map(|topic| topic.name.as_ref().map_or("", |name| name.0.as_str())).collect())
+    }
+
+    fn seen(response: &MetadataResponse) -> Vec<(&str, i16)> {
+        let topics = response.topics.iter();
+        topics
+            .map(|topic| (topic.name.as_ref().map_or("", |name| name.0.as_str()), topic.error_code))
+            .collect()
+    }
+
+    fn talk(
+        rights: &[Right],
+        version: i16,
+        request: &MetadataRequest,
+        topics: &[(&str, i16)],
+    ) -> Dialogue<Metadata> {
+        let topics = topics.iter().map(|(name, code)| topic(name, *code));
+        let answer = brokers(Metadata::upstream_version(version), topics.collect());
+        World::allowing(rights).talk::<Metadata>(version, request, &answer)
+    }
+
+    #[test]
+    fn brokers_have_our_addresses_and_the_cluster_our_id() {
+        for version in Metadata::VERSIONS {
+            let seen = talk(&[], version, &metadata(&["orders"]), &[]).seen;
+            let brokers = seen.brokers.iter();
+            let brokers: Vec<_> =
+                brokers.map(|broker| (broker.node_id.0, broker.host.as_str(), broker.port)).collect();
+            assert_eq!(brokers, [(1, "gateway", 19093), (2, "gateway", 19094)]);
+            assert_eq!(seen.controller_id.0, if version >= 1 { 1 } else { -1 });
+            assert_eq!(seen.cluster_id, (version >= 2).then(|| name("team-id")));
+            assert_eq!(seen.brokers[0].rack, (version >= 1).then(|| name("rack")));
+        }
+    }
+
+    #[test]
+    fn a_topic_that_may_not_be_described_is_refused_whether_it_exists_or_not() {
+        for version in Metadata::VERSIONS {
+            let request = metadata(&["secret", "orders", "absent"]);
+            let talk = talk(&[DESCRIBE_ORDERS], version, &request, &[("my-orders", 0)]);
+            assert_eq!(asked(talk.sent()), Some(vec!["my-orders"]));
+            assert_eq!(seen(&talk.seen), [("orders", 0), ("secret", 29), ("absent", 29)]);
+            assert_eq!(talk.denials.len(), 2);
+        }
+    }
+
+    #[test]
+    fn a_list_of_all_topics_has_those_that_may_be_described() {
+        for version in Metadata::VERSIONS {
+            let all = if version == 0 { Some(Vec::new()) } else { None };
+            let request = MetadataRequest::default().with_topics(all);
+            let answer = [("my-orders", 0), ("my-secret", 0), ("their-orders", 0), ("__consumer_offsets", 0)];
+            let talk = talk(&[DESCRIBE_ORDERS], version, &request, &answer);
+            assert_eq!(asked(talk.sent()), None);
+            assert!(!talk.sent().allow_auto_topic_creation);
+            assert_eq!(seen(&talk.seen), [("orders", 0)]);
+        }
+    }
+
+    #[test]
+    fn an_empty_list_of_topics_is_not_a_list_of_all() {
+        for version in 1..=13 {
+            let talk = talk(&[DESCRIBE_ANY], version, &metadata(&[]), &[]);
+            assert_eq!(asked(talk.sent()), Some(vec![]));
+            assert!(!talk.sent().allow_auto_topic_creation);
+        }
+    }
+
+    #[test]
+    fn names_that_can_not_exist_are_answered_here() {
+        let request = metadata(&["", "..", "a/b", "__consumer_offsets"]);
+        let talk = talk(&[DESCRIBE_ANY], 12, &request, &[]);
+        assert_eq!(asked(talk.sent()), Some(vec![]));
+        assert_eq!(seen(&talk.seen), [("", 17), ("..", 17), ("a/b", 17), ("__consumer_offsets", 3)]);
+
+        let answer = brokers(12, Vec::new());
+        let mut world = World::with(Mode::EnforcePrefix, &[DESCRIBE_ANY], &[]);
+        let talk = world.talk::<Metadata>(12, &metadata(&["orders"]), &answer);
+        assert_eq!(seen(&talk.seen), [("orders", 29)]);
+    }
+
+    #[test]
+    fn a_topic_is_made_by_asking_only_with_the_right_to_create_it() {
+        for version in Metadata::VERSIONS {
+            let request = metadata(&["new-orders"]);
+            let talked = talk(&[DESCRIBE_ANY, CREATE_NEW], version, &request, &[("my-new-orders", 3)]);
+            assert!(talked.sent().allow_auto_topic_creation);
+            assert_eq!(seen(&talked.seen), [("new-orders", 3)]);
+
+            let talked = talk(&[DESCRIBE_ANY], version, &request, &[("my-new-orders", 3)]);
+            assert!(!talked.sent().allow_auto_topic_creation, "version {version}");
+            assert_eq!(
+                seen(&talked.seen),
+                [("new-orders", 29)],
+                "what a broker says of what it may not make"
+            );
+
+            if version >= 4 {
+                let request = request.with_allow_auto_topic_creation(false);
+                let talked = talk(&[DESCRIBE_ANY], version, &request, &[("my-new-orders", 3)]);
+                assert_eq!(seen(&talked.seen), [("new-orders", 3)], "it was not to be made");
+            }
+        }
+    }
+
+    #[test]
+    fn an_additional_topic_is_never_made_by_asking() {
+        let rights = [DESCRIBE_ANY, (Operation::Create, Resource::Topic, "*")];
+        let talk = talk(&rights, 9, &metadata(&["extra_topic"]), &[("extra_topic", 3)]);
+        assert!(!talk.sent().allow_auto_topic_creation);
+        assert_eq!(seen(&talk.seen), [("extra_topic", 3)]);
+    }
+
+    #[test]
+    fn what_may_be_made_and_what_may_not_is_asked_apart() {
+        for version in Metadata::VERSIONS {
+            let request = metadata(&["orders", "new-orders"]);
+            let talk = talk(&[DESCRIBE_ANY, CREATE_NEW], version, &request, &[("my-new-orders", 0)]);
+            let [with, without] = &talk.sent[..] else { panic!("two requests") };
+            assert_eq!((asked(with), with.allow_auto_topic_creation), (Some(vec!["my-new-orders"]), true));
+            assert_eq!((asked(without), without.allow_auto_topic_creation), (Some(vec!["my-orders"]), false));
+        }
+        let mut first = brokers(9, vec![topic("a", 0)]);
+        Metadata::join(&mut first, brokers(9, vec![topic("b", 3)]).with_throttle_time_ms(8));
+        assert_eq!((seen(&first), first.throttle_time_ms), (vec![("a", 0), ("b", 3)], 8));
+        assert_eq!(first.brokers.len(), 3);
+    }
+
+    #[test]
+    fn a_topic_asked_for_by_its_id_must_be_ones_own() {
+        let id = |id: u128| Uuid::from_u128(id);
+        for version in 12..=13 {
+            let partition = MetadataResponsePartition::default().with_leader_id(BrokerId(1));
+            let found = [("my-orders", 1), ("my-secret", 2), ("their-orders", 3)].map(|(name, at)| {
+                topic(name, 0).with_topic_id(id(at)).with_partitions(vec![partition.clone()])
+            });
+            let unknown =
+                MetadataResponseTopic::default().with_name(None).with_topic_id(id(4)).with_error_code(100);
+            let answer = brokers(version, found.into_iter().chain([unknown]).collect());
+            let mut world = World::allowing(&[DESCRIBE_ORDERS]);
+            let talk = world.talk::<Metadata>(version, &by_id(&[1, 2, 3, 4]), &answer);
+            assert_eq!(seen(&talk.seen), [("orders", 0), ("", 29), ("", 100), ("", 100)]);
+            let topics = &talk.seen.topics;
+            assert_eq!(topics.iter().map(|topic| topic.topic_id).collect::<Vec<_>>(), [1, 2, 3, 4].map(id));
+            let mut foreign = topics[2].clone();
+            foreign.topic_id = id(4);
+            assert_eq!(foreign, topics[3], "another tenant's topic looks like none");
+            assert!(topics[1].name.is_none() && topics[1].partitions.is_empty());
+        }
+    }
+
+    #[test]
+    fn nothing_tells_anothers_id_from_an_id_that_nobody_has() {
+        let unknown = |id: u128| {
+            let topic = MetadataResponseTopic::default().with_name(None).with_topic_id(Uuid::from_u128(id));
+            topic.with_error_code(100)
+        };
+        let theirs = topic("their-orders", 0).with_topic_id(Uuid::from_u128(3));
+        let closed_to_us = unknown(3).with_error_code(29);
+        for version in 12..=13 {
+            // A broker names the ids that it does not know first, and those that it keeps from us last.
+            for found in [vec![unknown(4), theirs.clone()], vec![unknown(4), closed_to_us.clone()]] {
+                let seen = |found: Vec<MetadataResponseTopic>| {
+                    let answer = brokers(version, found);
+                    let mut world = World::allowing(&[DESCRIBE_ANY]);
+                    world.talk::<Metadata>(version, &by_id(&[3, 4]), &answer).seen
+                };
+                assert_eq!(seen(found), seen(vec![unknown(3), unknown(4)]));
+            }
+        }
+    }
+
+    #[test]
+    fn an_id_that_nobody_asked_for_is_not_shown() {
+        let id = Uuid::from_u128(3);
+        let partition = MetadataResponsePartition::default().with_leader_id(BrokerId(1));
+        let nameless = MetadataResponseTopic::default().with_name(None).with_topic_authorized_operations(7);
+        let found = [topic("their-orders", 0), nameless]
+            .map(|topic| topic.with_topic_id(id).with_partitions(vec![partition.clone()]));
+        for version in 12..=13 {
+            for request in [metadata(&["orders"]), MetadataRequest::default().with_topics(None), by_id(&[4])]
+            {
+                let answer = brokers(version, found.to_vec());
+                let talk = World::allowing(&[DESCRIBE_ANY]).talk::<Metadata>(version, &request, &answer);
+                assert_eq!(talk.seen.topics, []);
+            }
+            let answer = brokers(version, found[1..].to_vec());
+            let talk = World::allowing(&[DESCRIBE_ANY]).talk::<Metadata>(version, &by_id(&[3]), &answer);
+            let [seen] = &talk.seen.topics[..] else { panic!("{:?}", talk.seen.topics) };
+            assert_eq!((seen.topic_id, seen.topic_authorized_operations), (id, NOT_ASKED));
+            assert!(seen.partitions.is_empty());
+        }
+    }
+
+    #[test]
+    fn the_bit_fields_say_what_this_client_may_do() {
+        let rights = [
+            DESCRIBE_ORDERS,
+            (Operation::Write, Resource::Topic, "orders"),
+            (Operation::Describe, Resource::Cluster, "kafka-cluster"),
+            (Operation::Create, Resource::Cluster, "kafka-cluster"),
+        ];
+        for version in 8..=10 {
+            let request = metadata(&["orders", "secret"])
+                .with_include_topic_authorized_operations(true)
+                .with_include_cluster_authorized_operations(true);
+            let talked = talk(&rights, version, &request, &[("my-orders", 0)]);
+            let sent = talked.sent();
+            assert!(!sent.include_topic_authorized_operations);
+            assert!(!sent.include_cluster_authorized_operations);
+            let bits: Vec<_> =
+                talked.seen.topics.iter().map(|topic| topic.topic_authorized_operations).collect();
+            assert_eq!(bits, [1 << 4 | 1 << 8, NOT_ASKED]);
+            assert_eq!(talked.seen.cluster_authorized_operations, 1 << 5 | 1 << 8);
+
+            let talked = talk(&rights[3..], version, &request, &[]);
+            assert_eq!(talked.seen.cluster_authorized_operations, 0);
+            let talked = talk(&rights, version, &metadata(&["orders"]), &[("my-orders", 0)]);
+            assert_eq!(talked.seen.cluster_authorized_operations, NOT_ASKED);
+            assert_eq!(talked.seen.topics[0].topic_authorized_operations, NOT_ASKED);
+        }
+    }
+
+    #[test]
+    fn a_leader_without_a_door_is_not_available() {
+        for version in Metadata::VERSIONS {
+            let partitions = [2, 3, -1].map(|node| {
+                MetadataResponsePartition::default()
+                    .with_leader_id(BrokerId(node))
+                    .with_error_code(if node < 0 { ResponseError::LeaderNotAvailable.code() } else { 0 })
+            });
+            let found = topic("my-orders", 0).with_is_internal(true).with_partitions(partitions.to_vec());
+            let answer = brokers(4, vec![found]);
+            let mut world = World::allowing(&[DESCRIBE_ORDERS]);
+            let seen = world.talk::<Metadata>(version, &metadata(&["orders"]), &answer).seen;
+            let partitions = seen.topics[0].partitions.iter();
+            let leaders: Vec<_> =
+                partitions.map(|partition| (partition.leader_id.0, partition.error_code)).collect();
+            assert_eq!(leaders, [(2, 0), (-1, 5), (-1, 5)]);
+            assert!(!seen.topics[0].is_internal);
+        }
+    }
+
+    #[test]
+    fn a_metadata_request_refused_whole_is_refused_topic_by_topic() {
+        for version in Metadata::VERSIONS {
+            let refused = Metadata::refuse(metadata(&["a", "b"]), Refusal::TopicDenied, version);
+            assert_eq!(seen(&said(&refused, version)), [("a", 29), ("b", 29)]);
+        }
+    }
+
+    #[test]
+    fn librdkafka_s_question_for_all_topics_is_read_as_brokers_read_it() {
+        for (version, body, read) in [
+            (13, &[0, 0, 0, 0, 1, 0, 0][..], 4),
+            (11, &[0, 0, 0, 0, 1, 0, 0], 4),
+            (10, &[0, 0, 0, 0, 1, 0, 0], 7),
+            (13, &[0, 0, 0, 0, 1, 0, 0, 0], 8),
+            (13, &[0, 0, 0, 1, 1, 0, 0], 7),
+        ] {
+            let kept = Metadata::read_by_brokers(Bytes::copy_from_slice(body), version);
+            assert_eq!(kept.len(), read, "v{version} {body:?}");
+        }
+    }
+}
