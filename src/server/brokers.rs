@@ -40,10 +40,12 @@ impl BrokerFinder {
                     let Some(ask) = ask else { return };
                     let mut waiting = vec![ask];
                     // However many stand before the doors of brokers that are not there, the brokers have rest.
-                    if self.last_asked.is_none_or(|asked| asked.elapsed() >= ASKED_INTERVAL_MIN) {
-                        self.last_asked = Some(Instant::now());
-                        next = self.look().await;
+                    // Who comes too soon waits a little: there may be a new one since.
+                    if let Some(asked) = self.last_asked {
+                        sleep_until(asked + ASKED_INTERVAL_MIN).await;
                     }
+                    self.last_asked = Some(Instant::now());
+                    next = self.look().await;
                     // One answer serves all who came while it was looked for.
                     while let Ok(ask) = self.asks.try_recv() {
                         waiting.push(ask);
