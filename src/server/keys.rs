@@ -231,10 +231,11 @@ impl KeyFetcher {
     }
 }
 
-/// A client for key sets: no redirects, no compression, nothing kept between issuers.
+/// A client for key sets: no redirects, no compression, and no proxy that the environment may name.
 pub fn http_client() -> Result<reqwest::Client, reqwest::Error> {
     reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
+        .no_proxy()
         .connect_timeout(Duration::from_secs(5))
         .user_agent(concat!("sluicegate/", env!("CARGO_PKG_VERSION")))
         .build()
