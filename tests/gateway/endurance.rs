@@ -3,7 +3,7 @@
 use std::io::{ErrorKind, Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::process::Command;
-use std::thread::{self, sleep};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use kafka_protocol::messages::metadata_response::MetadataResponseBroker;
@@ -18,7 +18,7 @@ use crate::support::client::{Client, authenticate, client_first, request_bytes, 
 use crate::support::issuer::{AUDIENCE, ES256, KeyServer, Signer, claims, jwks, with};
 use crate::support::process::Background;
 use crate::support::setup::oauth_bearer;
-use crate::support::stage::{Stage, token};
+use crate::support::stage::{Stage, token, wait_until};
 
 /// How much of memory the gateway holds, in MiB.
 fn resident_mib(process: &Background) -> u64 {
@@ -41,6 +41,17 @@ fn flood(stream: &mut TcpStream, bytes: &[u8], at_most: usize) -> (usize, bool) 
         }
     }
     (sent, true)
+}
+
+/// Whether somebody on this machine waits for this port to accept: the kernel's table says so.
+fn is_connecting_to(port: u16) -> bool {
+    const SYN_SENT: &str = "02";
+    let table = std::fs::read_to_string("/proc/net/tcp").expect("Linux has it");
+    table.lines().skip(1).any(|line| {
+        let mut fields = line.split_whitespace().skip(2);
+        let (remote, state) = (fields.next().unwrap_or_default(), fields.next().unwrap_or_default());
+        remote.ends_with(&format!(":{port:04X}")) && state == SYN_SENT
+    })
 }
 
 /// ApiVersions in a version that nobody has: the answer is larger than the question, and needs no login.
@@ -169,7 +180,8 @@ fn a_client_that_never_pauses_does_not_hold_up_the_end() {
         let questions = request_bytes(3, 7, None, &ApiVersionsRequest::default()).repeat(4096);
         while stream.write_all(&questions).is_ok() {}
     });
-    sleep(Duration::from_millis(300));
+    let asked = "sluicegate_requests_total{virtual_cluster=\"team\",api=\"ApiVersions\"}";
+    wait_until("flooded", || stage.metric(asked) > 1000.0);
     let took = end(&mut stage);
     assert!(took < Duration::from_secs(5), "{took:?}");
     reading.join().unwrap();
@@ -209,7 +221,7 @@ fn a_broker_that_does_not_accept_does_not_hold_up_the_end() {
     // Who knocks at the door of an unknown broker has the brokers asked for.
     let _asking = stage.log_in_at(stage.setup.tenants[0].broker_port(2), &token("alice"));
     let _waiting = stage.log_in_at(stage.setup.tenants[0].broker_port(2), &token("alice"));
-    sleep(Duration::from_millis(500));
+    wait_until("connecting to the deaf broker", || is_connecting_to(port));
     let took = end(&mut stage);
     assert!(took < Duration::from_secs(5), "{took:?}");
 }
