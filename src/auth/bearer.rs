@@ -76,11 +76,11 @@ impl ClientFirst {
         let token = token.ok_or(InvalidMessage::NoToken)?;
         Ok(Self { authzid, token, extensions })
     }
+}
 
-    /// Whether the client asks to act as nobody else than the token's principal.
-    pub fn acts_as(&self, principal: &Principal) -> bool {
-        self.authzid.as_deref().is_none_or(|authzid| authzid == principal.name())
-    }
+/// Whether a client that asks to act as this one may: as the token's principal, or not asking at all.
+pub fn may_act_as(authzid: Option<&str>, principal: &Principal) -> bool {
+    authzid.is_none_or(|authzid| authzid == principal.name())
 }
 
 /// What is wrong with a client's first message.
@@ -313,7 +313,11 @@ mod tests {
         ] {
             let message = format!("{header}\u{1}auth=Bearer t\u{1}\u{1}");
             let first = ClientFirst::parse(message.as_bytes(), TOKEN_BYTES_MAX).unwrap();
-            assert_eq!(first.acts_as(&Principal::new(principal)), expected, "{header} {principal}");
+            assert_eq!(
+                may_act_as(first.authzid.as_deref(), &Principal::new(principal)),
+                expected,
+                "{header} {principal}"
+            );
         }
     }
 

@@ -31,7 +31,9 @@ mod minting; //    keys and tokens for the tests of this room
 #[cfg(test)]
 mod wycheproof; // the 649 vectors of Project Wycheproof
 
-pub use bearer::{BearerToken, ClientFirst, InvalidMessage, failure_document, is_failure_acknowledgement};
+pub use bearer::{
+    BearerToken, ClientFirst, InvalidMessage, failure_document, is_failure_acknowledgement, may_act_as,
+};
 pub use credentials::ScramCredentials;
 pub use jwk::{Algorithm, Key, Unfit};
 pub use keys::{InvalidKeySet, KeyRing, KeySet, NoKey, SkippedKey};

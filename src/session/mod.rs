@@ -27,7 +27,7 @@ use kafka_protocol::protocol::StrBytes;
 use crate::api::versions::{self, BrokerVersions};
 use crate::api::{Admission, Conversation, Disposition, Incoming, Row, disposition};
 use crate::auth::{ClientFirst, Identity, Method, OauthBearer, Rejected};
-use crate::auth::{failure_document, is_failure_acknowledgement};
+use crate::auth::{failure_document, is_failure_acknowledgement, may_act_as};
 use crate::cluster::{Gate, Lens, Limits, Listener};
 use crate::names::{Backend, Principal, Virtual};
 use crate::policy::{Circumstances, Rights};
@@ -495,9 +495,7 @@ impl Session {
         now: Instant,
         out: &mut Outbox,
     ) -> Step {
-        let speaks_for_another =
-            attempt.authzid.as_deref().is_some_and(|authzid| authzid != identity.principal.name());
-        if speaks_for_another {
+        if !may_act_as(attempt.authzid.as_deref(), &identity.principal) {
             let detail = "the client wants to act as another than the token's principal".to_owned();
             return self.rejected("authzid_mismatch", detail, attempt, raw, out);
         }
