@@ -101,13 +101,12 @@ fn place(node: BrokerId, error_code: &mut i16, lens: &Lens<'_>) -> (BrokerId, St
     if *error_code != 0 {
         return nowhere();
     }
-    match lens.broker(node.0) {
-        Some(address) => (node, StrBytes::from_string(address.host.to_string()), address.port.into()),
-        None => {
-            *error_code = ResponseError::CoordinatorNotAvailable.code();
-            nowhere()
-        }
+    let (_, mut host, mut port) = nowhere();
+    if lens.advertise(node.0, &mut host, &mut port) {
+        return (node, host, port);
     }
+    *error_code = ResponseError::CoordinatorNotAvailable.code();
+    nowhere()
 }
 
 fn refused_coordinator(key: StrBytes, why: Refusal) -> Coordinator {
@@ -151,14 +150,9 @@ impl Api for DescribeCluster {
         response.error_message =
             response.error_message.take().and_then(|_| standard_text(response.error_code));
         response.cluster_id = show.lens.cluster_id();
-        response.brokers.retain_mut(|broker| match show.lens.broker(broker.broker_id.0) {
-            Some(address) => {
-                broker.host = StrBytes::from_string(address.host.to_string());
-                broker.port = address.port.into();
-                true
-            }
-            None => false,
-        });
+        response
+            .brokers
+            .retain_mut(|broker| show.lens.advertise(broker.broker_id.0, &mut broker.host, &mut broker.port));
         if !response.brokers.iter().any(|broker| broker.broker_id == response.controller_id) {
             response.controller_id = response.brokers.first().map_or(BrokerId(-1), |broker| broker.broker_id);
         }

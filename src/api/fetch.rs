@@ -5,7 +5,6 @@ use std::ops::RangeInclusive;
 use kafka_protocol::messages::fetch_request::{FetchTopic, ReplicaState};
 use kafka_protocol::messages::fetch_response::{FetchableTopicResponse, PartitionData};
 use kafka_protocol::messages::{ApiKey, BrokerId, FetchRequest, FetchResponse};
-use kafka_protocol::protocol::StrBytes;
 
 use super::{Api, Asking, Pass, Refusal, Showing};
 use crate::policy::Operation;
@@ -59,14 +58,9 @@ impl Api for Fetch {
                 partition.preferred_read_replica = BrokerId(-1);
             }
         }
-        response.node_endpoints.retain_mut(|node| match show.lens.broker(node.node_id.0) {
-            Some(address) => {
-                node.host = StrBytes::from_string(address.host.to_string());
-                node.port = address.port.into();
-                true
-            }
-            None => false,
-        });
+        response
+            .node_endpoints
+            .retain_mut(|node| show.lens.advertise(node.node_id.0, &mut node.host, &mut node.port));
         refuse_topics(response, refused, Refusal::TopicDenied);
     }
 

@@ -6,14 +6,14 @@ use std::ops::RangeInclusive;
 use bytes::Bytes;
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
-use kafka_protocol::messages::metadata_response::{MetadataResponseBroker, MetadataResponseTopic};
+use kafka_protocol::messages::metadata_response::MetadataResponseTopic;
 use kafka_protocol::messages::{ApiKey, BrokerId, MetadataRequest, MetadataResponse, TopicName};
 use kafka_protocol::protocol::StrBytes;
 use uuid::Uuid;
 
 use super::operations::{NOT_ASKED, TOPIC_OPERATIONS, cluster_operations};
 use super::{Api, Asking, Pass, Refusal, Showing};
-use crate::cluster::{Cause, Lens};
+use crate::cluster::Cause;
 use crate::names::{InvalidName, Kind};
 use crate::policy::{Operation, Resource};
 
@@ -157,7 +157,9 @@ fn is_additional(ask: &Asking<'_>, name: &str) -> bool {
 }
 
 fn reveal_brokers(response: &mut MetadataResponse, show: &Showing<'_>) {
-    response.brokers.retain_mut(|broker| advertise(broker, show.lens));
+    response
+        .brokers
+        .retain_mut(|broker| show.lens.advertise(broker.node_id.0, &mut broker.host, &mut broker.port));
     let is_listed = response.brokers.iter().any(|broker| broker.node_id == response.controller_id);
     if !is_listed {
         response.controller_id = response.brokers.first().map_or(BrokerId(-1), |broker| broker.node_id);
@@ -171,14 +173,6 @@ fn reveal_brokers(response: &mut MetadataResponse, show: &Showing<'_>) {
     if show.version < 3 {
         response.throttle_time_ms = 0;
     }
-}
-
-/// Puts our address in place of a broker's; false for a broker without a door.
-fn advertise(broker: &mut MetadataResponseBroker, lens: &Lens<'_>) -> bool {
-    let Some(address) = lens.broker(broker.node_id.0) else { return false };
-    broker.host = StrBytes::from_string(address.host.to_string());
-    broker.port = address.port.into();
-    true
 }
 
 fn reveal_topic(topic: &mut MetadataResponseTopic, aside: &MetadataAside, show: &Showing<'_>) -> bool {
@@ -238,7 +232,7 @@ fn only_its_id(id: Uuid, code: i16) -> MetadataResponseTopic {
 
 #[cfg(test)]
 mod tests {
-    use kafka_protocol::messages::metadata_response::MetadataResponsePartition;
+    use kafka_protocol::messages::metadata_response::{MetadataResponseBroker, MetadataResponsePartition};
 
     use super::*;
     use crate::api::testing::{Dialogue, World, said, text as name};

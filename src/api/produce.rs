@@ -5,7 +5,6 @@ use std::ops::RangeInclusive;
 use kafka_protocol::messages::produce_request::TopicProduceData;
 use kafka_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
 use kafka_protocol::messages::{ApiKey, BrokerId, ProduceRequest, ProduceResponse};
-use kafka_protocol::protocol::StrBytes;
 
 use super::{Api, Asking, Pass, Refusal, Showing, standard_text};
 use crate::cluster::No;
@@ -61,14 +60,9 @@ impl Api for Produce {
                 partition.current_leader.leader_epoch = -1;
             }
         }
-        response.node_endpoints.retain_mut(|node| match show.lens.broker(node.node_id.0) {
-            Some(address) => {
-                node.host = StrBytes::from_string(address.host.to_string());
-                node.port = address.port.into();
-                true
-            }
-            None => false,
-        });
+        response
+            .node_endpoints
+            .retain_mut(|node| show.lens.advertise(node.node_id.0, &mut node.host, &mut node.port));
         refuse_topics(response, refused, Refusal::TopicDenied);
     }
 

@@ -3,7 +3,7 @@
 use kafka_protocol::protocol::StrBytes;
 
 use super::gate::CLUSTER_NAME;
-use super::{Address, AddressBook, VirtualCluster};
+use super::{AddressBook, VirtualCluster};
 use crate::names::{Backend, Kind, NameSlot};
 use crate::policy::{Operation, Resource, Rights};
 
@@ -79,9 +79,14 @@ impl<'a> Lens<'a> {
         self.authorized_operations(Resource::Cluster, CLUSTER_NAME, of)
     }
 
-    /// Where clients find a broker; `None` when it has no door here.
-    pub fn broker(&self, node: i32) -> Option<Address> {
-        self.book.broker(node).map(|address| address.into_inner())
+    /// Puts the address where clients find a broker in place of its own; false when it has no door here.
+    #[must_use]
+    pub fn advertise(&self, node: i32, host: &mut StrBytes, port: &mut i32) -> bool {
+        let Some(address) = self.book.broker(node) else { return false };
+        let address = address.into_inner();
+        *host = StrBytes::from_string(address.host.to_string());
+        *port = address.port.into();
+        true
     }
 
     /// Whether clients find this broker at all: asked for every partition, so it makes no address.
