@@ -48,8 +48,9 @@ const ARROWS_OF_TESTS: &[(&str, &[&str])] = &[
 const ITEMS: &[(&str, &str, &[&str])] = &[
     // What brokers speak, and by which words a request and its refusal go into the audit log.
     ("server", "api", &["versions", "disposition", "Disposition", "Refusal"]),
-    // Bytes into frames and out of them; the grammar is laid out before somebody waits for it.
-    ("server", "wire", &["self", "Segments", "split_frame", "has_frame", "missing", "grammar"]),
+    // Bytes into frames and out of them, and which API they are; the grammar is laid out before
+    // somebody waits for it.
+    ("server", "wire", &["self", "ApiKey", "Segments", "split_frame", "has_frame", "missing", "grammar"]),
 ];
 
 /// Words that only some places say: the word, who says it, and what to do instead.

@@ -5,12 +5,12 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use kafka_protocol::messages::ApiKey;
 use sluicegate::api::{rows, versions};
 use sluicegate::cluster::Limits;
 use sluicegate::config;
 use sluicegate::policy::{Condition, Operation, Resource};
 use sluicegate::telemetry::Metrics;
+use sluicegate::wire::ApiKey;
 
 const README: &str = include_str!("../README.md");
 const ARCHITECTURE: &str = include_str!("../ARCHITECTURE.md");

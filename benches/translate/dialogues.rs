@@ -10,14 +10,14 @@ use kafka_protocol::messages::metadata_response::{
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
 use kafka_protocol::messages::{
-    ApiKey, BrokerId, FetchRequest, FetchResponse, MetadataRequest, MetadataResponse, ProduceRequest,
+    BrokerId, FetchRequest, FetchResponse, MetadataRequest, MetadataResponse, ProduceRequest,
     ProduceResponse, TopicName,
 };
 use kafka_protocol::protocol::{Encodable, StrBytes};
 use sluicegate::api::{Admission, Admitted, Conversation, Disposition, Incoming, Pending, Row, disposition};
 use sluicegate::names::{Backend, Virtual};
 use sluicegate::wire::{
-    Direction, Gather, RequestHead, RequestHeader, Segments, encode_body, grammar, read_request,
+    ApiKey, Direction, Gather, RequestHead, RequestHeader, Segments, encode_body, grammar, read_request,
     write_request, write_response,
 };
 

@@ -2,9 +2,10 @@
 
 use std::ops::RangeInclusive;
 
+use crate::wire::ApiKey;
 use kafka_protocol::messages::fetch_request::{FetchTopic, ReplicaState};
 use kafka_protocol::messages::fetch_response::{FetchableTopicResponse, PartitionData};
-use kafka_protocol::messages::{ApiKey, BrokerId, FetchRequest, FetchResponse};
+use kafka_protocol::messages::{BrokerId, FetchRequest, FetchResponse};
 
 use super::{Api, Asking, Pass, Refusal, Showing};
 use crate::policy::Operation;

@@ -38,14 +38,13 @@ use std::marker::PhantomData;
 use std::ops::RangeInclusive;
 
 use bytes::Bytes;
-use kafka_protocol::messages::ApiKey;
 use kafka_protocol::protocol::{Decodable, Encodable};
 
 use crate::cluster::{Denial, Gate, Lens, Limits};
 use crate::names::{Backend, Virtual};
 use crate::wire::{
-    Broken, Direction, Gather, Malformed, Measure, RequestHead, RequestHeader, Segments, decode, encode_body,
-    grammar, read_response, write_request, write_response,
+    ApiKey, Broken, Direction, Gather, Malformed, Measure, RequestHead, RequestHeader, Segments, decode,
+    encode_body, grammar, read_response, write_request, write_response,
 };
 
 /// One Kafka API: the one place where its names, its permissions and its refusals are said.

@@ -2,9 +2,10 @@
 
 use std::ops::RangeInclusive;
 
+use crate::wire::ApiKey;
 use kafka_protocol::messages::produce_request::TopicProduceData;
 use kafka_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
-use kafka_protocol::messages::{ApiKey, BrokerId, ProduceRequest, ProduceResponse};
+use kafka_protocol::messages::{BrokerId, ProduceRequest, ProduceResponse};
 
 use super::{Api, Asking, Pass, Refusal, Showing, standard_text};
 use crate::cluster::No;

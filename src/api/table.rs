@@ -2,7 +2,7 @@
 
 use std::ops::RangeInclusive;
 
-use kafka_protocol::messages::ApiKey;
+use crate::wire::ApiKey;
 
 use super::{Admitted, Api, Conversation, Incoming, admit};
 use super::{
@@ -94,6 +94,7 @@ table! {
     }
     answer { ApiVersions SaslHandshake SaslAuthenticate }
     withhold {
+        LeaderAndIsr StopReplica UpdateMetadata ControlledShutdown
         DeleteRecords AddPartitionsToTxn AddOffsetsToTxn EndTxn WriteTxnMarkers TxnOffsetCommit
         DescribeAcls CreateAcls DeleteAcls AlterConfigs AlterReplicaLogDirs DescribeLogDirs
         CreateDelegationToken RenewDelegationToken ExpireDelegationToken DescribeDelegationToken
@@ -107,7 +108,8 @@ table! {
         ShareGroupDescribe ShareFetch ShareAcknowledge AddRaftVoter RemoveRaftVoter UpdateRaftVoter
         InitializeShareGroupState ReadShareGroupState WriteShareGroupState DeleteShareGroupState
         ReadShareGroupStateSummary DescribeShareGroupOffsets AlterShareGroupOffsets
-        DeleteShareGroupOffsets
+        DeleteShareGroupOffsets StreamsGroupHeartbeat StreamsGroupDescribe
+        StreamsGroupTopologyDescriptionUpdate UnregisterController
     }
 }
 

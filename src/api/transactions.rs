@@ -2,7 +2,8 @@
 
 use std::ops::RangeInclusive;
 
-use kafka_protocol::messages::{ApiKey, InitProducerIdRequest, InitProducerIdResponse, ProducerId};
+use crate::wire::ApiKey;
+use kafka_protocol::messages::{InitProducerIdRequest, InitProducerIdResponse, ProducerId};
 
 use super::{Api, Asking, Pass, Refusal, Showing};
 use crate::policy::{Operation, Resource};

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
 
-use kafka_protocol::messages::ApiKey;
+use crate::wire::ApiKey;
 use tracing::{debug, info, warn};
 
 use super::connection::End;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
-use kafka_protocol::messages::{ApiKey, MetadataRequest, MetadataResponse, TopicName};
+use kafka_protocol::messages::{MetadataRequest, MetadataResponse, TopicName};
 use kafka_protocol::protocol::StrBytes;
 
 use super::login::{Login, LoginFailed, Progress};
@@ -16,7 +16,7 @@ use crate::auth::BrokerLogin;
 use crate::cluster::{Address, Limits};
 use crate::names::Backend;
 use crate::wire::{
-    Broken, Direction, Gather, RequestHead, RequestHeader, Segments, decode, encode_body, grammar,
+    ApiKey, Broken, Direction, Gather, RequestHead, RequestHeader, Segments, decode, encode_body, grammar,
     read_response, write_request,
 };
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use kafka_protocol::error::{ParseResponseErrorCode, ResponseError};
 use kafka_protocol::messages::{
-    ApiKey, ApiVersionsRequest, ApiVersionsResponse, SaslAuthenticateRequest, SaslAuthenticateResponse,
+    ApiVersionsRequest, ApiVersionsResponse, SaslAuthenticateRequest, SaslAuthenticateResponse,
     SaslHandshakeRequest, SaslHandshakeResponse,
 };
 use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
@@ -17,8 +17,8 @@ use crate::api::versions::BrokerVersions;
 use crate::auth::{BrokerLogin, ScramClient};
 use crate::names::Backend;
 use crate::wire::{
-    Broken, Direction, Gather, Malformed, RequestHead, RequestHeader, Segments, decode, encode_body, grammar,
-    read_response, write_request,
+    ApiKey, Broken, Direction, Gather, Malformed, RequestHead, RequestHeader, Segments, decode, encode_body,
+    grammar, read_response, write_request,
 };
 
 /// The gateway's first words on a connection to a broker.

@@ -21,7 +21,6 @@ use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::error::ResponseError;
-use kafka_protocol::messages::ApiKey;
 use kafka_protocol::protocol::StrBytes;
 
 use crate::api::versions::{self, BrokerVersions};
@@ -32,8 +31,8 @@ use crate::cluster::{Gate, Lens, Limits, Listener};
 use crate::names::{Backend, Principal, Virtual};
 use crate::policy::{Circumstances, Rights};
 use crate::wire::{
-    Broken, Direction, RequestHead, RequestHeader, Segments, grammar, peek_correlation_id, read_request,
-    split_frame,
+    ApiKey, Broken, Direction, RequestHead, RequestHeader, Segments, grammar, peek_correlation_id,
+    read_request, split_frame,
 };
 use in_flight::{Answer, Arrived, Awaited, InFlight, Slot};
 use login::{Login, Progress};

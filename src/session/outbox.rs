@@ -3,8 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use kafka_protocol::messages::ApiKey;
-
 use super::LoginFailed;
 use super::phase::Mechanism;
 use crate::api::Refusal;
@@ -13,7 +11,7 @@ use crate::auth::BearerToken;
 use crate::cluster::Denial;
 use crate::names::{Backend, Virtual};
 use crate::policy::ConditionFailure;
-use crate::wire::{Broken, Segments};
+use crate::wire::{ApiKey, Broken, Segments};
 
 /// Bytes to send, in order, and what there is to count and to log.
 #[derive(Default)]

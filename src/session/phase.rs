@@ -12,11 +12,9 @@
 
 use std::time::{Duration, Instant};
 
-use kafka_protocol::messages::ApiKey;
-
 use crate::names::Principal;
 use crate::policy::Rights;
-use crate::wire::{RequestHead, RequestHeader};
+use crate::wire::{ApiKey, RequestHead, RequestHeader};
 
 /// What a connection may send now.
 #[derive(Debug)]

@@ -5,13 +5,13 @@
 use bytes::Bytes;
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::{
-    ApiKey, SaslAuthenticateRequest, SaslAuthenticateResponse, SaslHandshakeRequest, SaslHandshakeResponse,
+    SaslAuthenticateRequest, SaslAuthenticateResponse, SaslHandshakeRequest, SaslHandshakeResponse,
 };
 use kafka_protocol::protocol::{Encodable, StrBytes};
 
 use crate::names::Virtual;
 use crate::wire::{
-    Broken, Direction, Gather, Malformed, RequestHeader, Segments, decode, encode_body, grammar,
+    ApiKey, Broken, Direction, Gather, Malformed, RequestHeader, Segments, decode, encode_body, grammar,
     write_response,
 };
 

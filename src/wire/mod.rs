@@ -7,6 +7,7 @@
 //! In reading order: frame, header, shape (with definition and layout), message, gather; then what
 //! stands by itself: consumer_protocol, sample, oracle. Peers' bytes are read through cursor alone.
 
+mod api_key; //               one name for each API
 pub mod consumer_protocol; // topics inside a group member's opaque bytes
 mod cursor; //                reads bytes that a peer sent, and never beyond them
 mod definition; //            Kafka's message definitions, from shapes.txt
@@ -22,6 +23,7 @@ pub mod shape; //             the walk: is this body well-formed, and how large 
 #[cfg(test)]
 mod fuzzing; // seeded random inputs for the tests of this room
 
+pub use api_key::{ApiKey, UnknownApiKey};
 pub use consumer_protocol::{
     fuzz_consumer_protocol, is_assignment, rewrite_assignment, rewrite_subscription,
 };
@@ -33,7 +35,7 @@ pub use header::{
     write_response,
 };
 pub use message::{Unencodable, decode, encode_body};
-pub use oracle::fuzz_walk;
+pub use oracle::{fuzz_walk, recoded};
 pub use sample::fuzz_leaves;
 pub use shape::{Direction, Embedded, Grammar, Measure, grammar};
 

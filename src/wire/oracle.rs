@@ -1,7 +1,7 @@
 //! The codec as the walk's oracle: what the walk accepts must decode.
 
 use bytes::{Bytes, BytesMut};
-use kafka_protocol::messages::{ApiKey, RequestKind, ResponseKind};
+use kafka_protocol::messages::{ApiKey as CrateKey, RequestKind, ResponseKind};
 
 use super::Malformed;
 use super::shape::{Direction, grammar};
@@ -24,16 +24,21 @@ pub fn fuzz_walk(data: &[u8]) {
 }
 
 /// A walked body of any key, decoded and encoded again; `None` where the codec lacks the version.
-fn recoded(key: i16, direction: Direction, version: i16, body: &[u8]) -> Option<Result<BytesMut, Malformed>> {
-    let key = ApiKey::try_from(key).ok()?;
+pub fn recoded(
+    key: i16,
+    direction: Direction,
+    version: i16,
+    body: &[u8],
+) -> Option<Result<BytesMut, Malformed>> {
+    let key = CrateKey::try_from(key).ok()?;
     let known = key.valid_versions();
     if !(known.min..=known.max).contains(&version) {
         return None;
     }
     // The codec lists these versions, which its responses have and its requests have not.
     use Direction::Request;
-    if let (ApiKey::OffsetCommit | ApiKey::OffsetFetch, Request, 10) | (ApiKey::InitProducerId, Request, 6) =
-        (key, direction, version)
+    if let (CrateKey::OffsetCommit | CrateKey::OffsetFetch, Request, 10)
+    | (CrateKey::InitProducerId, Request, 6) = (key, direction, version)
     {
         return None;
     }

@@ -5,6 +5,7 @@ use kafka_protocol::messages::find_coordinator_response::Coordinator;
 use kafka_protocol::messages::metadata_response::MetadataResponsePartition;
 use kafka_protocol::messages::produce_response::NodeEndpoint;
 use kafka_protocol::messages::*;
+use sluicegate::wire::ApiKey;
 
 use super::families::{About, BACKEND_HOST, Manner, script, text};
 use super::wary::Wary;

@@ -9,6 +9,7 @@ use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
 use kafka_protocol::messages::list_groups_response::ListedGroup;
 use kafka_protocol::messages::*;
 use serde_json::{Value, json};
+use sluicegate::wire::ApiKey;
 
 use super::families::{About, GROUP, Manner, for_each_of_groups, for_each_of_topics, group, script, text};
 use crate::support::broker::Broker;

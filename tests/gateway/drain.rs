@@ -6,8 +6,9 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
-use kafka_protocol::messages::{ApiKey, FetchRequest, FetchResponse, MetadataRequest, TopicName};
+use kafka_protocol::messages::{FetchRequest, FetchResponse, MetadataRequest, TopicName};
 use kafka_protocol::protocol::StrBytes;
+use sluicegate::wire::ApiKey;
 
 use crate::support::broker::Asked;
 use crate::support::client::Client;

@@ -8,10 +8,11 @@ use std::time::{Duration, Instant};
 
 use kafka_protocol::messages::metadata_response::MetadataResponseBroker;
 use kafka_protocol::messages::{
-    ApiKey, ApiVersionsRequest, BrokerId, MetadataRequest, MetadataResponse, SaslHandshakeRequest,
+    ApiVersionsRequest, BrokerId, MetadataRequest, MetadataResponse, SaslHandshakeRequest,
 };
 use kafka_protocol::protocol::StrBytes;
 use serde_json::json;
+use sluicegate::wire::ApiKey;
 
 use crate::support::broker::Reply;
 use crate::support::client::{Client, authenticate, client_first, request_bytes, with_length};

@@ -13,12 +13,12 @@ use std::thread;
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes};
-use kafka_protocol::messages::{ApiKey, MetadataRequest};
+use kafka_protocol::messages::MetadataRequest;
 use kafka_protocol::protocol::StrBytes;
 use sluicegate::api::{Row, rows};
 use sluicegate::wire::sample::{self, Filler};
 use sluicegate::wire::{
-    Direction, Gather, RequestHead, RequestHeader, grammar, write_request, write_response,
+    ApiKey, Direction, Gather, RequestHead, RequestHeader, grammar, write_request, write_response,
 };
 use uuid::Uuid;
 

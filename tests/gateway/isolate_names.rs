@@ -15,6 +15,7 @@ use kafka_protocol::messages::offset_fetch_request::OffsetFetchRequestGroup;
 use kafka_protocol::messages::sync_group_request::SyncGroupRequestAssignment;
 use kafka_protocol::messages::*;
 use kafka_protocol::protocol::{Request, StrBytes};
+use sluicegate::wire::ApiKey;
 use uuid::Uuid;
 
 use super::families::{

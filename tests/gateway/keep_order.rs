@@ -7,10 +7,11 @@ use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
 use kafka_protocol::messages::{
-    ApiKey, ApiVersionsRequest, FetchRequest, FetchResponse, ListOffsetsRequest, MetadataRequest,
-    MetadataResponse, ProduceRequest, ProduceResponse, SaslHandshakeRequest, TopicName,
+    ApiVersionsRequest, FetchRequest, FetchResponse, ListOffsetsRequest, MetadataRequest, MetadataResponse,
+    ProduceRequest, ProduceResponse, SaslHandshakeRequest, TopicName,
 };
 use kafka_protocol::protocol::StrBytes;
+use sluicegate::wire::ApiKey;
 
 use crate::support::broker::{Asked, Reply};
 use crate::support::client::{authenticate, client_first, request_bytes};
@@ -193,10 +194,10 @@ fn what_is_not_served_ends_the_connection() {
     for (key, version, reason) in [
         (999, 0, "unknown_api"),
         (-1, 0, "unknown_api"),
-        (7, 0, "unknown_api"), // ControlledShutdown, between brokers
-        (29, 0, "withheld"),   // DescribeAcls
-        (30, 2, "withheld"),   // CreateAcls
-        (71, 0, "withheld"),   // GetTelemetrySubscriptions
+        (7, 0, "withheld"),  // ControlledShutdown, between brokers
+        (29, 0, "withheld"), // DescribeAcls
+        (30, 2, "withheld"), // CreateAcls
+        (71, 0, "withheld"), // GetTelemetrySubscriptions
         (3, 14, "unsupported_version"),
         (0, 13, "unsupported_version"),
         (0, 2, "unsupported_version"),

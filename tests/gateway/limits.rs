@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::{
-    ApiKey, ApiVersionsRequest, MetadataRequest, MetadataResponse, SaslHandshakeRequest, TopicName,
+    ApiVersionsRequest, MetadataRequest, MetadataResponse, SaslHandshakeRequest, TopicName,
 };
 use kafka_protocol::protocol::StrBytes;
 use serde_json::json;
+use sluicegate::wire::ApiKey;
 
 use crate::support::broker::{Asked, Reply};
 use crate::support::client::{Client, client_first, request_bytes};

@@ -10,6 +10,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use kafka_protocol::messages::*;
 use serde_json::{Value, json};
+use sluicegate::wire::ApiKey;
 
 use super::families::{About, Manner, script, text};
 use crate::support::broker::{Broker, Reply};

@@ -5,11 +5,12 @@ use std::time::{Duration, Instant};
 
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::{
-    ApiKey, ApiVersionsRequest, FetchRequest, FetchResponse, MetadataRequest, SaslAuthenticateRequest,
+    ApiVersionsRequest, FetchRequest, FetchResponse, MetadataRequest, SaslAuthenticateRequest,
     SaslHandshakeRequest, TopicName,
 };
 use kafka_protocol::protocol::StrBytes;
 use serde_json::{Value, json};
+use sluicegate::wire::ApiKey;
 
 use crate::authenticate::{ILLEGAL_SASL_STATE, expect_refusal, id_of_failure};
 use crate::support::client::{Client, authenticate, client_first, request_bytes};

@@ -19,10 +19,10 @@ use kafka_protocol::messages::metadata_response::{
     MetadataResponseBroker, MetadataResponsePartition, MetadataResponseTopic,
 };
 use kafka_protocol::messages::{
-    ApiKey, ApiVersionsRequest, ApiVersionsResponse, BrokerId, MetadataRequest, MetadataResponse, TopicName,
+    ApiVersionsRequest, ApiVersionsResponse, BrokerId, MetadataRequest, MetadataResponse, TopicName,
 };
 use kafka_protocol::protocol::{Request, StrBytes};
-use sluicegate::wire::{Direction, RequestHeader, decode, grammar, read_request, split_frame};
+use sluicegate::wire::{ApiKey, Direction, RequestHeader, decode, grammar, read_request, split_frame};
 use uuid::Uuid;
 
 use super::client::{response_frame, with_length};
@@ -382,17 +382,19 @@ impl Shared {
 impl State {
     fn api_versions(&self) -> ApiVersionsResponse {
         let range = |key: ApiKey| match self.ranges.get(&(key as i16)) {
-            Some(range) => range.clone(),
-            None => key.valid_versions().min..=key.valid_versions().max,
+            Some(range) => Some(range.clone()),
+            None => grammar().versions(key as i16, Direction::Request),
         };
         let api = |key: ApiKey| {
-            let range = range(key);
-            ApiVersion::default()
-                .with_api_key(key as i16)
-                .with_min_version(*range.start())
-                .with_max_version(*range.end())
+            let range = range(key)?;
+            Some(
+                ApiVersion::default()
+                    .with_api_key(key as i16)
+                    .with_min_version(*range.start())
+                    .with_max_version(*range.end()),
+            )
         };
-        ApiVersionsResponse::default().with_api_keys(ApiKey::iter().map(api).collect())
+        ApiVersionsResponse::default().with_api_keys(ApiKey::all().filter_map(api).collect())
     }
 
     fn metadata(&self, leader: i32, version: i16, request: &MetadataRequest) -> MetadataResponse {

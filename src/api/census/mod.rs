@@ -14,8 +14,6 @@ mod judge; //    holds what came out against what went in
 mod passage; //  one API in one version on its way through the gateway
 mod register; // what each field means
 
-use kafka_protocol::messages::ApiKey;
-
 use self::case::{Absent, Case, cases};
 use self::judge::{Judge, NO_DOOR, Said, leak};
 use self::passage::{Passage, world};
@@ -23,7 +21,7 @@ use self::register::{Meaning, PLAIN, Place, Register};
 use super::testing::World;
 use super::{Admission, rows};
 use crate::wire::sample::{Leaf, LeafValue};
-use crate::wire::{Direction, Embedded, FieldKind};
+use crate::wire::{ApiKey, Direction, Embedded, FieldKind};
 
 /// Lets something be asked of every API in every version that is served, and tells all that is wrong.
 fn check(cases: &[Case], complaints: impl Fn(&Passage<'_>) -> Vec<String>) {

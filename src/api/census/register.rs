@@ -1,8 +1,6 @@
 //! What each field of Kafka's messages means: `entity-fields.tsv`, and a list of what is plain text.
 
-use kafka_protocol::messages::ApiKey;
-
-use crate::wire::{Definition, Direction, Embedded, Field, FieldKind, grammar};
+use crate::wire::{ApiKey, Definition, Direction, Embedded, Field, FieldKind, grammar};
 
 /// The two lists that know fields; a field that stands in neither has not been read by anybody.
 pub struct Register {
