@@ -66,7 +66,7 @@ const WORDS: &[(&str, &[&str], &str)] = &[
 ];
 
 /// The hands of a session: all decisions are its master's, `session/mod.rs`.
-const HANDS: [&str; 4] = ["phase", "in_flight", "sasl", "login"];
+const HANDS: [&str; 5] = ["phase", "in_flight", "sasl", "login", "lookup"];
 
 /// One file, blank where comments and strings stood.
 struct Source {

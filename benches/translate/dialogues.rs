@@ -69,7 +69,8 @@ impl Dialogue {
         let head = RequestHead::peek(&self.request).expect("the frame has a header");
         let flexible = grammar().header_flexible(head.key, Direction::Request, head.version);
         let (header, body) = read_request(&self.request, flexible).expect("the frame has a header");
-        let incoming = Incoming { frame: &self.request, header: &header, body, limits: &world.limits };
+        let incoming =
+            Incoming { frame: &self.request, header: &header, body, limits: &world.limits, known: None };
         let mut conversation = Conversation::default();
         let mut next_id = || CORRELATION_ID;
         (self.row.admit)(&incoming, world.gate(), &world.lens(), &mut conversation, &mut next_id)

@@ -42,6 +42,7 @@ impl World {
                 login: BrokerLogin::Anonymous,
                 tls: None,
                 metadata_interval: Duration::from_secs(60),
+                topic_ids: Arc::default(),
             }),
             authentication: Arc::new(Authentication::default()),
             warns_of_conflicts: true,

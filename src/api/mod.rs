@@ -33,12 +33,13 @@ mod testing; // a small virtual cluster for the tests of the families
 pub use refusal::{Refusal, standard_text};
 pub use table::{Disposition, Row, disposition, rows};
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::marker::PhantomData;
 use std::ops::RangeInclusive;
 
 use bytes::Bytes;
-use kafka_protocol::protocol::{Decodable, Encodable};
+use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
+use uuid::Uuid;
 
 use crate::cluster::{Denial, Gate, Lens, Limits};
 use crate::names::{Backend, Virtual};
@@ -68,6 +69,10 @@ pub trait Api: Sized + 'static {
         body
     }
 
+    /// The topics that a request names by their ids. Those that are not known are asked about before the
+    /// request is admitted.
+    fn ids(_request: &Self::Request, _version: i16, _tell: &mut dyn FnMut(Uuid)) {}
+
     /// Lets the granted part through, renamed, and sets the refused part aside. `Err` refuses it all.
     fn admit(request: Self::Request, ask: &mut Asking<'_>) -> Result<Pass<Self>, Refusal>;
 
@@ -93,6 +98,9 @@ pub enum Pass<A: Api> {
     Unanswered { request: Option<A::Request>, close: bool },
     /// Nothing is left to ask the broker.
     Answer(A::Aside),
+    /// Nothing can be said before it is known which topics there are: `Asking::topics` was none. The
+    /// request comes again with them.
+    AskTopics,
 }
 
 /// What a family is handed with a request.
@@ -100,6 +108,8 @@ pub struct Asking<'a> {
     pub gate: &'a Gate<'a>,
     pub version: i16,
     pub conversation: &'a mut Conversation,
+    /// All topics of the backend, once [`Pass::AskTopics`] has asked for them.
+    pub topics: Option<&'a [Backend<StrBytes>]>,
 }
 
 /// What a family is handed with a response.
@@ -114,6 +124,8 @@ pub struct Conversation {
     /// Whether a group's members speak the consumer protocol, from the last JoinGroup: SyncGroup
     /// says it itself only from version 5 on.
     consumer_protocol: HashMap<String, bool>,
+    /// Ids of which a broker said lately that nobody has them.
+    absent_ids: HashSet<Uuid>,
 }
 
 impl Conversation {
@@ -124,6 +136,18 @@ impl Conversation {
         }
     }
 
+    /// Keeps in mind that nobody has these ids, so that they are not asked about with each request.
+    pub fn note_absent(&mut self, ids: &[Uuid]) {
+        if self.absent_ids.len() + ids.len() <= ABSENT_IDS_MAX {
+            self.absent_ids.extend(ids);
+        }
+    }
+
+    /// A new topic is on all brokers within moments: what was absent may be asked about again.
+    pub fn forget_absent(&mut self) {
+        self.absent_ids.clear();
+    }
+
     pub fn speaks_consumer_protocol(&self, group: &str) -> Option<bool> {
         self.consumer_protocol.get(group).copied()
     }
@@ -132,12 +156,42 @@ impl Conversation {
 /// A consumer has one group on a connection; a tool has a handful.
 const GROUPS_REMEMBERED_MAX: usize = 64;
 
+/// A consumer's topics, were they all deleted at once.
+const ABSENT_IDS_MAX: usize = 10_000;
+
 /// A request of a client, its header read and its body untouched.
 pub struct Incoming<'a> {
     pub frame: &'a Bytes,
     pub header: &'a RequestHeader,
     pub body: Bytes,
     pub limits: &'a Limits,
+    /// What was found out for it, when it could not be admitted at once.
+    pub known: Option<&'a Known>,
+}
+
+/// What must be asked of the broker before a request can be admitted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Question {
+    /// Which topics have these ids?
+    Ids(Vec<Uuid>),
+    /// Which topics are there?
+    Topics,
+}
+
+/// The broker's answers to our questions about one request.
+#[derive(Debug, Clone, Default)]
+pub struct Known {
+    /// Whether ids were asked about: what is still not known is nobody's.
+    pub ids: bool,
+    /// All topics there are, when they were asked for.
+    pub topics: Option<Vec<Backend<StrBytes>>>,
+}
+
+impl Known {
+    /// Both of what was found before and now.
+    pub fn and(self, other: Known) -> Known {
+        Known { ids: self.ids || other.ids, topics: self.topics.or(other.topics) }
+    }
 }
 
 /// What the session does with a request next.
@@ -148,6 +202,8 @@ pub enum Admission {
     Unanswered { request: Option<Backend<Segments>>, close: bool },
     /// To the client, in its turn.
     Answer(Virtual<Segments>),
+    /// Not yet: this is asked first, and the request comes again with what was found.
+    Ask(Question),
 }
 
 /// An admission, and what was refused on the way to it.
@@ -199,9 +255,16 @@ fn admit<A: Api>(
         let id = next_correlation_id();
         Ok((id, to_broker::<A>(request, incoming, id, measure)?))
     };
+    if let Some(unknown) = unknown_ids::<A>(&request, version, &gate, conversation, incoming) {
+        return Ok(Admitted { admission: Admission::Ask(unknown), denials: Vec::new(), refused: None });
+    }
     let mut refused = None;
-    let verdict = A::admit(request, &mut Asking { gate: &gate, version, conversation });
+    let topics = incoming.known.and_then(|known| known.topics.as_deref());
+    let verdict = A::admit(request, &mut Asking { gate: &gate, version, conversation, topics });
     let admission = match verdict {
+        Ok(Pass::AskTopics) if topics.is_none() => Admission::Ask(Question::Topics),
+        // It was told, and asks again: that is not to go round for ever.
+        Ok(Pass::AskTopics) => return Err(Malformed::Undecodable.into()),
         Ok(Pass::Forward(request, aside)) => Admission::Forward {
             requests: vec![upstream(&request)?],
             pending: Box::new(Awaiting::<A> { aside, version, api: PhantomData }),
@@ -227,6 +290,26 @@ fn admit<A: Api>(
         }
     };
     Ok(Admitted { admission, denials: gate.into_denials(), refused })
+}
+
+/// The ids in a request that are to be asked about, if there are any.
+fn unknown_ids<A: Api>(
+    request: &A::Request,
+    version: i16,
+    gate: &Gate<'_>,
+    conversation: &Conversation,
+    incoming: &Incoming<'_>,
+) -> Option<Question> {
+    if incoming.known.is_some_and(|known| known.ids) {
+        return None;
+    }
+    let mut unknown = BTreeSet::new();
+    A::ids(request, version, &mut |id| {
+        if !gate.knows_id(id) && !conversation.absent_ids.contains(&id) {
+            unknown.insert(id);
+        }
+    });
+    (!unknown.is_empty()).then(|| Question::Ids(unknown.into_iter().collect()))
 }
 
 impl<A: Api> Pending for Awaiting<A> {

@@ -19,6 +19,8 @@ pub enum Refusal {
     InvalidTopic(InvalidName),
     InvalidGroup,
     InvalidRequest,
+    /// No topic of this virtual cluster has the id.
+    UnknownTopicId,
     /// A fetch session that this gateway never gave out.
     UnknownFetchSession,
     /// An additional topic is the backend's: nobody creates or deletes it from here.
@@ -44,6 +46,7 @@ impl Refusal {
         match denial.cause {
             Cause::Rule(_) | Cause::NoRule | Cause::OutsideNamespace => Self::of(denial.resource),
             Cause::InvalidName(why) => Refusal::InvalidTopic(why),
+            Cause::UnknownId => Refusal::UnknownTopicId,
             Cause::Additional => Refusal::AdditionalTopic,
         }
     }
@@ -61,6 +64,7 @@ impl Refusal {
             Refusal::InvalidTopic(_) => ResponseError::InvalidTopicException,
             Refusal::InvalidGroup => ResponseError::InvalidGroupId,
             Refusal::InvalidRequest => ResponseError::InvalidRequest,
+            Refusal::UnknownTopicId => ResponseError::UnknownTopicId,
             Refusal::UnknownFetchSession => ResponseError::FetchSessionIdNotFound,
             Refusal::AdditionalTopic => ResponseError::PolicyViolation,
             Refusal::MismatchedEndpoint => ResponseError::MismatchedEndpointType,
@@ -78,6 +82,7 @@ impl Refusal {
             Refusal::InvalidTopic(_) => "invalid_topic",
             Refusal::InvalidGroup => "invalid_group",
             Refusal::InvalidRequest => "invalid_request",
+            Refusal::UnknownTopicId => "unknown_topic_id",
             Refusal::UnknownFetchSession => "unknown_fetch_session",
             Refusal::AdditionalTopic => "additional_topic",
             Refusal::MismatchedEndpoint => "mismatched_endpoint",
@@ -95,6 +100,7 @@ impl Refusal {
             Refusal::InvalidTopic(why) => format!("Invalid topic: {why}."),
             Refusal::InvalidGroup => "The group id is empty.".to_owned(),
             Refusal::InvalidRequest => "The request is not valid.".to_owned(),
+            Refusal::UnknownTopicId => "This server does not host this topic ID.".to_owned(),
             Refusal::UnknownFetchSession => "There is no such fetch session.".to_owned(),
             Refusal::AdditionalTopic => {
                 "This topic is shared with the virtual cluster; it is managed on the backend.".to_owned()
@@ -110,6 +116,7 @@ impl From<No> for Refusal {
     fn from(no: No) -> Self {
         match no {
             No::Denied(resource) => Refusal::of(resource),
+            No::UnknownId => Refusal::UnknownTopicId,
             No::Empty(Kind::Topic) => Refusal::InvalidTopic(InvalidName::Empty),
             No::Empty(Kind::Group) => Refusal::InvalidGroup,
             No::Empty(Kind::TransactionalId) => Refusal::InvalidRequest,
@@ -156,6 +163,7 @@ pub fn standard_text(code: i16) -> Option<StrBytes> {
         ResponseError::NonEmptyGroup => "The group is not empty.",
         ResponseError::GroupIdNotFound => "The group id does not exist.",
         ResponseError::InvalidRecord => "The broker's checks refuse the record.",
+        ResponseError::UnknownTopicId => "This server does not host this topic ID.",
         ResponseError::ThrottlingQuotaExceeded => "The throttling quota has been exceeded.",
         ResponseError::MismatchedEndpointType => "The request was sent to an endpoint of the wrong type.",
         ResponseError::UnsupportedEndpointType => "This endpoint type is not supported yet.",
@@ -184,6 +192,7 @@ mod tests {
             Refusal::ClusterDenied,
             Refusal::InvalidTopic(InvalidName::Empty),
             Refusal::InvalidRequest,
+            Refusal::UnknownTopicId,
             Refusal::AdditionalTopic,
             Refusal::MismatchedEndpoint,
             Refusal::UnsupportedEndpoint,

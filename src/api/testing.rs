@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
+use uuid::Uuid;
 
 use super::{Api, Asking, Conversation, Pass, Refusal, Showing};
 use crate::auth::{Authentication, BrokerLogin};
 use crate::cluster::{AddressBook, BackendCluster, BootstrapPort, Denial, Gate, Lens, VirtualCluster};
-use crate::names::{Additional, Mode, Namespace, Principal};
+use crate::names::{Additional, Backend, Mode, Namespace, Principal};
 use crate::policy::{AclPolicy, Circumstances, Effect, Operation, Policy, Resource, Rights, Rule};
 
 /// One client of a virtual cluster with the hidden prefix `my-` and the additional topic
@@ -19,6 +20,8 @@ pub struct World {
     rights: Rights,
     book: AddressBook,
     pub conversation: Conversation,
+    /// All topics of the backend, as the broker told when it was asked.
+    pub topics: Option<Vec<Backend<StrBytes>>>,
 }
 
 /// A request's way through a family: what the broker was sent, and what the client sees.
@@ -66,6 +69,7 @@ impl World {
                 login: BrokerLogin::Anonymous,
                 tls: None,
                 metadata_interval: Duration::from_secs(60),
+                topic_ids: Arc::default(),
             }),
             authentication: Arc::new(Authentication::default()),
             warns_of_conflicts: true,
@@ -73,11 +77,17 @@ impl World {
             policy: Arc::new(policy),
         };
         let book = AddressBook::new("gateway", (19092..=19094).collect(), BootstrapPort::AtStart, 1);
-        Self { cluster, rights, book, conversation: Conversation::default() }
+        Self { cluster, rights, book, conversation: Conversation::default(), topics: None }
     }
 
     pub fn gate(&self) -> Gate<'_> {
         Gate::new(&self.cluster, &self.rights)
+    }
+
+    /// Has a broker tell that a topic has this id.
+    pub fn knows(self, id: u128, name: &str) -> Self {
+        self.cluster.backend.topic_ids.learn(Uuid::from_u128(id), &Backend::said_by_broker(text(name)));
+        self
     }
 
     pub fn lens(&self) -> Lens<'_> {
@@ -91,7 +101,8 @@ impl World {
         let body = written(request, version);
         let upstream = A::upstream_version(version);
         let gate = Gate::new(&self.cluster, &self.rights);
-        let mut ask = Asking { gate: &gate, version, conversation: &mut self.conversation };
+        let topics = self.topics.as_deref();
+        let mut ask = Asking { gate: &gate, version, conversation: &mut self.conversation, topics };
         let (mut sent, mut refused) = (Vec::new(), None);
         let seen = match A::admit(read(&body, version), &mut ask) {
             Ok(Pass::Answer(aside)) => self.reveal::<A>(A::Response::default(), aside, version),
@@ -105,6 +116,7 @@ impl World {
                 A::join(&mut joined, A::Response::default());
                 self.reveal::<A>(joined, aside, version)
             }
+            Ok(Pass::AskTopics) => panic!("this request wants to know all topics first"),
             Ok(Pass::Unanswered { .. }) => panic!("this request is never answered"),
             Err(why) => {
                 refused = Some(why);

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::Address;
+use super::{Address, TopicIds};
 use crate::auth::BrokerLogin;
 use crate::names::{Backend, Secret};
 
@@ -16,6 +16,8 @@ pub struct BackendCluster {
     pub tls: Option<UpstreamTls>,
     /// How often the brokers are asked for again.
     pub metadata_interval: Duration,
+    /// What its brokers have told of topic ids, for all who connect through here.
+    pub topic_ids: Arc<TopicIds>,
 }
 
 /// How TLS is spoken to brokers.

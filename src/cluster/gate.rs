@@ -4,9 +4,10 @@ use std::cell::RefCell;
 use std::fmt;
 
 use kafka_protocol::protocol::StrBytes;
+use uuid::Uuid;
 
 use super::VirtualCluster;
-use crate::names::{InvalidName, Kind, NameSlot, Virtual};
+use crate::names::{InvalidName, Kind, NameSlot, TopicSlot, Virtual};
 use crate::policy::{Operation, Resource, Rights, RuleRef};
 
 /// One client's way in: asks the policy about each name, and renames what is granted.
@@ -39,6 +40,8 @@ pub enum Cause {
     InvalidName(InvalidName),
     /// It is managed on the backend.
     Additional,
+    /// No topic of this virtual cluster has this id.
+    UnknownId,
 }
 
 impl fmt::Display for Cause {
@@ -48,6 +51,7 @@ impl fmt::Display for Cause {
             Cause::NoRule => f.write_str("no rule allows it"),
             Cause::OutsideNamespace => f.write_str("the name lies outside the virtual cluster"),
             Cause::InvalidName(why) => why.fmt(f),
+            Cause::UnknownId => f.write_str("no topic of the virtual cluster has this id"),
             Cause::Additional => f.write_str("an additional name is managed on the backend"),
         }
     }
@@ -60,6 +64,8 @@ pub enum No {
     Denied(Resource),
     /// The name is empty where Kafka wants one.
     Empty(Kind),
+    /// No topic of this virtual cluster has the id.
+    UnknownId,
 }
 
 impl<'a> Gate<'a> {
@@ -94,6 +100,47 @@ impl<'a> Gate<'a> {
     /// Keeps what passes and hands back the rest, both in order.
     pub fn each_with<E>(&self, of: &mut Vec<E>, mut passes: impl FnMut(&mut E) -> bool) -> Vec<E> {
         of.extract_if(.., |element| !passes(element)).collect()
+    }
+
+    /// Asks about each element's topic, by whatever the version has of it; the refused are handed back as
+    /// the client sent them, each with its reason.
+    pub fn each_topic<E>(
+        &self,
+        need: Operation,
+        of: &mut Vec<E>,
+        topic: impl Fn(&mut E) -> TopicSlot<'_>,
+    ) -> Vec<(E, No)> {
+        let mut refused = Vec::new();
+        for mut element in std::mem::take(of) {
+            let verdict = match topic(&mut element) {
+                TopicSlot::Name(name) => self.one(need, name),
+                TopicSlot::Id(id) => self.topic_id(need, id),
+            };
+            match verdict {
+                Ok(()) => of.push(element),
+                Err(no) => refused.push((element, no)),
+            }
+        }
+        refused
+    }
+
+    /// Asks about a topic by its id. Another tenant's is as unknown as one that nobody has.
+    pub fn topic_id(&self, need: Operation, id: &mut Uuid) -> Result<(), No> {
+        let Some(name) = self.topic_behind(*id) else {
+            self.note(need, Resource::Topic, &id.to_string(), Cause::UnknownId);
+            return Err(No::UnknownId);
+        };
+        self.ask(need, Resource::Topic, name.as_ref())
+    }
+
+    /// The client's name for the topic behind an id; `None` where it is not in this virtual cluster.
+    pub fn topic_behind(&self, id: Uuid) -> Option<Virtual<StrBytes>> {
+        self.cluster.namespace.to_virtual(Kind::Topic, &self.cluster.backend.topic_ids.name(id)?)
+    }
+
+    /// Whether the topic behind an id is known, whosever it is.
+    pub fn knows_id(&self, id: Uuid) -> bool {
+        id.is_nil() || self.cluster.backend.topic_ids.name(id).is_some()
     }
 
     /// Asks about a resource without renaming anything.

@@ -1,6 +1,7 @@
 //! The way back: hide what is foreign, rename the rest.
 
 use kafka_protocol::protocol::StrBytes;
+use uuid::Uuid;
 
 use super::gate::CLUSTER_NAME;
 use super::{AddressBook, VirtualCluster};
@@ -58,6 +59,17 @@ impl<'a> Lens<'a> {
     pub fn to_virtual(&self, kind: Kind, name: &StrBytes) -> Option<StrBytes> {
         let name = Backend::said_by_broker(name.clone());
         Some(self.cluster.namespace.to_virtual(kind, &name)?.into_inner())
+    }
+
+    /// Keeps what a broker says of a topic's id, before anything is hidden: whose it is, is asked later.
+    pub fn learn(&self, id: Uuid, name: &StrBytes) {
+        self.cluster.backend.topic_ids.learn(id, &Backend::said_by_broker(name.clone()));
+    }
+
+    /// The client's name for the topic behind an id; `None` where it is not in this virtual cluster.
+    pub fn topic_behind(&self, id: Uuid) -> Option<StrBytes> {
+        let name = self.cluster.backend.topic_ids.name(id)?;
+        Some(self.cluster.namespace.to_virtual(Kind::Topic, &name)?.into_inner())
     }
 
     pub fn grants(&self, need: Operation, resource: Resource, name: &str) -> bool {

@@ -7,6 +7,7 @@ mod address; //   which host:port a client may see for which broker
 mod backend; //   the Kafka cluster behind it
 mod directory; // which virtual cluster answers at which door
 mod gate; //      the way in: ask, then rename
+mod ids; //       which topic an id stands for
 mod lens; //      the way back: hide what is foreign, rename the rest
 mod limits; //    what a peer may make grow, and how far
 
@@ -14,6 +15,7 @@ pub use address::{Address, AddressBook, BootstrapPort, Door, InvalidAddress};
 pub use backend::{BackendCluster, ClientIdentity, TlsVersions, UpstreamTls};
 pub use directory::{Certificate, Directory, Listener, ServerTls};
 pub use gate::{Cause, Denial, Gate, No};
+pub use ids::TopicIds;
 pub use lens::Lens;
 pub use limits::Limits;
 

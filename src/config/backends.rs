@@ -125,6 +125,7 @@ fn backend(section: &file::BackendCluster, report: &mut Report) -> Option<Backen
         login: login?,
         tls,
         metadata_interval: Duration::from_secs(interval),
+        topic_ids: Arc::default(),
     };
     Some(BackendEntry {
         cluster: Arc::new(cluster),

@@ -15,4 +15,4 @@ pub use namespace::{Additional, InvalidName, InvalidNamespace, Mode, Namespace, 
 pub use principal::Principal;
 pub use secret::Secret;
 pub use side::{Backend, Virtual};
-pub use slot::{Kind, NameSlot};
+pub use slot::{Kind, NameSlot, TopicSlot};

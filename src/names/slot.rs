@@ -2,6 +2,7 @@
 
 use kafka_protocol::messages::{GroupId, TopicName, TransactionalId};
 use kafka_protocol::protocol::StrBytes;
+use uuid::Uuid;
 
 /// What a name names.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -35,6 +36,19 @@ pub struct NameSlot<'m> {
 impl<'m> From<&'m mut TopicName> for NameSlot<'m> {
     fn from(name: &'m mut TopicName) -> Self {
         Kind::Topic.at(&mut name.0)
+    }
+}
+
+/// A place in a message where a topic stands, by its name or, in newer versions, by its id (KIP-516).
+pub enum TopicSlot<'m> {
+    Name(&'m mut TopicName),
+    Id(&'m mut Uuid),
+}
+
+impl<'m> TopicSlot<'m> {
+    /// The one of two fields that a version has.
+    pub fn of(by_id: bool, name: &'m mut TopicName, id: &'m mut Uuid) -> Self {
+        if by_id { TopicSlot::Id(id) } else { TopicSlot::Name(name) }
     }
 }
 

@@ -25,6 +25,8 @@ pub enum Slot {
     Answered(Answer),
     /// The broker has the request.
     Awaiting(Awaited),
+    /// The broker has our own question, under this id; the client waits for no answer.
+    Asked(i32),
 }
 
 /// An answer on its way to the client.
@@ -52,6 +54,8 @@ pub enum Arrived {
     Partly,
     /// The oldest request can be answered.
     Complete(Awaited),
+    /// Our own question is answered.
+    Told(Backend<Bytes>),
     /// Nobody asked for this frame, or not now.
     Unasked,
 }
@@ -72,7 +76,14 @@ impl InFlight {
     /// Gives a broker's frame to the oldest request; that one waits, for what is answered is taken out
     /// as soon as its turn has come.
     pub fn arrived(&mut self, correlation_id: i32, frame: Backend<Bytes>) -> Arrived {
-        let Some(Slot::Awaiting(awaited)) = self.slots.front_mut() else { return Arrived::Unasked };
+        let awaited = match self.slots.front_mut() {
+            Some(Slot::Awaiting(awaited)) => awaited,
+            Some(Slot::Asked(id)) if *id == correlation_id => {
+                self.slots.pop_front();
+                return Arrived::Told(frame);
+            }
+            _ => return Arrived::Unasked,
+        };
         if awaited.asked.get(awaited.frames.len()) != Some(&correlation_id) {
             return Arrived::Unasked;
         }

@@ -7,6 +7,7 @@
 mod discovery; // our own question: which brokers are there?
 mod in_flight; // the queue that keeps answers in order
 mod login; //     our login to the broker
+mod lookup; //    our own question amid the client's requests
 mod outbox; //    what comes out: bytes for both sides, and what happened
 mod phase; //     where a connection stands
 mod sasl; //      the client's login to us
@@ -17,14 +18,14 @@ pub use outbox::{Event, Next, Outbox, Reason};
 pub use phase::Mechanism;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::protocol::StrBytes;
 
 use crate::api::versions::{self, BrokerVersions};
-use crate::api::{Admission, Conversation, Disposition, Incoming, Row, disposition};
+use crate::api::{Admission, Conversation, Disposition, Incoming, Known, Question, Row, disposition};
 use crate::auth::{ClientFirst, Identity, Method, OauthBearer, Rejected};
 use crate::auth::{failure_document, is_failure_acknowledgement, may_act_as};
 use crate::cluster::{Gate, Lens, Limits, Listener};
@@ -36,6 +37,7 @@ use crate::wire::{
 };
 use in_flight::{Answer, Arrived, Awaited, InFlight, Slot};
 use login::{Login, Progress};
+use lookup::Lookup;
 use phase::{Attempt, Exchange, Phase, Who};
 use sasl::{OAUTHBEARER, Outcome};
 
@@ -52,6 +54,10 @@ pub struct Session {
     upstream: Upstream,
     in_flight: InFlight,
     conversation: Conversation,
+    /// The request that waits for an answer to our own question; no other is taken meanwhile.
+    held: Option<Held>,
+    /// When it was last forgotten which ids nobody has.
+    absent_since: Instant,
     upstream_correlation_id: i32,
     /// As the client called itself when it logged in.
     client_id: Option<String>,
@@ -88,6 +94,16 @@ enum Upstream {
     },
 }
 
+/// A request that cannot be admitted before something is found out.
+struct Held {
+    row: &'static Row,
+    frame: Bytes,
+    head: RequestHead,
+    known: Known,
+    /// What the broker is being asked.
+    lookup: Option<Lookup>,
+}
+
 /// A frame goes on, or the connection does not.
 type Step = Result<Next, Reason>;
 
@@ -110,6 +126,8 @@ impl Session {
             upstream: Upstream::Absent,
             in_flight: InFlight::default(),
             conversation: Conversation::default(),
+            held: None,
+            absent_since: now,
             upstream_correlation_id: 0,
             client_id: None,
             login_ends_at,
@@ -156,7 +174,7 @@ impl Session {
                 Ok(None) => return self.rest(),
                 Err(malformed) => return Next::Close(broker(malformed)),
             };
-            if let Err(reason) = self.on_broker_frame(frame, now, out) {
+            if let Err(reason) = self.on_broker_frame(frame, now, out).and_then(|()| self.resume(out)) {
                 return Next::Close(reason);
             }
         }
@@ -247,7 +265,7 @@ impl Session {
     /// Whether the client's bytes are wanted: the shell's backpressure is to leave them unread.
     pub fn takes_frames(&self) -> bool {
         let is_busy = match &self.phase {
-            Phase::Ready => !matches!(self.upstream, Upstream::Ready { .. }),
+            Phase::Ready => self.held.is_some() || !matches!(self.upstream, Upstream::Ready { .. }),
             Phase::Authenticating(exchange) => exchange.awaiting_verdict.is_some(),
             Phase::Unauthenticated { .. } | Phase::Failing { .. } => false,
         };
@@ -298,7 +316,11 @@ impl Session {
                 if self.who.as_ref().is_some_and(|who| who.is_over(now)) {
                     return Err(Reason::SessionExpired);
                 }
-                self.on_request(row, &frame, head, out)
+                if now.duration_since(self.absent_since) >= ABSENT_FOR {
+                    self.conversation.forget_absent();
+                    self.absent_since = now;
+                }
+                self.on_request(row, frame, head, Known::default(), out)
             }
             Disposition::Withhold if matches!(self.phase, Phase::Ready) => {
                 out.events.push(Event::Withheld { key });
@@ -611,20 +633,28 @@ impl Session {
     }
 
     /// A request for the broker: through its family, and on.
-    fn on_request(&mut self, row: &Row, frame: &Bytes, head: RequestHead, out: &mut Outbox) -> Step {
+    fn on_request(
+        &mut self,
+        row: &'static Row,
+        frame: Bytes,
+        head: RequestHead,
+        known: Known,
+        out: &mut Outbox,
+    ) -> Step {
         let unsupported = Reason::UnsupportedVersion { key: head.key, version: head.version };
         let Some(who) = &self.who else { return Err(Reason::NotAuthenticated { api: row.name }) };
         if !self.versions.as_ref().is_some_and(|known| known.supports(row, head.version)) {
             return Err(unsupported);
         }
         let flexible = grammar().header_flexible(head.key, Direction::Request, head.version);
-        let (mut header, body) = read_request(frame, flexible).map_err(client)?;
+        let (mut header, body) = read_request(&frame, flexible).map_err(client)?;
         if header.client_id.as_deref() == Some(ADMIN_CLIENT) {
             header.client_id = Some(StrBytes::from_static_str("admin_client"));
         }
         let gate = Gate::new(&self.listener.cluster, &who.rights);
         let lens = Lens::new(&self.listener.cluster, &who.rights, &self.listener.book);
-        let incoming = Incoming { frame, header: &header, body, limits: &self.limits };
+        let incoming =
+            Incoming { frame: &frame, header: &header, body, limits: &self.limits, known: Some(&known) };
         let id = &mut self.upstream_correlation_id;
         let mut next_id = || {
             *id = id.wrapping_add(1) & i32::MAX;
@@ -632,6 +662,14 @@ impl Session {
         };
         let admitted =
             (row.admit)(&incoming, gate, &lens, &mut self.conversation, &mut next_id).map_err(client)?;
+        if let Admission::Ask(question) = admitted.admission {
+            return self.look_up(
+                Held { row, frame, head, known, lookup: None },
+                question,
+                header.client_id,
+                out,
+            );
+        }
         out.events.push(Event::Request { key: head.key, bytes: frame.len() });
         if admitted.refused.is_some() || !admitted.denials.is_empty() {
             out.events.push(Event::Refused {
@@ -655,6 +693,7 @@ impl Session {
                 }));
             }
             Admission::Answer(answer) => self.answer(head.key, answer, out),
+            Admission::Ask(_) => {} // asked above
             Admission::Unanswered { request, close } => {
                 out.to_broker.extend(request);
                 out.events.push(Event::Unanswered);
@@ -664,6 +703,55 @@ impl Session {
             }
         }
         Ok(Next::Read)
+    }
+
+    /// Asks the broker what a request cannot be admitted without, and keeps the request until then.
+    fn look_up(
+        &mut self,
+        mut held: Held,
+        question: Question,
+        client_id: Option<StrBytes>,
+        out: &mut Outbox,
+    ) -> Step {
+        let Upstream::Ready { versions, .. } = &self.upstream else { return Err(Reason::BrokerOutOfOrder) };
+        self.upstream_correlation_id = self.upstream_correlation_id.wrapping_add(1) & i32::MAX;
+        let id = self.upstream_correlation_id;
+        let (lookup, request) = Lookup::ask(question, versions, id, client_id).map_err(broker)?;
+        out.to_broker.push(request);
+        self.in_flight.push(Slot::Asked(id));
+        held.lookup = Some(lookup);
+        self.held = Some(held);
+        Ok(Next::Read)
+    }
+
+    /// Takes the broker's answer to our own question.
+    fn on_told(&mut self, frame: &Bytes) -> Result<(), Reason> {
+        let Some(Held { lookup, known, .. }) = &mut self.held else { return Err(Reason::BrokerOutOfOrder) };
+        let Some(lookup) = lookup.take() else { return Err(Reason::BrokerOutOfOrder) };
+        let ids = &self.listener.cluster.backend.topic_ids;
+        let answered = lookup.answered(frame, &self.limits, ids).map_err(broker)?;
+        self.conversation.note_absent(&answered.absent);
+        *known = std::mem::take(known).and(answered.known);
+        Ok(())
+    }
+
+    /// Lets the request go on that waited for our own question, once that is answered.
+    fn resume(&mut self, out: &mut Outbox) -> Result<(), Reason> {
+        if !matches!(self.upstream, Upstream::Ready { .. }) {
+            return Ok(()); // between the steps of our login nothing else may be sent
+        }
+        match self.held.take() {
+            Some(Held { row, frame, head, known, lookup: None }) => {
+                match self.on_request(row, frame, head, known, out)? {
+                    Next::Close(reason) => Err(reason),
+                    _ => Ok(()),
+                }
+            }
+            waiting => {
+                self.held = waiting;
+                Ok(())
+            }
+        }
     }
 
     fn on_broker_frame(&mut self, frame: Bytes, now: Instant, out: &mut Outbox) -> Result<(), Reason> {
@@ -692,6 +780,11 @@ impl Session {
         let correlation_id = peek_correlation_id(&frame).map_err(broker)?;
         match self.in_flight.arrived(correlation_id, Backend::said_by_broker(frame)) {
             Arrived::Partly => Ok(()),
+            Arrived::Told(frame) => {
+                self.on_told(frame.as_ref())?;
+                self.send_answers(out);
+                Ok(())
+            }
             Arrived::Unasked => Err(Reason::BrokerOutOfOrder),
             Arrived::Complete(awaited) => {
                 let Awaited { key, correlation_id, frames, pending, rights, .. } = awaited;
@@ -779,6 +872,9 @@ const ANSWERS_PER_TURN_MAX: usize = 64;
 
 /// Part of our session's lifetime at a broker after which we log in again; Kafka's clients take 0.85 to 0.95.
 const RENEWED_AFTER: f64 = 0.85;
+
+/// How long an id is taken for nobody's without asking again.
+const ABSENT_FOR: Duration = Duration::from_secs(1);
 
 /// The client id for which brokers let writes into internal topics; nobody is that from outside.
 const ADMIN_CLIENT: &str = "__admin_client";

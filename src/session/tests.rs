@@ -24,6 +24,7 @@ fn session(now: Instant) -> Session {
             login: BrokerLogin::Anonymous,
             tls: None,
             metadata_interval: Duration::from_secs(60),
+            topic_ids: Arc::default(),
         }),
         authentication: Arc::new(Authentication { methods: vec![Method::OauthBearer(bearer)] }),
         warns_of_conflicts: true,

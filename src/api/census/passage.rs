@@ -59,8 +59,13 @@ impl Passage<'_> {
         let said = self.said(Direction::Request, self.version, &body);
         let head = RequestHead { key: self.row.key as i16, version: self.version, correlation_id: 7 };
         let header = RequestHeader { head, client_id: Some(StrBytes::from_static_str("plain")) };
-        let incoming =
-            Incoming { frame: &body, header: &header, body: body.clone(), limits: &Limits::default() };
+        let incoming = Incoming {
+            frame: &body,
+            header: &header,
+            body: body.clone(),
+            limits: &Limits::default(),
+            known: None,
+        };
         let mut conversation = Conversation::default();
         let admitted =
             (self.row.admit)(&incoming, world.gate(), &world.lens(), &mut conversation, &mut || {
