@@ -22,6 +22,8 @@ pub struct Case {
     pub consumer_protocol: bool,
     /// Whether the client calls everything as it calls the additional topic.
     pub names_additional: bool,
+    /// Whether the ids in a request are those of another tenant's topics.
+    pub ids_foreign: bool,
     /// Where a response names what is another tenant's; all other names are this one's.
     pub foreign: Option<(Place, String)>,
     /// Whether blobs are those of a request, and so in the client's names.
@@ -54,6 +56,7 @@ impl Case {
         nodes: &[1, 2],
         consumer_protocol: true,
         names_additional: false,
+        ids_foreign: false,
         foreign: None,
         blobs_of_request: false,
     };

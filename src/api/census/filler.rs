@@ -92,10 +92,14 @@ impl Filler for Markers<'_> {
     fn uuid(&mut self, path: &str) -> Uuid {
         self.made += 1;
         // A topic that is asked for by its name is not asked for by its id as well.
-        if self.is_request() && self.case.absent == Absent::Nothing && path == "Topics[].TopicId" {
+        if self.is_request()
+            && self.case.absent == Absent::Nothing
+            && !self.register.is_only_id(self.place, self.version, path)
+        {
             return Uuid::nil();
         }
-        Uuid::from_u128(0x1d_0000 + self.made as u128)
+        let direction = if self.is_request() { 0x1d_0000 } else { 0x2d_0000 };
+        Uuid::from_u128(direction + self.made as u128)
     }
 
     fn bytes(&mut self, path: &str) -> Vec<u8> {

@@ -102,7 +102,9 @@ impl Judge<'_> {
     ) -> Result<(), String> {
         match meaning {
             Meaning::Blob(embedded) if self.case.consumer_protocol => self.judge_blobs(embedded, said, shown),
-            Meaning::Plain | Meaning::Blob(_) => self.same(said.iter().map(|value| (*value).clone()), shown),
+            Meaning::Plain | Meaning::TopicId | Meaning::Blob(_) => {
+                self.same(said.iter().map(|value| (*value).clone()), shown)
+            }
             name if name.is_name() => self.same(said.iter().map(|value| self.renamed(name, value)), shown),
             Meaning::Node if self.to_client => self.judge_nodes(path, said, shown),
             Meaning::Node if path == "ReplicaId" => self.same(said.iter().map(|_| LeafValue::Int(-1)), shown),

@@ -120,6 +120,36 @@ fn an_additional_topic_is_a_topic_and_nothing_else() {
 }
 
 #[test]
+fn no_id_of_anothers_topic_reaches_the_broker() {
+    let case = Case { name: "ids are foreign", absent: Absent::Names, ids_foreign: true, ..Case::FULL };
+    check(&[case], |passage| {
+        let (said, admitted) = passage.admit(&world());
+        let place = passage.place(Direction::Request);
+        let sent: Vec<Vec<u8>> = match admitted.admission {
+            Admission::Forward { requests, .. } => {
+                requests.into_iter().map(|(_, request)| request.into_inner().to_vec()).collect()
+            }
+            Admission::Unanswered { request, .. } => {
+                request.into_iter().map(|request| request.into_inner().to_vec()).collect()
+            }
+            Admission::Answer(_) => vec![],
+            Admission::Ask(question) => return vec![format!("it asks {question:?}")],
+        };
+        let ids = said.leaves.iter().filter_map(|leaf| match &leaf.value {
+            LeafValue::Uuid(id) if !id.is_nil() => Some((&leaf.path, id)),
+            _ => None,
+        });
+        // Whose a topic is that Metadata is asked for by its id, shows in the broker's answer.
+        let is_asked_for = passage.row.key == ApiKey::Metadata;
+        let of_topics = ids.filter(|(path, _)| {
+            !is_asked_for && passage.register.meaning(place, said.version, path) == Some(Meaning::TopicId)
+        });
+        let reached = of_topics.filter(|(_, id)| sent.iter().any(|bytes| has(bytes, id.as_bytes())));
+        reached.map(|(path, id)| format!("{path}: {id} reached the broker")).collect()
+    });
+}
+
+#[test]
 fn the_configs_of_brokers_are_asked_of_no_broker() {
     let case =
         Case { name: "configs are those of brokers", resource_type: Case::BROKER_CONFIGS, ..Case::FULL };

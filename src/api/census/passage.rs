@@ -4,7 +4,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::protocol::StrBytes;
 
 use super::case::Case;
-use super::filler::Markers;
+use super::filler::{FOREIGN_PREFIX, Markers, OWN_PREFIX};
 use super::judge::{Judge, Said, leak};
 use super::register::{Meaning, Place, Register};
 use crate::api::testing::World;
@@ -12,7 +12,7 @@ use crate::api::{Admission, Admitted, Conversation, Incoming, Row};
 use crate::cluster::Limits;
 use crate::names::Backend;
 use crate::policy::{Operation, Resource};
-use crate::wire::sample;
+use crate::wire::sample::{self, LeafValue};
 use crate::wire::{Direction, RequestHead, RequestHeader, Segments, grammar, read_request, read_response};
 
 /// One API in one version, filled as a case says.
@@ -53,10 +53,25 @@ impl Passage<'_> {
         format!("{} v{}, {}", self.row.name, self.version, self.case.name)
     }
 
+    /// Has brokers tell whose topics the ids in a message are.
+    fn tell_ids(&self, world: &World, direction: Direction, said: &Said) {
+        let place = self.place(direction);
+        for leaf in &said.leaves {
+            let LeafValue::Uuid(id) = &leaf.value else { continue };
+            let is_foreign = match direction {
+                Direction::Request => self.case.ids_foreign,
+                Direction::Response => self.case.is_foreign(place, &leaf.path),
+            };
+            let prefix = if is_foreign { FOREIGN_PREFIX } else { OWN_PREFIX };
+            world.learn(*id, &format!("{prefix}of-{}", id.as_u128()));
+        }
+    }
+
     /// The request as the client says it, and what becomes of it.
     pub fn admit(&self, world: &World) -> (Said, Admitted) {
         let body = self.filled(Direction::Request, self.version);
         let said = self.said(Direction::Request, self.version, &body);
+        self.tell_ids(world, Direction::Request, &said);
         let head = RequestHead { key: self.row.key as i16, version: self.version, correlation_id: 7 };
         let header = RequestHeader { head, client_id: Some(StrBytes::from_static_str("plain")) };
         let incoming = Incoming {
@@ -118,6 +133,7 @@ impl Passage<'_> {
         };
         let body = self.filled(Direction::Response, self.upstream());
         let said = self.said(Direction::Response, self.upstream(), &body);
+        self.tell_ids(&world, Direction::Response, &said);
         let frames: Vec<_> = requests.iter().map(|_| Backend::said_by_broker(self.answer(&body))).collect();
         let response = pending.reveal(&frames, 7, &world.lens(), &Limits::default());
         let response = response.unwrap_or_else(|why| panic!("{}: {why}", self.title())).into_inner();
@@ -143,7 +159,8 @@ impl Passage<'_> {
         let place = self.place(Direction::Response);
         let mut names = Vec::new();
         for entity in self.register.entities_of(place, self.upstream()) {
-            if entity.meaning.is_name() {
+            let by_id = self.register.is_only_id(place, self.upstream(), entity.path);
+            if entity.meaning.is_name() || by_id {
                 names.push((place, entity.path.to_owned()));
             }
             if let Meaning::Blob(embedded) = entity.meaning {

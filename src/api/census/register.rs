@@ -37,6 +37,8 @@ pub enum Meaning {
     Host,
     Port,
     Node,
+    /// Passes as it is; whose topic it is, is asked about.
+    TopicId,
     ClusterId,
     AuthorizedOperations,
     ErrorMessage,
@@ -75,6 +77,15 @@ impl Register {
             .iter()
             .filter(here)
             .filter(move |entity| (entity.first..=entity.last).contains(&version))
+    }
+
+    /// Whether the field's element is called by its id alone: no name stands beside it.
+    pub fn is_only_id(&self, place: Place, version: i16, path: &str) -> bool {
+        let parent = |path: &str| path.rsplit_once('.').map(|(parent, _)| parent.to_owned());
+        self.meaning(place, version, path) == Some(Meaning::TopicId)
+            && !self
+                .entities_of(place, version)
+                .any(|entity| entity.meaning == Meaning::Topic && parent(entity.path) == parent(path))
     }
 
     /// The node whose host or port stands at `path`.
@@ -147,8 +158,8 @@ fn entity(line: &'static str) -> Option<Entity> {
         "authorized_ops" => Meaning::AuthorizedOperations,
         "error_message" => Meaning::ErrorMessage,
         "client_host" => Meaning::ClientHost,
-        // Ids of topics are the backend's own and pass, as far as versions that go by them are served.
-        "topic_id" | "member_id" | "instance_id" | "rack" | "client_id" => Meaning::Plain,
+        "topic_id" => Meaning::TopicId,
+        "member_id" | "instance_id" | "rack" | "client_id" => Meaning::Plain,
         "blob" if path == "UserData" => Meaning::Plain, // an assignor's own
         _ => return None, // a kind of entity that no served API has: its fields are unknown
     };
