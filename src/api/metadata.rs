@@ -102,6 +102,9 @@ impl Api for Metadata {
     }
 
     fn reveal(response: &mut MetadataResponse, aside: MetadataAside, show: &Showing<'_>) {
+        for topic in &response.topics {
+            topic.name.iter().for_each(|name| show.lens.learn(topic.topic_id, &name.0));
+        }
         reveal_brokers(response, show);
         response.topics.retain_mut(|topic| reveal_topic(topic, &aside, show));
         if !aside.ids.is_empty() {

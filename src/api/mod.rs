@@ -64,6 +64,11 @@ pub trait Api: Sized + 'static {
         version
     }
 
+    /// What else the broker must speak for a version to be served: a later API, and its version.
+    fn needs(_version: i16) -> Option<(ApiKey, i16)> {
+        None
+    }
+
     /// The part of a body that a broker reads, where a client in use writes more than its version has.
     fn read_by_brokers(body: Bytes, _version: i16) -> Bytes {
         body
@@ -86,6 +91,9 @@ pub trait Api: Sized + 'static {
     /// Brings a second answer into the first, for the API that asks twice.
     fn join(_first: &mut Self::Response, _second: Self::Response) {}
 }
+
+/// Without it the gateway cannot ask whose topic an id is.
+const METADATA_BY_ID: (ApiKey, i16) = (ApiKey::Metadata, 12);
 
 /// What becomes of an admitted request.
 pub enum Pass<A: Api> {

@@ -2,15 +2,16 @@
 
 use std::ops::RangeInclusive;
 
-use crate::wire::ApiKey;
 use kafka_protocol::messages::produce_request::TopicProduceData;
 use kafka_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
 use kafka_protocol::messages::{BrokerId, ProduceRequest, ProduceResponse};
+use uuid::Uuid;
 
-use super::{Api, Asking, Pass, Refusal, Showing, standard_text};
+use super::{Api, Asking, METADATA_BY_ID, Pass, Refusal, Showing, standard_text};
 use crate::cluster::No;
-use crate::names::Kind;
+use crate::names::{Kind, TopicSlot};
 use crate::policy::{Operation, Resource};
+use crate::wire::ApiKey;
 
 /// Records to topics.
 pub struct Produce;
@@ -18,11 +19,18 @@ pub struct Produce;
 impl Api for Produce {
     type Request = ProduceRequest;
     type Response = ProduceResponse;
-    type Aside = Vec<TopicProduceData>;
+    type Aside = Vec<(TopicProduceData, Refusal)>;
 
     const KEY: ApiKey = ApiKey::Produce;
-    /// From 13 on a topic goes by its id (KIP-516).
-    const VERSIONS: RangeInclusive<i16> = 3..=12;
+    const VERSIONS: RangeInclusive<i16> = 3..=13;
+
+    fn needs(version: i16) -> Option<(ApiKey, i16)> {
+        (version >= BY_ID).then_some(METADATA_BY_ID)
+    }
+
+    fn ids(request: &ProduceRequest, _version: i16, tell: &mut dyn FnMut(Uuid)) {
+        request.topic_data.iter().for_each(|topic| tell(topic.topic_id));
+    }
 
     fn admit(mut request: ProduceRequest, ask: &mut Asking<'_>) -> Result<Pass<Self>, Refusal> {
         let unanswered = request.acks == 0;
@@ -34,8 +42,11 @@ impl Api for Produce {
             };
         }
         let nothing_asked = request.topic_data.is_empty();
-        let refused =
-            ask.gate.each(Operation::Write, &mut request.topic_data, |topic| (&mut topic.name).into());
+        let by_id = ask.version >= BY_ID;
+        let refused = ask.gate.each_topic(Operation::Write, &mut request.topic_data, |topic| {
+            TopicSlot::of(by_id, &mut topic.name, &mut topic.topic_id)
+        });
+        let refused: Vec<_> = refused.into_iter().map(|(topic, no)| (topic, no.into())).collect();
         let nothing_left = request.topic_data.is_empty() && !nothing_asked;
         Ok(match (unanswered, nothing_left) {
             (true, _) => {
@@ -46,8 +57,11 @@ impl Api for Produce {
         })
     }
 
-    fn reveal(response: &mut ProduceResponse, refused: Vec<TopicProduceData>, show: &Showing<'_>) {
-        show.lens.echoed(&mut response.responses, |topic| (&mut topic.name).into());
+    fn reveal(response: &mut ProduceResponse, refused: Self::Aside, show: &Showing<'_>) {
+        let by_id = show.version >= BY_ID;
+        show.lens.echoed_topics(&mut response.responses, |topic| {
+            TopicSlot::of(by_id, &mut topic.name, &mut topic.topic_id)
+        });
         for partition in response.responses.iter_mut().flat_map(|topic| &mut topic.partition_responses) {
             // What a broker says of a record may quote a name of the backend.
             for record in &mut partition.record_errors {
@@ -64,12 +78,12 @@ impl Api for Produce {
         response
             .node_endpoints
             .retain_mut(|node| show.lens.advertise(node.node_id.0, &mut node.host, &mut node.port));
-        refuse_topics(response, refused, Refusal::TopicDenied);
+        refuse_topics(response, refused);
     }
 
     fn refuse(request: ProduceRequest, why: Refusal, _version: i16) -> ProduceResponse {
         let mut response = ProduceResponse::default();
-        refuse_topics(&mut response, request.topic_data, why);
+        refuse_topics(&mut response, request.topic_data.into_iter().map(|topic| (topic, why)).collect());
         response
     }
 }
@@ -104,8 +118,8 @@ fn is_transactional(records: &[u8]) -> bool {
         && records.get(ATTRIBUTES_LOW_BYTE_AT).is_some_and(|attributes| attributes & TRANSACTIONAL != 0)
 }
 
-fn refuse_topics(response: &mut ProduceResponse, refused: Vec<TopicProduceData>, why: Refusal) {
-    response.responses.extend(refused.into_iter().map(|topic| {
+fn refuse_topics(response: &mut ProduceResponse, refused: Vec<(TopicProduceData, Refusal)>) {
+    response.responses.extend(refused.into_iter().map(|(topic, why)| {
         let partitions = topic.partition_data.iter().map(|partition| {
             PartitionProduceResponse::default()
                 .with_index(partition.index)
@@ -116,9 +130,13 @@ fn refuse_topics(response: &mut ProduceResponse, refused: Vec<TopicProduceData>,
         });
         TopicProduceResponse::default()
             .with_name(topic.name.clone())
+            .with_topic_id(topic.topic_id)
             .with_partition_responses(partitions.collect())
     }));
 }
+
+/// From here on a topic goes by its id (KIP-516).
+const BY_ID: i16 = 13;
 
 #[cfg(test)]
 mod tests {
@@ -173,6 +191,36 @@ mod tests {
         request.topic_data.iter().map(|topic| topic.name.0.as_str()).collect()
     }
 
+    /// The versions in which a topic goes by its name.
+    const BY_NAME: RangeInclusive<i16> = 3..=12;
+
+    #[test]
+    fn a_topic_goes_by_its_id_and_an_id_of_anothers_is_nobodys() {
+        let world = world();
+        let topics = [("my-orders", 1), ("my-secret", 2), ("their-orders", 3), ("my-orders", 4)];
+        topics.iter().take(3).for_each(|(name, id)| world.learn(Uuid::from_u128(*id), name));
+        let request = request(&["", "", "", ""], &batch(2, 0));
+        let mut request = request;
+        for (topic, (_, id)) in request.topic_data.iter_mut().zip(topics) {
+            topic.topic_id = Uuid::from_u128(id);
+        }
+        let mut answer = response(&["", ""]);
+        for (topic, id) in answer.responses.iter_mut().zip([1, 3]) {
+            topic.topic_id = Uuid::from_u128(id);
+        }
+        let mut world = world;
+        let talk = world.talk::<Produce>(13, &request, &answer);
+        let sent: Vec<_> = talk.sent().topic_data.iter().map(|topic| topic.topic_id.as_u128()).collect();
+        assert_eq!(sent, [1]);
+        let seen = talk.seen.responses.iter().map(|topic| {
+            let codes: Vec<_> =
+                topic.partition_responses.iter().map(|partition| partition.error_code).collect();
+            (topic.topic_id.as_u128(), codes)
+        });
+        let expected = [(1, vec![0]), (2, vec![29, 29]), (3, vec![100, 100]), (4, vec![100, 100])];
+        assert_eq!(seen.collect::<Vec<_>>(), expected);
+    }
+
     /// The topics of an answer, with the code of each partition.
     fn codes(response: &ProduceResponse) -> Vec<(&str, Vec<i16>)> {
         let topics = response.responses.iter().map(|topic| {
@@ -184,7 +232,7 @@ mod tests {
 
     #[test]
     fn a_refused_topic_is_answered_for_while_the_rest_goes_through() {
-        for version in Produce::VERSIONS {
+        for version in BY_NAME {
             let talk = world().talk::<Produce>(
                 version,
                 &request(&["secret", "orders", "extra_topic"], &batch(2, 0)),

@@ -85,11 +85,6 @@ impl World {
     }
 
     /// Has a broker tell that a topic has this id.
-    pub fn knows(self, id: u128, name: &str) -> Self {
-        self.learn(Uuid::from_u128(id), name);
-        self
-    }
-
     pub fn learn(&self, id: Uuid, name: &str) {
         self.cluster.backend.topic_ids.learn(id, &Backend::said_by_broker(text(name)));
     }

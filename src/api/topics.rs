@@ -57,6 +57,9 @@ impl Api for CreateTopics {
     }
 
     fn reveal(response: &mut CreateTopicsResponse, refused: Refused, show: &Showing<'_>) {
+        for topic in &response.topics {
+            show.lens.learn(topic.topic_id, &topic.name.0);
+        }
         show.lens.echoed(&mut response.topics, |topic| (&mut topic.name).into());
         for topic in &mut response.topics {
             topic.error_message =

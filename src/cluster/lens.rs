@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::gate::CLUSTER_NAME;
 use super::{AddressBook, VirtualCluster};
-use crate::names::{Backend, Kind, NameSlot};
+use crate::names::{Backend, Kind, NameSlot, TopicSlot};
 use crate::policy::{Operation, Resource, Rights};
 
 /// One client's view of what a broker says.
@@ -44,6 +44,15 @@ impl<'a> Lens<'a> {
     /// Renames the elements that the client asked for; what is not its own is dropped.
     pub fn echoed<E>(&self, of: &mut Vec<E>, name: impl Fn(&mut E) -> NameSlot<'_>) {
         of.retain_mut(|element| self.one(name(element)));
+    }
+
+    /// Renames the topics that the client asked for, by whatever the version has of them; what is not its
+    /// own is dropped.
+    pub fn echoed_topics<E>(&self, of: &mut Vec<E>, topic: impl Fn(&mut E) -> TopicSlot<'_>) {
+        of.retain_mut(|element| match topic(element) {
+            TopicSlot::Name(name) => self.one(name),
+            TopicSlot::Id(id) => self.topic_behind(*id).is_some(),
+        });
     }
 
     /// Renames the elements that the broker volunteered, and drops what the client may not know of.

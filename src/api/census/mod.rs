@@ -120,10 +120,12 @@ fn an_additional_topic_is_a_topic_and_nothing_else() {
 }
 
 #[test]
-fn no_id_of_anothers_topic_reaches_the_broker() {
-    let case = Case { name: "ids are foreign", absent: Absent::Names, ids_foreign: true, ..Case::FULL };
-    check(&[case], |passage| {
-        let (said, admitted) = passage.admit(&world());
+fn no_id_of_a_foreign_or_refused_topic_reaches_the_broker() {
+    let foreign = Case { name: "ids are foreign", absent: Absent::Names, ids_foreign: true, ..Case::FULL };
+    let denied = Case { name: "ids are denied", ids_foreign: false, ..foreign.clone() };
+    check(&[foreign, denied], |passage| {
+        let world = if passage.case.ids_foreign { world() } else { World::allowing(&[]) };
+        let (said, admitted) = passage.admit(&world);
         let place = passage.place(Direction::Request);
         let sent: Vec<Vec<u8>> = match admitted.admission {
             Admission::Forward { requests, .. } => {
