@@ -64,7 +64,8 @@ pub trait Api: Sized + 'static {
         version
     }
 
-    /// What else the broker must speak for a version to be served: a later API, and its version.
+    /// What else a broker must speak for a version of this API to be served: what the gateway asks it
+    /// by itself on the same connection.
     fn needs(_version: i16) -> Option<(ApiKey, i16)> {
         None
     }

@@ -287,7 +287,7 @@ mod tests {
 
     /// Produces transactionally or not, by an id or by none; what goes on as the id, and the code.
     fn check_transaction(id: Option<&str>, records: &Bytes, expected: (Option<&str>, i16)) {
-        for version in Produce::VERSIONS {
+        for version in BY_NAME {
             let request = request(&["orders"], records);
             let request = request.with_transactional_id(id.map(|id| TransactionalId(name(id))));
             let talk = world().talk::<Produce>(version, &request, &response(&["my-orders"]));

@@ -29,6 +29,8 @@ pub struct Row {
     pub versions: RangeInclusive<i16>,
     /// The version in which a request goes on to the broker.
     pub upstream_version: fn(i16) -> i16,
+    /// What else a broker must speak for a version to be served.
+    pub needs: fn(i16) -> Option<(ApiKey, i16)>,
     pub admit: AdmitFn,
 }
 
@@ -40,8 +42,15 @@ type AdmitFn = fn(
     &mut dyn FnMut() -> i32,
 ) -> Result<Admitted, Broken>;
 
-const fn row<A: Api>(name: &'static str) -> Row {
-    Row { key: A::KEY, name, versions: A::VERSIONS, upstream_version: A::upstream_version, admit: admit::<A> }
+pub(super) const fn row<A: Api>(name: &'static str) -> Row {
+    Row {
+        key: A::KEY,
+        name,
+        versions: A::VERSIONS,
+        upstream_version: A::upstream_version,
+        needs: A::needs,
+        admit: admit::<A>,
+    }
 }
 
 /// Each key stands in one of three lists; one that stands in none does not compile.

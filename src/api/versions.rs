@@ -66,14 +66,15 @@ impl BrokerVersions {
         self.apis.get(&(key as i16)).map(|(min, max)| *min..=*max)
     }
 
-    /// Whether a request in this version may go to the broker.
+    /// Whether a request in this version may go to the broker, with all that it brings along.
     pub fn supports(&self, row: &Row, client_version: i16) -> bool {
-        let upstream_version = (row.upstream_version)(client_version);
         row.versions.contains(&client_version)
-            && self
-                .apis
-                .get(&(row.key as i16))
-                .is_some_and(|(min, max)| (*min..=*max).contains(&upstream_version))
+            && self.speaks(row.key, (row.upstream_version)(client_version))
+            && (row.needs)(client_version).is_none_or(|(key, version)| self.speaks(key, version))
+    }
+
+    fn speaks(&self, key: ApiKey, version: i16) -> bool {
+        self.range(key).is_some_and(|range| range.contains(&version))
     }
 }
 
@@ -151,10 +152,10 @@ pub fn too_new() -> ApiVersionsResponse {
 
 /// The versions of a served API that the brokers speak too; `None` when there are none.
 fn advertised(row: &Row, known: Option<&BrokerVersions>) -> Option<ApiVersion> {
-    let mut spoken =
-        row.versions.clone().filter(|version| known.is_none_or(|known| known.supports(row, *version)));
-    let min = spoken.next()?;
-    let max = spoken.next_back().unwrap_or(min);
+    let is_spoken = |version: &i16| known.is_none_or(|known| known.supports(row, *version));
+    let min = row.versions.clone().find(is_spoken)?;
+    // A range has no holes: what stands behind a version that is not spoken is not shown.
+    let max = (min..=*row.versions.end()).take_while(is_spoken).last().unwrap_or(min);
     // librdkafka turns compression off when it does not see Produce 0, though it never sends it.
     let min = if row.key == ApiKey::Produce { 0 } else { min };
     Some(api(row.key, &(min..=max)))
@@ -243,8 +244,10 @@ mod tests {
     use kafka_protocol::protocol::Decodable;
 
     use super::*;
+    use crate::api::table::row;
     use crate::api::testing::{said, text};
-    use crate::api::{Disposition, disposition};
+    use crate::api::topics::DeleteTopics;
+    use crate::api::{Api, Disposition, disposition};
     use crate::wire::sample::{self, Filler};
     use crate::wire::{RequestHead, recoded};
 
@@ -330,6 +333,38 @@ mod tests {
         assert_eq!(shown(&answer(0, &request(), Some(&known)), ApiKey::Metadata), Some((0, 9)));
         let known = broker(&[(ApiKey::Metadata, 0, 3)]);
         assert_eq!(shown(&answer(0, &request(), Some(&known)), ApiKey::Metadata), None);
+    }
+
+    #[test]
+    fn a_version_is_shown_where_the_broker_speaks_what_it_brings_along() {
+        type Needs = fn(i16) -> Option<(ApiKey, i16)>;
+        let deletes = |max| (ApiKey::DeleteTopics, 0, max);
+        let metadata = |max| (ApiKey::Metadata, 0, max);
+        let from_4: Needs = |version| (version >= 4).then_some((ApiKey::Metadata, 12));
+        let only_3: Needs = |version| (version == 3).then_some((ApiKey::Metadata, 12));
+        let all: Needs = |_| Some((ApiKey::Metadata, 12));
+        let deletion = |needs| Row { needs, ..row::<DeleteTopics>("DeleteTopics") };
+        let last = *DeleteTopics::VERSIONS.end();
+        for (needs, apis, expected) in [
+            (from_4, &[deletes(6), metadata(12)][..], Some((1, last.min(6)))),
+            (from_4, &[deletes(6), metadata(11)], Some((1, 3))),
+            (from_4, &[deletes(6), (ApiKey::Metadata, 13, 13)], Some((1, 3))),
+            (from_4, &[deletes(6)], Some((1, 3))),
+            (from_4, &[deletes(4), metadata(12)], Some((1, 4))),
+            (only_3, &[deletes(6), metadata(11)], Some((1, 2))),
+            (all, &[deletes(6), metadata(11)], None),
+        ] {
+            let known = broker(apis);
+            let row = deletion(needs);
+            let shown = advertised(&row, Some(&known)).map(|api| (api.min_version, api.max_version));
+            assert_eq!(shown, expected, "{apis:?}");
+            if let Some((min, max)) = shown {
+                assert!((min..=max).all(|version| known.supports(&row, version)));
+            }
+        }
+        let row = deletion(all);
+        let (new, old) = (broker(&[deletes(6), metadata(12)]), broker(&[deletes(6), metadata(11)]));
+        assert!(new.supports(&row, 1) && !BrokerVersions::common(&[&new, &old]).supports(&row, 1));
     }
 
     #[test]
