@@ -156,6 +156,7 @@ fn hazard_04_a_leader_that_moves_is_shown_at_the_gateway() {
     });
     let known = nodes(&stage.brokers);
     let manner = Manner { nodes: known.clone(), ..Manner::default() };
+    stage.brokers[0].has_topics(&["my-moved", "my-gone"]);
     stage.brokers[0].on_key(ApiKey::Produce, move |asked| {
         let request = asked.request::<ProduceRequest>();
         let mut answer = request.answered(asked.version(), &Manner { code: 6, ..manner.clone() });

@@ -79,6 +79,8 @@ fn is_refused_partly_and_wholly<R: About>(stage: &Stage, clients: &mut BTreeMap<
     script::<R>(broker, &Manner { nodes: vec![(1, broker.port())], ..Manner::default() });
     for principal in [format!("only-{operation}"), format!("not-{operation}")] {
         let client = clients.entry(principal.clone()).or_insert_with(|| stage.log_in(&principal));
+        // What ids stand for is looked up once.
+        ["open", "shut"].map(|name| client.ask(*R::SERVED.end(), &R::about(&[name], *R::SERVED.end())));
         for version in R::SERVED {
             let said = format!("{key:?} version {version} by {principal}");
             let one_at_a_time = R::about(&["open", "shut"], version).names().len() == 1;
@@ -212,6 +214,7 @@ fn transactional() -> Option<Bytes> {
 fn a_transactional_id_is_asked_for_where_records_are_transactional() {
     let rules = [rule("allow", "topic", "all", "*"), rule("allow", "transactional_id", "write", "mover")];
     let stage = Stage::start_with(1, policies(vec![Policy::new("mover", None, &rules)]));
+    script::<MetadataRequest>(stage.broker(), &Manner::default());
     script::<ProduceRequest>(stage.broker(), &Manner::default());
     script::<FindCoordinatorRequest>(stage.broker(), &Manner::default());
     stage.broker().on::<InitProducerIdRequest>(|_| InitProducerIdResponse::default());

@@ -62,8 +62,9 @@ use kafka_protocol::messages::{
     ProduceResponse, SyncGroupRequest, SyncGroupResponse, TopicName,
 };
 use kafka_protocol::protocol::{Request, StrBytes};
+use uuid::Uuid;
 
-use crate::support::broker::Broker;
+use crate::support::broker::{Broker, topic_id, topic_of};
 
 /// The group of those requests that are about topics.
 pub const GROUP: &str = "app";
@@ -79,6 +80,33 @@ pub fn topic(name: &str) -> TopicName {
 pub fn group(id: &str) -> GroupId {
     GroupId(text(id))
 }
+
+/// As a version calls a topic of the tenant behind this prefix: by its name, or by its id.
+fn by_either(prefix: &str, name: &str, by_id: bool) -> (TopicName, Uuid) {
+    match by_id {
+        true => (TopicName::default(), topic_id(&format!("{prefix}{name}"))),
+        false => (topic(name), Uuid::nil()),
+    }
+}
+
+/// The backend's name for a topic that is called either way.
+fn called(name: &TopicName, id: Uuid) -> String {
+    topic_of(id).unwrap_or_else(|| name.to_string())
+}
+
+/// The client's name for a topic that is called either way.
+fn shown(name: &TopicName, id: Uuid) -> String {
+    match topic_of(id) {
+        Some(backend) => {
+            let hidden = [PREFIX, "red-"].into_iter().find_map(|prefix| backend.strip_prefix(prefix));
+            hidden.unwrap_or(&backend).to_owned()
+        }
+        None => name.to_string(),
+    }
+}
+
+/// What stands before the tenant's names on the broker.
+const PREFIX: &str = "my-";
 
 /// How a broker answers beside what it is asked.
 #[derive(Clone, Debug, Default)]
@@ -115,6 +143,11 @@ pub trait About: Request + 'static {
     const SERVED: RangeInclusive<i16>;
 
     fn about(names: &[&str], version: i16) -> Self;
+
+    /// The same, where topics that go by their ids stand behind this prefix.
+    fn behind(_prefix: &str, names: &[&str], version: i16) -> Self {
+        Self::about(names, version)
+    }
 
     /// The names in the request.
     fn names(&self) -> Vec<String>;
@@ -160,8 +193,12 @@ impl About for MetadataRequest {
             .with_replica_nodes(vec![leader])
             .with_isr_nodes(vec![leader]);
         let asked = self.names();
-        let topics = manner.with(asked.iter().map(String::as_str)).into_iter().map(|name| {
+        let by_id =
+            self.topics.iter().flatten().filter_map(|topic| topic_of(topic.topic_id)).collect::<Vec<_>>();
+        let asked = asked.iter().chain(&by_id);
+        let topics = manner.with(asked.map(String::as_str)).into_iter().map(|name| {
             MetadataResponseTopic::default()
+                .with_topic_id(if version >= 10 { topic_id(&name) } else { Uuid::nil() })
                 .with_name(Some(TopicName(name)))
                 .with_error_code(manner.code)
                 .with_is_internal(version >= 1)
@@ -188,18 +225,24 @@ impl About for MetadataRequest {
 }
 
 impl About for ProduceRequest {
-    const SERVED: RangeInclusive<i16> = 3..=12;
+    const SERVED: RangeInclusive<i16> = 3..=13;
 
-    fn about(names: &[&str], _version: i16) -> Self {
+    fn about(names: &[&str], version: i16) -> Self {
+        Self::behind(PREFIX, names, version)
+    }
+
+    fn behind(prefix: &str, names: &[&str], version: i16) -> Self {
         let partition = PartitionProduceData::default().with_records(Some(Bytes::from_static(b"records")));
         let topics = names.iter().map(|name| {
-            TopicProduceData::default().with_name(topic(name)).with_partition_data(vec![partition.clone()])
+            let (name, id) = by_either(prefix, name, version >= 13);
+            let topic = TopicProduceData::default().with_name(name).with_topic_id(id);
+            topic.with_partition_data(vec![partition.clone()])
         });
         Self::default().with_acks(1).with_timeout_ms(1000).with_topic_data(topics.collect())
     }
 
     fn names(&self) -> Vec<String> {
-        strings(self.topic_data.iter().map(|topic| &topic.name.0))
+        self.topic_data.iter().map(|topic| called(&topic.name, topic.topic_id)).collect()
     }
 
     fn answered(&self, version: i16, manner: &Manner) -> ProduceResponse {
@@ -218,16 +261,19 @@ impl About for ProduceRequest {
         }
         let asked = self.names();
         let topics = manner.with(asked.iter().map(String::as_str)).into_iter().map(|name| {
-            TopicProduceResponse::default()
-                .with_name(TopicName(name))
-                .with_partition_responses(vec![partition.clone()])
+            let id = if version >= 13 { topic_id(&name) } else { Uuid::nil() };
+            let topic = TopicProduceResponse::default().with_topic_id(id);
+            let topic = topic.with_name(if id.is_nil() { TopicName(name) } else { TopicName::default() });
+            topic.with_partition_responses(vec![partition.clone()])
         });
         response.with_responses(topics.collect())
     }
 
     fn codes(response: &ProduceResponse) -> Vec<(String, i16)> {
         let topics = response.responses.iter();
-        topics.map(|topic| (topic.name.to_string(), topic.partition_responses[0].error_code)).collect()
+        topics
+            .map(|topic| (shown(&topic.name, topic.topic_id), topic.partition_responses[0].error_code))
+            .collect()
     }
 }
 

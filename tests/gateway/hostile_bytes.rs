@@ -13,16 +13,18 @@ use std::thread;
 use std::time::Duration;
 
 use bytes::{BufMut, Bytes};
-use kafka_protocol::messages::MetadataRequest;
+use kafka_protocol::messages::metadata_response::MetadataResponseTopic;
+use kafka_protocol::messages::{MetadataRequest, MetadataResponse, TopicName};
 use kafka_protocol::protocol::StrBytes;
 use sluicegate::api::{Row, rows};
 use sluicegate::wire::sample::{self, Filler};
 use sluicegate::wire::{
-    ApiKey, Direction, Gather, RequestHead, RequestHeader, grammar, write_request, write_response,
+    ApiKey, Direction, Field, FieldKind, Gather, RequestHead, RequestHeader, grammar, write_request,
+    write_response,
 };
 use uuid::Uuid;
 
-use crate::support::broker::{Asked, Reply};
+use crate::support::broker::{Asked, Reply, topic_id};
 use crate::support::client::{CLIENT_ID, Client};
 use crate::support::stage::Stage;
 
@@ -39,6 +41,7 @@ fn a_clients_broken_body_ends_its_own_connection_only() {
     for row in rows() {
         stage.broker().on_key(row.key, answer_by_itself);
     }
+    learn_ids(&stage);
     let before = Memory::of(&stage);
     let sent = in_threads(|row| {
         let mut witness = stage.log_in("witness");
@@ -60,7 +63,7 @@ fn a_clients_broken_body_ends_its_own_connection_only() {
     stage.expect_metric(&closed("client_malformed"), sent as f64);
     let versions: usize = rows().iter().map(|row| row.versions.clone().count()).sum();
     let reached = stage.broker().asked().len();
-    assert_eq!(reached, versions + rows().len(), "what reached the broker are the good bodies");
+    assert_eq!(reached, versions + rows().len() + LEARNED_BY, "what reached the broker are the good bodies");
     before.has_hardly_grown(&stage);
 }
 
@@ -329,10 +332,13 @@ impl Example {
         let body =
             |filler: &mut Plain| sample::body(key, direction, version, filler).expect("it is in the grammar");
         let compact = grammar().flexible(key, direction, version);
-        let mut plain = Plain::default();
+        let definition = grammar().definition(key, direction).expect("it is in the grammar");
+        let named = with_names(&definition.fields, version, "");
+        let mut plain = Plain { named: named.clone(), ..Plain::default() };
         let good = body(&mut plain);
         let place = |path: &String| {
-            let two = body(&mut Plain { twice: Some(path.clone()), ..Plain::default() });
+            let two =
+                body(&mut Plain { twice: Some(path.clone()), named: named.clone(), ..Plain::default() });
             // Both say the same as far as the count; in a tagged field already its length is another, and that
             // is as good a place for a wrong number.
             let differs =
@@ -383,9 +389,24 @@ impl Example {
     }
 }
 
+/// The structures in which a topic's name stands in this version, as their fields' paths begin.
+fn with_names(fields: &[Field], version: i16, parent: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for field in fields.iter().filter(|field| field.versions.contains(version)) {
+        if matches!(field.name, "Name" | "Topic" | "TopicName") && field.kind == FieldKind::Text {
+            found.push(parent.to_owned());
+        }
+        let brackets = if field.array { "[]" } else { "" };
+        found.extend(with_names(&field.fields, version, &format!("{parent}{}{brackets}.", field.name)));
+    }
+    found
+}
+
 /// Says the same in every field, and one element in every array but one.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Plain {
+    /// The elements that have a topic's name.
+    named: Vec<String>,
     paths: Vec<String>,
     twice: Option<String>,
 }
@@ -396,8 +417,12 @@ impl Filler for Plain {
         if path.ends_with("ProtocolType") { "connect" } else { "plain" }.to_owned()
     }
 
-    fn uuid(&mut self, _path: &str) -> Uuid {
-        Uuid::nil()
+    fn uuid(&mut self, path: &str) -> Uuid {
+        // A topic that is called by its name is not called by its id as well.
+        if self.named.iter().any(|named| path.starts_with(named.as_str())) {
+            return Uuid::nil();
+        }
+        topic_id("my-plain")
     }
 
     fn bytes(&mut self, _path: &str) -> Vec<u8> {
@@ -481,6 +506,27 @@ fn ask(client: &mut Client, key: i16, version: i16, body: &[u8]) {
 fn ask_for_topics(client: &mut Client) {
     client.ask(9, &MetadataRequest::default().with_topics(Some(vec![])));
 }
+
+/// Has the broker tell whose the id is that the examples call topics by.
+fn learn_ids(stage: &Stage) {
+    stage.broker().on_key(ApiKey::Metadata, |asked| match asked.client_id() {
+        Some("learner") => {
+            let topic = MetadataResponseTopic::default().with_topic_id(topic_id("my-plain"));
+            let name = TopicName(StrBytes::from_static_str("my-plain"));
+            asked.reply::<MetadataRequest>(
+                &MetadataResponse::default().with_topics(vec![topic.with_name(Some(name))]),
+            )
+        }
+        _ => answer_by_itself(asked),
+    });
+    let body = Example::of(3, Direction::Request, 12).body;
+    let mut client = stage.log_in("learner");
+    client.send_bytes(&request_of("learner", 3, 12, 7, &body));
+    client.read_frame();
+}
+
+/// How often the broker is asked for that.
+const LEARNED_BY: usize = 1;
 
 fn closed(reason: &str) -> String {
     format!("sluicegate_connections_closed_total{{virtual_cluster=\"team\",reason=\"{reason}\"}}")

@@ -91,7 +91,8 @@ fn sees_its_own<R: About>(stage: &Stage, client: &mut Wary, name: &str, on_backe
     for version in R::SERVED {
         for manner in [&quiet, &indiscreet, &failing] {
             script::<R>(stage.broker(), manner);
-            let response = client.ask(version, &R::about(&[name], version));
+            let prefix = on_backend.strip_suffix(name).expect("a prefix stands before a name");
+            let response = client.ask(version, &R::behind(prefix, &[name], version));
             let asked = last::<R>(stage.broker()).names();
             assert_eq!(asked, [on_backend], "key {} version {version}", R::KEY);
             let told = R::codes(&response);

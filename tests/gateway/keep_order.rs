@@ -199,7 +199,7 @@ fn what_is_not_served_ends_the_connection() {
         (30, 2, "withheld"), // CreateAcls
         (71, 0, "withheld"), // GetTelemetrySubscriptions
         (3, 14, "unsupported_version"),
-        (0, 13, "unsupported_version"),
+        (0, 14, "unsupported_version"),
         (0, 2, "unsupported_version"),
         (1, -1, "unsupported_version"),
         (17, 2, "unsupported_version"),

@@ -404,13 +404,21 @@ impl State {
                 .with_host(StrBytes::from_static_str("127.0.0.1"))
                 .with_port(i32::from(*port))
         });
+        let by_id = request.topics.iter().flatten().filter(|topic| topic.name.is_none());
+        let by_id = by_id.map(|topic| {
+            let id = MetadataResponseTopic::default().with_name(None).with_topic_id(topic.topic_id);
+            match topic_of(topic.topic_id).filter(|name| self.topics.contains(name)) {
+                Some(name) => self.topic(&name, leader, version),
+                None => id.with_error_code(100),
+            }
+        });
         let wanted: Vec<String> = match &request.topics {
             Some(topics) if version > 0 || !topics.is_empty() => {
                 topics.iter().filter_map(|topic| topic.name.as_ref()).map(|name| name.0.to_string()).collect()
             }
             _ => self.topics.iter().cloned().collect(),
         };
-        let topics = wanted.iter().map(|name| self.topic(name, leader, version));
+        let topics = wanted.iter().map(|name| self.topic(name, leader, version)).chain(by_id);
         MetadataResponse::default()
             .with_brokers(brokers.collect())
             .with_cluster_id((version >= 2).then(|| StrBytes::from_static_str("backend-cluster")))
@@ -433,13 +441,25 @@ impl State {
     }
 }
 
-/// The id that the broker gives a topic: made from its name.
+/// The id that the broker gives a topic: its name, as far as there is room.
 pub fn topic_id(name: &str) -> Uuid {
-    let mut id = [0x5a_u8; 16];
-    for (at, byte) in name.bytes().enumerate() {
-        id[at % 16] = id[at % 16].rotate_left(3) ^ byte;
+    let mut id = [0; 16];
+    for (place, byte) in id.iter_mut().zip(name.bytes()) {
+        *place = byte;
     }
-    Uuid::from_bytes(id)
+    Uuid::from_bytes(id.map(veiled))
+}
+
+/// The topic that the broker gives this id; `None` for an id that is no name's.
+pub fn topic_of(id: Uuid) -> Option<String> {
+    let name = String::from_utf8(id.into_bytes().map(veiled).to_vec()).ok()?;
+    let name = name.trim_end_matches('\0');
+    (!id.is_nil() && !name.is_empty()).then(|| name.to_owned())
+}
+
+/// No id is to be taken for a name that leaks.
+fn veiled(byte: u8) -> u8 {
+    byte ^ 0xa5
 }
 
 fn read(
