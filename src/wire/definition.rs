@@ -1,8 +1,9 @@
-//! Kafka's message definitions, as `shapes.txt` has them.
+//! Kafka's message definitions, as `shapes.txt` has them, which `scripts/messages` makes.
 //!
 //! A line `message KEY NAME request|response|header|data versions=A-B flexible=V+` opens a message;
 //! under it stands one field a line in wire order, indented by depth:
-//! `Name type versions [nullable=V+] [tagged=V+ tag=N] [flexible=none]`.
+//! `Name type versions [nullable=V+] [tagged=V+ tag=N] [flexible=none]`. A message whose last version
+//! is not stable yet says so with `latest-unstable`.
 
 use std::ops::RangeInclusive;
 

@@ -1,11 +1,14 @@
 //! Kafka's bytes: frames, headers, bodies, and the consumer protocol inside some of them.
 //!
 //! Nothing is decoded that has not been walked: [`Grammar::walk`] checks a body against Kafka's own
-//! message definitions, without allocating, before [`decode`] makes a typed message of it. Knows
+//! message definitions, without allocating, before [`decode`] makes a typed message of it. Typed
+//! messages are the wire crate's; those that clients may send in versions which it does not know
+//! are in [`messages`]. `scripts/messages` makes these and the grammar of Kafka's definitions. Knows
 //! nothing else of the house: no name's meaning, no session, no socket.
 //!
-//! In reading order: frame, header, shape (with definition and layout), message, gather; then what
-//! stands by itself: consumer_protocol, sample, oracle. Peers' bytes are read through cursor alone.
+//! In reading order: frame, header, shape (with definition and layout), message, messages, gather;
+//! then what stands by itself: consumer_protocol, sample, oracle. What has not been walked is read
+//! through cursor alone.
 
 mod api_key; //               one name for each API
 pub mod consumer_protocol; // topics inside a group member's opaque bytes
@@ -16,6 +19,7 @@ pub mod gather; //            the encoder that shares what it already owns
 pub mod header; //            api key, version, correlation id; before any body is read
 mod layout; //                a structure of the grammar, as one version has it on the wire
 pub mod message; //           a walked body becomes typed, and a typed one bytes
+pub mod messages; //          typed messages that the wire crate lacks
 pub mod oracle; //            the codec as the walk's oracle
 pub mod sample; //            bodies made from the grammar, for the census and for tests
 pub mod shape; //             the walk: is this body well-formed, and how large will it be?
