@@ -390,7 +390,7 @@ const API_VERSIONS: i16 = 18;
 mod tests {
     use super::*;
     use crate::wire::fuzzing::{Random, each_message};
-    use crate::wire::sample;
+    use crate::wire::{messages, sample};
 
     fn check(
         key: i16,
@@ -511,16 +511,20 @@ mod tests {
     #[test]
     fn the_grammar_and_the_codec_agree_on_headers() {
         each_message(|key, direction, version| {
-            let Ok(known) = kafka_protocol::messages::ApiKey::try_from(key) else { return };
-            if version > known.valid_versions().max {
-                return;
-            }
+            let header = messages::header_version(key, direction, version).or_else(|| {
+                let known = kafka_protocol::messages::ApiKey::try_from(key).ok()?;
+                (version <= known.valid_versions().max).then(|| match direction {
+                    Direction::Request => known.request_header_version(version),
+                    Direction::Response => known.response_header_version(version),
+                })
+            });
             let flexible = match direction {
-                Direction::Request => known.request_header_version(version) == 2,
-                Direction::Response => known.response_header_version(version) == 1,
+                Direction::Request => 2,
+                Direction::Response => 1,
             };
             let ours = grammar().header_flexible(key, direction, version);
-            assert_eq!(ours, flexible, "{known:?} {direction:?} v{version}");
+            let expected = header.map_or(ours, |header| header == flexible);
+            assert_eq!(ours, expected, "{direction:?} {key} v{version}");
         });
     }
 

@@ -31,6 +31,7 @@ macro_rules! cases {
 }
 
 mod backends; //   how the gateway gets in at brokers
+mod definitions; // what is written down of Kafka's messages
 mod direct; //     a conversation with a broker past the gateway
 mod elastic; //    brokers that come and go
 mod fronts; //     TLS toward clients

@@ -135,6 +135,23 @@ macro_rules! apis {
                 _ => None,
             }
         }
+
+        /// The version of the header before one of these messages.
+        #[cfg(test)]
+        pub(in crate::wire) fn header_version(
+            key: i16,
+            direction: $crate::wire::Direction,
+            version: i16,
+        ) -> Option<i16> {
+            use kafka_protocol::protocol::HeaderVersion;
+            match (key, direction) {
+                $(
+                    ($key, $crate::wire::Direction::Request) => Some($request::header_version(version)),
+                    ($key, $crate::wire::Direction::Response) => Some($response::header_version(version)),
+                )*
+                _ => None,
+            }
+        }
     };
 }
 pub(super) use apis;
