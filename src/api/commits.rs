@@ -4,20 +4,21 @@ use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
 use crate::wire::ApiKey;
-use kafka_protocol::messages::offset_commit_request::OffsetCommitRequestTopic;
-use kafka_protocol::messages::offset_commit_response::{
+use crate::wire::messages::offset_commit_request::OffsetCommitRequestTopic;
+use crate::wire::messages::offset_commit_response::{
     OffsetCommitResponsePartition, OffsetCommitResponseTopic,
 };
-use kafka_protocol::messages::offset_fetch_request::{
+use crate::wire::messages::offset_fetch_request::{
     OffsetFetchRequestGroup, OffsetFetchRequestTopic, OffsetFetchRequestTopics,
 };
-use kafka_protocol::messages::offset_fetch_response::{
+use crate::wire::messages::offset_fetch_response::{
     OffsetFetchResponseGroup, OffsetFetchResponsePartition, OffsetFetchResponsePartitions,
     OffsetFetchResponseTopic, OffsetFetchResponseTopics,
 };
-use kafka_protocol::messages::{
-    GroupId, OffsetCommitRequest, OffsetCommitResponse, OffsetFetchRequest, OffsetFetchResponse,
+use crate::wire::messages::{
+    OffsetCommitRequest, OffsetCommitResponse, OffsetFetchRequest, OffsetFetchResponse,
 };
+use kafka_protocol::messages::GroupId;
 use kafka_protocol::protocol::StrBytes;
 
 use super::{Api, Asking, Pass, Refusal, Showing};
@@ -200,7 +201,7 @@ fn refused_group((group, why): (GroupId, Refusal)) -> OffsetFetchResponseGroup {
 
 #[cfg(test)]
 mod tests {
-    use kafka_protocol::messages::offset_commit_request::OffsetCommitRequestPartition;
+    use crate::wire::messages::offset_commit_request::OffsetCommitRequestPartition;
 
     use super::*;
     use crate::api::testing::{World, said, text};

@@ -123,7 +123,7 @@ impl Api for DeleteGroups {
     type Aside = Vec<(GroupId, Refusal)>;
 
     const KEY: ApiKey = ApiKey::DeleteGroups;
-    /// 3 brings an error text, which the codec does not know yet.
+    /// 3, which Kafka 4.3 does not have yet, brings an error text.
     const VERSIONS: RangeInclusive<i16> = 0..=2;
 
     fn admit(mut request: DeleteGroupsRequest, ask: &mut Asking<'_>) -> Result<Pass<Self>, Refusal> {

@@ -3,18 +3,14 @@
 use std::ops::RangeInclusive;
 
 use crate::wire::ApiKey;
-use kafka_protocol::messages::list_offsets_request::ListOffsetsTopic;
-use kafka_protocol::messages::list_offsets_response::{
-    ListOffsetsPartitionResponse, ListOffsetsTopicResponse,
-};
+use crate::wire::messages::list_offsets_request::ListOffsetsTopic;
+use crate::wire::messages::list_offsets_response::{ListOffsetsPartitionResponse, ListOffsetsTopicResponse};
+use crate::wire::messages::{ListOffsetsRequest, ListOffsetsResponse};
 use kafka_protocol::messages::offset_for_leader_epoch_request::OffsetForLeaderTopic;
 use kafka_protocol::messages::offset_for_leader_epoch_response::{
     EpochEndOffset, OffsetForLeaderTopicResult,
 };
-use kafka_protocol::messages::{
-    BrokerId, ListOffsetsRequest, ListOffsetsResponse, OffsetForLeaderEpochRequest,
-    OffsetForLeaderEpochResponse,
-};
+use kafka_protocol::messages::{BrokerId, OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse};
 
 use super::{Api, Asking, Pass, Refusal, Showing};
 use crate::policy::Operation;
@@ -28,8 +24,9 @@ impl Api for ListOffsets {
     type Aside = Vec<ListOffsetsTopic>;
 
     const KEY: ApiKey = ApiKey::ListOffsets;
-    /// 11 is not known to the codec yet.
-    const VERSIONS: RangeInclusive<i16> = 1..=10;
+    /// What 7 to 11 bring are more places in the log to ask for, as times below zero, and how long to
+    /// wait for remote storage; no name.
+    const VERSIONS: RangeInclusive<i16> = 1..=11;
 
     fn admit(mut request: ListOffsetsRequest, ask: &mut Asking<'_>) -> Result<Pass<Self>, Refusal> {
         request.replica_id = CONSUMER;
@@ -115,7 +112,7 @@ const CONSUMER: BrokerId = BrokerId(-1);
 
 #[cfg(test)]
 mod tests {
-    use kafka_protocol::messages::list_offsets_request::ListOffsetsPartition;
+    use crate::wire::messages::list_offsets_request::ListOffsetsPartition;
     use kafka_protocol::messages::offset_for_leader_epoch_request::OffsetForLeaderPartition;
 
     use super::*;

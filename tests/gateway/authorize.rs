@@ -10,6 +10,7 @@ use kafka_protocol::messages::list_groups_response::ListedGroup;
 use kafka_protocol::messages::*;
 use serde_json::{Value, json};
 use sluicegate::wire::ApiKey;
+use sluicegate::wire::messages::{ListOffsetsRequest, OffsetCommitRequest, OffsetFetchRequest};
 
 use super::families::{About, GROUP, Manner, for_each_of_groups, for_each_of_topics, group, script, text};
 use crate::support::broker::Broker;

@@ -11,11 +11,12 @@ use kafka_protocol::messages::join_group_response::JoinGroupResponseMember;
 use kafka_protocol::messages::list_groups_response::ListedGroup;
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::metadata_response::MetadataResponseTopic;
-use kafka_protocol::messages::offset_fetch_request::OffsetFetchRequestGroup;
 use kafka_protocol::messages::sync_group_request::SyncGroupRequestAssignment;
 use kafka_protocol::messages::*;
 use kafka_protocol::protocol::{Request, StrBytes};
 use sluicegate::wire::ApiKey;
+use sluicegate::wire::messages::offset_fetch_request::OffsetFetchRequestGroup;
+use sluicegate::wire::messages::{ListOffsetsRequest, OffsetCommitRequest, OffsetFetchRequest};
 use uuid::Uuid;
 
 use super::families::{

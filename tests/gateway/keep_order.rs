@@ -2,16 +2,17 @@
 
 use bytes::Bytes;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
-use kafka_protocol::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
 use kafka_protocol::messages::{
-    ApiVersionsRequest, FetchRequest, FetchResponse, ListOffsetsRequest, MetadataRequest, MetadataResponse,
-    ProduceRequest, ProduceResponse, SaslHandshakeRequest, TopicName,
+    ApiVersionsRequest, FetchRequest, FetchResponse, MetadataRequest, MetadataResponse, ProduceRequest,
+    ProduceResponse, SaslHandshakeRequest, TopicName,
 };
 use kafka_protocol::protocol::StrBytes;
 use sluicegate::wire::ApiKey;
+use sluicegate::wire::messages::ListOffsetsRequest;
+use sluicegate::wire::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 
 use crate::support::broker::{Asked, Reply};
 use crate::support::client::{authenticate, client_first, request_bytes};

@@ -8,15 +8,16 @@ use bytes::Bytes;
 use kafka_protocol::messages::create_topics_request::CreatableTopic;
 use kafka_protocol::messages::describe_groups_response::DescribedGroup;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
-use kafka_protocol::messages::offset_commit_request::{
-    OffsetCommitRequestPartition, OffsetCommitRequestTopic,
-};
-use kafka_protocol::messages::offset_fetch_request::OffsetFetchRequestTopic;
 use kafka_protocol::messages::{
     CreateTopicsRequest, DescribeGroupsRequest, FetchRequest, FindCoordinatorRequest, GroupId,
-    MetadataRequest, OffsetCommitRequest, OffsetFetchRequest, TopicName,
+    MetadataRequest, TopicName,
 };
 use kafka_protocol::protocol::StrBytes;
+use sluicegate::wire::messages::offset_commit_request::{
+    OffsetCommitRequestPartition, OffsetCommitRequestTopic,
+};
+use sluicegate::wire::messages::offset_fetch_request::OffsetFetchRequestTopic;
+use sluicegate::wire::messages::{OffsetCommitRequest, OffsetFetchRequest};
 
 use crate::support::client::Client;
 use crate::support::kafka::Kafka;
