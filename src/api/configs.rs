@@ -10,8 +10,9 @@ use crate::wire::ApiKey;
 use kafka_protocol::messages::describe_configs_response::DescribeConfigsResult;
 use kafka_protocol::messages::incremental_alter_configs_response::AlterConfigsResourceResponse;
 use kafka_protocol::messages::{
-    DescribeConfigsRequest, DescribeConfigsResponse, IncrementalAlterConfigsRequest,
-    IncrementalAlterConfigsResponse,
+    AlterConfigsRequest, AlterConfigsResponse, DescribeConfigsRequest, DescribeConfigsResponse,
+    IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse, alter_configs_request,
+    alter_configs_response,
 };
 use kafka_protocol::protocol::StrBytes;
 
@@ -121,6 +122,65 @@ fn unaltered(((r#type, name), why): ((i8, StrBytes), Refusal)) -> AlterConfigsRe
         .with_error_message(Some(StrBytes::from_string(why.text())))
 }
 
+/// Configurations replaced, all of a resource at once: what is not named becomes a default again.
+pub struct AlterConfigs;
+
+impl Api for AlterConfigs {
+    type Request = AlterConfigsRequest;
+    type Response = AlterConfigsResponse;
+    type Aside = Refused;
+
+    const KEY: ApiKey = ApiKey::AlterConfigs;
+    const VERSIONS: RangeInclusive<i16> = 0..=2;
+
+    fn admit(mut request: AlterConfigsRequest, ask: &mut Asking<'_>) -> Result<Pass<Self>, Refusal> {
+        let mut refused = Refused::new();
+        request.resources.retain_mut(|resource| {
+            if !is_well_formed(resource) {
+                let about = (resource.resource_type, resource.resource_name.clone());
+                refused.insert(about, Refusal::InvalidRequest);
+                return false;
+            }
+            let (r#type, name) = (resource.resource_type, &mut resource.resource_name);
+            admit(Operation::AlterConfigs, r#type, name, ask, &mut refused)
+        });
+        let nothing_left = request.resources.is_empty() && !refused.is_empty();
+        Ok(if nothing_left { Pass::Answer(refused) } else { Pass::Forward(request, refused) })
+    }
+
+    fn reveal(response: &mut AlterConfigsResponse, refused: Refused, show: &Showing<'_>) {
+        response.responses.retain_mut(|result| {
+            result.error_message = result.error_message.take().and_then(|_| standard_text(result.error_code));
+            reveal(result.resource_type, &mut result.resource_name, show)
+        });
+        response.responses.extend(refused.into_iter().map(unreplaced));
+    }
+
+    fn refuse(request: AlterConfigsRequest, why: Refusal, _version: i16) -> AlterConfigsResponse {
+        let responses = request
+            .resources
+            .into_iter()
+            .map(|resource| unreplaced(((resource.resource_type, resource.resource_name), why)));
+        AlterConfigsResponse::default().with_responses(responses.collect())
+    }
+}
+
+/// What a broker looks at before it asks for rights: this call knows no loggers, and no null.
+fn is_well_formed(resource: &alter_configs_request::AlterConfigsResource) -> bool {
+    let is_known = resource.resource_type != BROKER_LOGGER;
+    is_known && resource.configs.iter().all(|config| config.value.is_some())
+}
+
+fn unreplaced(
+    ((r#type, name), why): ((i8, StrBytes), Refusal),
+) -> alter_configs_response::AlterConfigsResourceResponse {
+    alter_configs_response::AlterConfigsResourceResponse::default()
+        .with_resource_type(r#type)
+        .with_resource_name(name)
+        .with_error_code(why.code())
+        .with_error_message(Some(StrBytes::from_string(why.text())))
+}
+
 /// Lets a resource through to the broker, renamed, or sets it aside.
 fn admit(need: Operation, r#type: i8, name: &mut StrBytes, ask: &Asking<'_>, refused: &mut Refused) -> bool {
     let verdict = match kind(r#type) {
@@ -162,6 +222,9 @@ fn kind(r#type: i8) -> Option<Kind> {
     }
 }
 
+/// `ConfigResource.Type` of the log levels of a broker.
+const BROKER_LOGGER: i8 = 8;
+
 #[cfg(test)]
 mod tests {
     use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
@@ -175,7 +238,6 @@ mod tests {
 
     const TOPIC: i8 = 2;
     const BROKER: i8 = 4;
-    const BROKER_LOGGER: i8 = 8;
     const CLIENT_METRICS: i8 = 16;
     const GROUP: i8 = 32;
 
@@ -305,6 +367,70 @@ mod tests {
             assert_eq!(seen[3..], SEEN[3..]);
             assert_eq!(talk.seen.responses[1].error_message.as_deref(), standard_text(42).as_deref());
         }
+    }
+
+    #[test]
+    fn topics_and_groups_have_their_configs_replaced_and_nothing_else() {
+        for version in AlterConfigs::VERSIONS {
+            let change = alter_configs_request::AlterableConfig::default()
+                .with_name(name("retention.ms"))
+                .with_value(Some(name("1")));
+            let asked = ASKED.map(|(r#type, resource)| {
+                alter_configs_request::AlterConfigsResource::default()
+                    .with_resource_type(r#type)
+                    .with_resource_name(name(resource))
+                    .with_configs(vec![change.clone()])
+            });
+            let answered = [ANSWERED[0], ANSWERED[2], ANSWERED[3], ANSWERED[4], ANSWERED[5]].map(
+                |(r#type, resource, code)| {
+                    alter_configs_response::AlterConfigsResourceResponse::default()
+                        .with_resource_type(r#type)
+                        .with_resource_name(name(resource))
+                        .with_error_code(code)
+                        .with_error_message(message(code, resource))
+                },
+            );
+            let talk = world(Operation::AlterConfigs).talk::<AlterConfigs>(
+                version,
+                &AlterConfigsRequest::default().with_resources(asked.to_vec()).with_validate_only(true),
+                &AlterConfigsResponse::default().with_responses(answered.to_vec()),
+            );
+            let sent = talk.sent().resources.iter();
+            let sent: Vec<_> =
+                sent.map(|resource| (resource.resource_type, resource.resource_name.as_str())).collect();
+            assert_eq!(sent, [SENT[0], SENT[2]]);
+            assert!(talk.sent().validate_only);
+            assert!(talk.sent().resources.iter().all(|resource| resource.configs == [change.clone()]));
+            let seen = talk.seen.responses.iter();
+            let seen: Vec<_> = seen
+                .map(|result| (result.resource_type, result.resource_name.as_str(), result.error_code))
+                .collect();
+            let unknown_to_this_call = |seen: (i8, &'static str, i16)| match seen {
+                (BROKER_LOGGER, resource, _) => (BROKER_LOGGER, resource, 42),
+                other => other,
+            };
+            assert_eq!(seen[..3], [SEEN[0], SEEN[2], (TOPIC, "extra_topic", 44)]);
+            assert_eq!(seen[3..], *SEEN.map(unknown_to_this_call).split_at(3).1);
+            assert_eq!(talk.seen.responses[1].error_message.as_deref(), standard_text(42).as_deref());
+        }
+    }
+
+    #[test]
+    fn a_config_without_a_value_is_refused_before_rights_are_asked_for() {
+        let config = alter_configs_request::AlterableConfig::default().with_name(name("retention.ms"));
+        let asked = ["orders", "secret"].map(|topic| {
+            alter_configs_request::AlterConfigsResource::default()
+                .with_resource_type(TOPIC)
+                .with_resource_name(name(topic))
+                .with_configs(vec![config.clone().with_value(None)])
+        });
+        let talk = world(Operation::AlterConfigs).talk::<AlterConfigs>(
+            2,
+            &AlterConfigsRequest::default().with_resources(asked.to_vec()),
+            &AlterConfigsResponse::default(),
+        );
+        let codes: Vec<_> = talk.seen.responses.iter().map(|result| result.error_code).collect();
+        assert_eq!((talk.sent.len(), codes, talk.denials.len()), (0, vec![42, 42], 0));
     }
 
     #[test]

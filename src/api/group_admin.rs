@@ -5,9 +5,13 @@ use std::ops::RangeInclusive;
 use crate::wire::ApiKey;
 use kafka_protocol::messages::delete_groups_response::DeletableGroupResult;
 use kafka_protocol::messages::describe_groups_response::{DescribedGroup, DescribedGroupMember};
+use kafka_protocol::messages::offset_delete_request::OffsetDeleteRequestTopic;
+use kafka_protocol::messages::offset_delete_response::{
+    OffsetDeleteResponsePartition, OffsetDeleteResponseTopic,
+};
 use kafka_protocol::messages::{
     DeleteGroupsRequest, DeleteGroupsResponse, DescribeGroupsRequest, DescribeGroupsResponse, GroupId,
-    ListGroupsRequest, ListGroupsResponse,
+    ListGroupsRequest, ListGroupsResponse, OffsetDeleteRequest, OffsetDeleteResponse,
 };
 use kafka_protocol::protocol::StrBytes;
 
@@ -147,6 +151,49 @@ fn undeleted((group, why): (GroupId, Refusal)) -> DeletableGroupResult {
     DeletableGroupResult::default().with_group_id(group).with_error_code(why.code())
 }
 
+/// A group forgets how far it has read some topics.
+pub struct OffsetDelete;
+
+impl Api for OffsetDelete {
+    type Request = OffsetDeleteRequest;
+    type Response = OffsetDeleteResponse;
+    type Aside = Vec<OffsetDeleteRequestTopic>;
+
+    const KEY: ApiKey = ApiKey::OffsetDelete;
+    const VERSIONS: RangeInclusive<i16> = 0..=0;
+
+    /// Goes on even where no topic is left: whether there is such a group comes before its topics.
+    fn admit(mut request: OffsetDeleteRequest, ask: &mut Asking<'_>) -> Result<Pass<Self>, Refusal> {
+        ask.gate.one(Operation::Delete, &mut request.group_id)?;
+        let refused = ask.gate.each(Operation::Read, &mut request.topics, |topic| (&mut topic.name).into());
+        Ok(Pass::Forward(request, refused))
+    }
+
+    fn reveal(
+        response: &mut OffsetDeleteResponse,
+        refused: Vec<OffsetDeleteRequestTopic>,
+        show: &Showing<'_>,
+    ) {
+        show.lens.echoed(&mut response.topics, |topic| (&mut topic.name).into());
+        if response.error_code == 0 {
+            response.topics.extend(refused.into_iter().map(remembered));
+        }
+    }
+
+    fn refuse(_request: OffsetDeleteRequest, why: Refusal, _version: i16) -> OffsetDeleteResponse {
+        OffsetDeleteResponse::default().with_error_code(why.code())
+    }
+}
+
+fn remembered(topic: OffsetDeleteRequestTopic) -> OffsetDeleteResponseTopic {
+    let partitions = topic.partitions.iter().map(|partition| {
+        OffsetDeleteResponsePartition::default()
+            .with_partition_index(partition.partition_index)
+            .with_error_code(Refusal::TopicDenied.code())
+    });
+    OffsetDeleteResponseTopic::default().with_partitions(partitions.collect()).with_name(topic.name)
+}
+
 /// Keeps the groups that pass, renamed, and hands back the others with the reason.
 fn admit_groups(need: Operation, groups: &mut Vec<GroupId>, gate: &Gate<'_>) -> Vec<(GroupId, Refusal)> {
     let mut refused = Vec::new();
@@ -163,6 +210,7 @@ fn admit_groups(need: Operation, groups: &mut Vec<GroupId>, gate: &Gate<'_>) -> 
 #[cfg(test)]
 mod tests {
     use kafka_protocol::messages::list_groups_response::ListedGroup;
+    use kafka_protocol::messages::offset_delete_request::OffsetDeleteRequestPartition;
 
     use super::*;
     use crate::api::blobs::sample as blob;
@@ -314,6 +362,66 @@ mod tests {
             assert_eq!(dialogue.seen.results, [result("readers", 30)]);
             assert_eq!(dialogue.denials.len(), 1);
         }
+    }
+
+    fn forget(group: &str, topics: &[&str]) -> OffsetDeleteRequest {
+        let partition = |index| OffsetDeleteRequestPartition::default().with_partition_index(index);
+        let topics = topics.iter().map(|topic| {
+            OffsetDeleteRequestTopic::default()
+                .with_name(text(topic).into())
+                .with_partitions(vec![partition(0), partition(7)])
+        });
+        OffsetDeleteRequest::default().with_group_id(text(group).into()).with_topics(topics.collect())
+    }
+
+    fn forgotten(topics: &[(&str, i16)]) -> OffsetDeleteResponse {
+        let topics = topics.iter().map(|(topic, code)| {
+            let partitions = [0, 7].map(|index| {
+                OffsetDeleteResponsePartition::default().with_partition_index(index).with_error_code(*code)
+            });
+            OffsetDeleteResponseTopic::default()
+                .with_name(text(topic).into())
+                .with_partitions(partitions.into())
+        });
+        OffsetDeleteResponse::default().with_topics(topics.collect())
+    }
+
+    #[test]
+    fn a_group_forgets_the_topics_that_the_client_may_read() {
+        let answer = forgotten(&[("my-orders", 0), ("extra_topic", 86), ("their-orders", 0)]);
+        let request = forget("old-1", &["secret", "orders", "extra_topic"]);
+        let dialogue = forgetful().talk::<OffsetDelete>(0, &request, &answer);
+        assert_eq!(dialogue.sent(), &forget("my-old-1", &["my-orders", "extra_topic"]));
+        let expected = [("orders", 0), ("extra_topic", 86), ("secret", 29)];
+        assert_eq!(dialogue.seen, forgotten(&expected));
+    }
+
+    #[test]
+    fn whether_there_is_a_group_comes_before_its_topics() {
+        let answer = OffsetDeleteResponse::default().with_error_code(69);
+        for topics in [&["secret"][..], &["secret", "orders"], &[]] {
+            let dialogue = forgetful().talk::<OffsetDelete>(0, &forget("old-1", topics), &answer);
+            assert_eq!(dialogue.sent().group_id.as_str(), "my-old-1");
+            assert_eq!(dialogue.seen, answer);
+        }
+    }
+
+    #[test]
+    fn who_may_not_delete_a_group_makes_it_forget_nothing() {
+        for (group, code) in [("readers", 30), ("", 24)] {
+            let request = forget(group, &["orders"]);
+            let dialogue = forgetful().talk::<OffsetDelete>(0, &request, &forgotten(&[]));
+            assert_eq!(dialogue.sent.len(), 0);
+            assert_eq!(dialogue.seen, OffsetDeleteResponse::default().with_error_code(code));
+        }
+    }
+
+    fn forgetful() -> World {
+        World::allowing(&[
+            (Operation::Delete, Resource::Group, "old-*"),
+            (Operation::Read, Resource::Topic, "orders"),
+            (Operation::Read, Resource::Topic, "extra_topic"),
+        ])
     }
 
     #[test]

@@ -14,10 +14,11 @@ pub mod versions; // what we advertise
 mod blobs; //         topics inside the bytes of group members
 mod cluster; //       FindCoordinator, DescribeCluster
 mod commits; //       OffsetCommit, OffsetFetch
-mod configs; //       DescribeConfigs, IncrementalAlterConfigs
+mod configs; //       DescribeConfigs, AlterConfigs, IncrementalAlterConfigs
 mod fetch; //         Fetch
-mod group_admin; //   DescribeGroups, ListGroups, DeleteGroups
+mod group_admin; //   DescribeGroups, ListGroups, DeleteGroups, OffsetDelete
 mod groups; //        JoinGroup, SyncGroup, Heartbeat, LeaveGroup
+mod log_admin; //     DeleteRecords, DescribeProducers, DescribeLogDirs
 mod metadata; //      Metadata
 mod offsets; //       ListOffsets, OffsetForLeaderEpoch
 mod operations; //    the authorized-operations bit fields

@@ -6,7 +6,8 @@ use crate::wire::ApiKey;
 
 use super::{Admitted, Api, Conversation, Incoming, admit};
 use super::{
-    cluster, commits, configs, fetch, group_admin, groups, metadata, offsets, produce, topics, transactions,
+    cluster, commits, configs, fetch, group_admin, groups, log_admin, metadata, offsets, produce, topics,
+    transactions,
 };
 use crate::cluster::{Gate, Lens};
 use crate::wire::Broken;
@@ -93,24 +94,29 @@ table! {
         ListGroups: group_admin,
         CreateTopics: topics,
         DeleteTopics: topics,
+        DeleteRecords: log_admin,
         InitProducerId: transactions,
         OffsetForLeaderEpoch: offsets,
         DescribeConfigs: configs,
+        AlterConfigs: configs,
+        DescribeLogDirs: log_admin,
         CreatePartitions: topics,
         DeleteGroups: group_admin,
         IncrementalAlterConfigs: configs,
+        OffsetDelete: group_admin,
         DescribeCluster: cluster,
+        DescribeProducers: log_admin,
     }
     answer { ApiVersions SaslHandshake SaslAuthenticate }
     withhold {
         LeaderAndIsr StopReplica UpdateMetadata ControlledShutdown
-        DeleteRecords AddPartitionsToTxn AddOffsetsToTxn EndTxn WriteTxnMarkers TxnOffsetCommit
-        DescribeAcls CreateAcls DeleteAcls AlterConfigs AlterReplicaLogDirs DescribeLogDirs
+        AddPartitionsToTxn AddOffsetsToTxn EndTxn WriteTxnMarkers TxnOffsetCommit
+        DescribeAcls CreateAcls DeleteAcls AlterReplicaLogDirs
         CreateDelegationToken RenewDelegationToken ExpireDelegationToken DescribeDelegationToken
-        ElectLeaders AlterPartitionReassignments ListPartitionReassignments OffsetDelete
+        ElectLeaders AlterPartitionReassignments ListPartitionReassignments
         DescribeClientQuotas AlterClientQuotas DescribeUserScramCredentials AlterUserScramCredentials
         Vote BeginQuorumEpoch EndQuorumEpoch DescribeQuorum AlterPartition UpdateFeatures Envelope
-        FetchSnapshot DescribeProducers BrokerRegistration BrokerHeartbeat UnregisterBroker
+        FetchSnapshot BrokerRegistration BrokerHeartbeat UnregisterBroker
         DescribeTransactions ListTransactions AllocateProducerIds ConsumerGroupHeartbeat
         ConsumerGroupDescribe ControllerRegistration GetTelemetrySubscriptions PushTelemetry
         AssignReplicasToDirs ListConfigResources DescribeTopicPartitions ShareGroupHeartbeat

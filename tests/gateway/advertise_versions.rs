@@ -56,6 +56,7 @@ fn hazard_42_each_advertised_version_goes_through_the_codec_both_ways() {
     broker.on::<InitProducerIdRequest>(|_| InitProducerIdResponse::default());
     broker.on::<ListGroupsRequest>(|_| ListGroupsResponse::default());
     broker.on::<DescribeClusterRequest>(|_| DescribeClusterResponse::default());
+    broker.on::<DescribeLogDirsRequest>(|_| DescribeLogDirsResponse::default());
     let mut client = stage.log_in("alice");
     let mut ranges = advertised(&mut client);
     for_each_of_topics!(each_is_spoken)(&mut ranges, &stage, &mut client);
@@ -63,6 +64,7 @@ fn hazard_42_each_advertised_version_goes_through_the_codec_both_ways() {
     is_spoken(&mut ranges, &mut client, |_| InitProducerIdRequest::default().with_transactional_id(None));
     is_spoken(&mut ranges, &mut client, |_| ListGroupsRequest::default());
     is_spoken(&mut ranges, &mut client, |_| DescribeClusterRequest::default());
+    is_spoken(&mut ranges, &mut client, |_| DescribeLogDirsRequest::default());
     is_spoken(&mut ranges, &mut client, |version| {
         let name = if version >= 3 { "raw-client" } else { "" };
         let name = super::families::text(name);

@@ -56,15 +56,17 @@ fn by_operation(kind: &str, others: &str) -> Vec<Policy> {
 fn needed(key: ApiKey) -> (&'static str, i16) {
     match key {
         ApiKey::Produce => ("write", 29),
-        ApiKey::Fetch | ApiKey::OffsetCommit => ("read", 29),
+        ApiKey::Fetch | ApiKey::OffsetCommit | ApiKey::OffsetDelete | ApiKey::DescribeProducers => {
+            ("read", 29)
+        }
         ApiKey::ListOffsets | ApiKey::OffsetForLeaderEpoch | ApiKey::Metadata | ApiKey::OffsetFetch => {
             ("describe", 29)
         }
         ApiKey::CreateTopics => ("create", 29),
-        ApiKey::DeleteTopics => ("delete", 29),
+        ApiKey::DeleteTopics | ApiKey::DeleteRecords => ("delete", 29),
         ApiKey::CreatePartitions => ("alter", 29),
         ApiKey::DescribeConfigs => ("describe_configs", 29),
-        ApiKey::IncrementalAlterConfigs => ("alter_configs", 29),
+        ApiKey::AlterConfigs | ApiKey::IncrementalAlterConfigs => ("alter_configs", 29),
         ApiKey::FindCoordinator | ApiKey::DescribeGroups => ("describe", 30),
         ApiKey::DeleteGroups => ("delete", 30),
         ApiKey::JoinGroup | ApiKey::SyncGroup | ApiKey::Heartbeat | ApiKey::LeaveGroup => ("read", 30),
@@ -97,8 +99,9 @@ fn is_refused_partly_and_wholly<R: About>(stage: &Stage, clients: &mut BTreeMap<
             let told = R::codes(&client.ask(version, &R::about(&["shut"], version)));
             let shown = if told[0].0.is_empty() { "" } else { "shut" };
             assert_eq!(told, [(shown.to_owned(), code)], "{said}");
-            if key == ApiKey::Metadata {
-                assert_eq!(last::<R>(broker), [] as [&str; 0], "{said}"); // the brokers are asked for all the same
+            if matches!(key, ApiKey::Metadata | ApiKey::OffsetDelete) {
+                // The brokers, or the group, are asked for all the same.
+                assert_eq!(last::<R>(broker), [] as [&str; 0], "{said}");
             } else {
                 assert_eq!(broker.asked().len(), before, "{said}");
             }
@@ -157,6 +160,16 @@ fn a_refused_part_looks_as_if_there_were_nothing() {
     let answer = client.ask(4, &FindCoordinatorRequest::about(&["shut"], 4));
     let shut = &answer.coordinators[0];
     assert_eq!((shut.node_id.0, shut.host.as_str(), shut.port), (-1, "", -1));
+    let answer = client.ask(2, &DeleteRecordsRequest::about(&["shut"], 2));
+    assert_eq!(answer.topics[0].partitions[0].low_watermark, -1);
+    let answer = client.ask(0, &DescribeProducersRequest::about(&["shut"], 0));
+    let part = &answer.topics[0].partitions[0];
+    assert_eq!(part.error_message.as_deref(), Some("Topic authorization failed."));
+    assert!(part.active_producers.is_empty(), "{part:?}");
+    for (version, code) in [(1, 0), (2, 0), (3, 31), (4, 31)] {
+        let answer = client.ask(version, &DescribeLogDirsRequest::default().with_topics(None));
+        assert_eq!((answer.error_code, answer.results.len()), (code, 0));
+    }
     let answer = client.ask(5, &JoinGroupRequest::about(&["shut"], 5));
     assert_eq!((answer.generation_id, answer.members.len()), (-1, 0));
 }

@@ -128,11 +128,11 @@ pub struct Manner {
 pub const BACKEND_HOST: &str = "127.0.0.1";
 
 impl Manner {
-    fn with<'a>(&'a self, asked: impl IntoIterator<Item = &'a str>) -> Vec<StrBytes> {
+    pub fn with<'a>(&'a self, asked: impl IntoIterator<Item = &'a str>) -> Vec<StrBytes> {
         asked.into_iter().chain(self.neighbours.iter().map(String::as_str)).map(text).collect()
     }
 
-    fn words(&self) -> Option<StrBytes> {
+    pub fn words(&self) -> Option<StrBytes> {
         self.says.as_deref().map(text)
     }
 
@@ -172,7 +172,7 @@ pub fn script<R: About>(broker: &Broker, manner: &Manner) {
     });
 }
 
-fn strings<'a>(names: impl IntoIterator<Item = &'a StrBytes>) -> Vec<String> {
+pub fn strings<'a>(names: impl IntoIterator<Item = &'a StrBytes>) -> Vec<String> {
     names.into_iter().map(ToString::to_string).collect()
 }
 
@@ -565,7 +565,7 @@ impl About for CreatePartitionsRequest {
 }
 
 /// `ConfigResource.Type` of a topic.
-const OF_TOPIC: i8 = 2;
+pub const OF_TOPIC: i8 = 2;
 
 impl About for DescribeConfigsRequest {
     const SERVED: RangeInclusive<i16> = 1..=4;
@@ -772,6 +772,7 @@ macro_rules! for_each_of_topics {
             MetadataRequest ProduceRequest FetchRequest ListOffsetsRequest OffsetForLeaderEpochRequest
             OffsetCommitRequest OffsetFetchRequest CreateTopicsRequest DeleteTopicsRequest
             CreatePartitionsRequest DescribeConfigsRequest IncrementalAlterConfigsRequest
+            AlterConfigsRequest DeleteRecordsRequest DescribeProducersRequest OffsetDeleteRequest
         }
     };
 }

@@ -6,6 +6,8 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::create_topics_request::CreatableTopic;
 use kafka_protocol::messages::describe_groups_response::{DescribedGroup, DescribedGroupMember};
+use kafka_protocol::messages::describe_log_dirs_request::DescribableLogDirTopic;
+use kafka_protocol::messages::describe_log_dirs_response::{DescribeLogDirsResult, DescribeLogDirsTopic};
 use kafka_protocol::messages::join_group_request::JoinGroupRequestProtocol;
 use kafka_protocol::messages::join_group_response::JoinGroupResponseMember;
 use kafka_protocol::messages::list_groups_response::ListedGroup;
@@ -120,6 +122,39 @@ fn no_answer_about_topics_tells_of_a_neighbour_or_of_a_broker() {
     // Typed by hand, a prefix is a part of the name like any other.
     each(&stage, &mut Wary::of(log_in(&stage, 0), &["stranger"]), "red-orders", "red-red-orders");
     each(&stage, &mut Wary::of(log_in(&stage, 0), &["stranger"]), "blue-orders", "red-blue-orders");
+}
+
+#[test]
+fn hazard_25_whoever_names_no_topic_is_told_of_no_strangers_on_a_disk() {
+    let stage = Stage::start_with(1, red_and_blue);
+    stage.broker().on::<DescribeLogDirsRequest>(|_| {
+        let topics = ["red-orders", "stranger", "blue-orders", "__consumer_offsets"];
+        let topics = topics.map(|name| DescribeLogDirsTopic::default().with_name(topic(name)));
+        let disk = |path: &str, topics: &[DescribeLogDirsTopic]| {
+            DescribeLogDirsResult::default().with_log_dir(text(path)).with_topics(topics.to_vec())
+        };
+        let results = vec![disk("/disks/stranger", &topics[1..]), disk("/disks/red-and-blue", &topics)];
+        DescribeLogDirsResponse::default().with_results(results)
+    });
+    let mut client = red(&stage);
+    let orders = DescribableLogDirTopic::default().with_topic(topic("orders"));
+    for asked in [None, Some(Vec::new()), Some(vec![orders])] {
+        for version in 1..=4 {
+            let request = DescribeLogDirsRequest::default().with_topics(asked.clone());
+            let answer = client.ask(version, &request);
+            let told: Vec<_> =
+                answer.results.iter().map(|disk| (disk.log_dir.as_str(), strings(disk))).collect();
+            assert_eq!(told, [("/disk-1", vec!["orders".to_owned()]), ("/disk-2", vec![])]);
+            let sent = last::<DescribeLogDirsRequest>(stage.broker()).topics;
+            let sent = sent.map(|topics| topics.iter().map(|one| one.topic.to_string()).collect::<Vec<_>>());
+            let expected = asked.as_ref().map(|topics| vec!["red-orders".to_owned(); topics.len()]);
+            assert_eq!(sent, expected, "{version}");
+        }
+    }
+}
+
+fn strings(disk: &DescribeLogDirsResult) -> Vec<String> {
+    disk.topics.iter().map(|topic| topic.name.to_string()).collect()
 }
 
 #[test]

@@ -5,7 +5,7 @@ use uuid::Uuid;
 use super::case::{Absent, Case};
 use super::register::{Meaning, Place, Register};
 use crate::wire::sample::{self, Filler};
-use crate::wire::{Direction, Embedded};
+use crate::wire::{ApiKey, Direction, Embedded};
 
 /// Words that stand for the backend; none of them may be seen by a client.
 pub const OWN_PREFIX: &str = "my-";
@@ -82,6 +82,7 @@ impl Filler for Markers<'_> {
             Some(meaning) if meaning.is_name() => self.name(meaning, path),
             Some(Meaning::Host | Meaning::ClientHost) => format!("{BACKEND_HOST}-{number}"),
             Some(Meaning::ClusterId) => format!("{BACKEND_CLUSTER}-{number}"),
+            Some(Meaning::LogDir) => format!("/{BACKEND_HOST}/{number}"),
             Some(Meaning::ErrorMessage) => {
                 format!("{OWN_PREFIX}e{number} and {FOREIGN_PREFIX}e{number} at {BACKEND_HOST}")
             }
@@ -142,7 +143,11 @@ impl Filler for Markers<'_> {
         match self.case.absent {
             Absent::Nothing => true,
             Absent::Names => !path.ends_with("Topics[].Name"),
-            Absent::Everything => false,
+            // A broker takes no null in a list that replaces all there was.
+            Absent::Everything => {
+                self.place == Place::Message(ApiKey::AlterConfigs as i16, Direction::Request)
+                    && path.ends_with("Configs[].Value")
+            }
         }
     }
 }

@@ -116,6 +116,10 @@ impl Judge<'_> {
             }
             Meaning::ClusterId => self.each(said, shown, |value| is_text(value, "team-id")),
             Meaning::ClientHost => self.each(said, shown, |value| is_text(value, "")),
+            Meaning::LogDir => {
+                let disks: Vec<_> = (1..=said.len()).map(|disk| format!("/disk-{disk}")).collect();
+                self.each(said, shown, |value| disks.iter().any(|disk| is_text(value, disk)))
+            }
             Meaning::ErrorMessage => every(shown, |value| !said.contains(&value)),
             Meaning::AuthorizedOperations => self.each(said, shown, |value| self.is_recomputed(value)),
             _ => Err("nobody judges it".to_owned()),

@@ -43,6 +43,8 @@ pub enum Meaning {
     AuthorizedOperations,
     ErrorMessage,
     ClientHost,
+    /// Where a broker keeps its logs.
+    LogDir,
     Plain,
 }
 
@@ -158,6 +160,7 @@ fn entity(line: &'static str) -> Option<Entity> {
         "authorized_ops" => Meaning::AuthorizedOperations,
         "error_message" => Meaning::ErrorMessage,
         "client_host" => Meaning::ClientHost,
+        "log_dir" => Meaning::LogDir,
         "topic_id" => Meaning::TopicId,
         "member_id" | "instance_id" | "rack" | "client_id" => Meaning::Plain,
         "blob" if path == "UserData" => Meaning::Plain, // an assignor's own
@@ -197,6 +200,8 @@ pub const PLAIN: &[(ApiKey, &str, &str)] = &[
     (ApiKey::DescribeConfigs, "Results[].Configs[].Synonyms[].Name", CONFIG),
     (ApiKey::DescribeConfigs, "Results[].Configs[].Synonyms[].Value", CONFIG),
     (ApiKey::DescribeConfigs, "Results[].Configs[].Documentation", "Kafka's own text about a config"),
+    (ApiKey::AlterConfigs, "Resources[].Configs[].Name", CONFIG),
+    (ApiKey::AlterConfigs, "Resources[].Configs[].Value", CONFIG),
     (ApiKey::IncrementalAlterConfigs, "Resources[].Configs[].Name", CONFIG),
     (ApiKey::IncrementalAlterConfigs, "Resources[].Configs[].Value", CONFIG),
 ];
