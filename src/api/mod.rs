@@ -24,7 +24,8 @@ mod offsets; //       ListOffsets, OffsetForLeaderEpoch
 mod operations; //    the authorized-operations bit fields
 mod produce; //       Produce
 mod topics; //        CreateTopics, DeleteTopics, CreatePartitions
-mod transactions; //  InitProducerId
+mod transaction_admin; // DescribeTransactions, ListTransactions
+mod transactions; //  InitProducerId, AddPartitionsToTxn, AddOffsetsToTxn, EndTxn, TxnOffsetCommit
 
 #[cfg(test)]
 mod census; // every string of every message is accounted for

@@ -28,6 +28,8 @@ pub enum Refusal {
     /// Controllers are not shown.
     MismatchedEndpoint,
     UnsupportedEndpoint,
+    /// Granted by itself, and refused with something beside it.
+    NotAttempted,
 }
 
 impl Refusal {
@@ -69,6 +71,7 @@ impl Refusal {
             Refusal::AdditionalTopic => ResponseError::PolicyViolation,
             Refusal::MismatchedEndpoint => ResponseError::MismatchedEndpointType,
             Refusal::UnsupportedEndpoint => ResponseError::UnsupportedEndpointType,
+            Refusal::NotAttempted => ResponseError::OperationNotAttempted,
         }
     }
 
@@ -87,6 +90,7 @@ impl Refusal {
             Refusal::AdditionalTopic => "additional_topic",
             Refusal::MismatchedEndpoint => "mismatched_endpoint",
             Refusal::UnsupportedEndpoint => "unsupported_endpoint",
+            Refusal::NotAttempted => "not_attempted",
         }
     }
 
@@ -108,6 +112,7 @@ impl Refusal {
             Refusal::MismatchedEndpoint | Refusal::UnsupportedEndpoint => {
                 "Only brokers are shown here.".to_owned()
             }
+            Refusal::NotAttempted => "Another part of the request was refused.".to_owned(),
         }
     }
 }

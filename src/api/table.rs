@@ -2,15 +2,9 @@
 
 use std::ops::RangeInclusive;
 
-use crate::wire::ApiKey;
-
 use super::{Admitted, Api, Conversation, Incoming, admit};
-use super::{
-    cluster, commits, configs, fetch, group_admin, groups, log_admin, metadata, offsets, produce, topics,
-    transactions,
-};
 use crate::cluster::{Gate, Lens};
-use crate::wire::Broken;
+use crate::wire::{ApiKey, Broken};
 
 /// What the gateway does with an API.
 #[derive(Clone, Copy)]
@@ -61,13 +55,13 @@ macro_rules! table {
         answer { $($answered:ident)+ }
         withhold { $($withheld:ident)+ }
     ) => {
-        static ROWS: &[Row] = &[$(row::<$family::$served>(stringify!($served)),)+];
+        static ROWS: &[Row] = &[$(row::<super::$family::$served>(stringify!($served)),)+];
 
         /// Where a key stands.
         pub fn disposition(key: ApiKey) -> Disposition {
             match key {
                 $(ApiKey::$served => {
-                    static ROW: Row = row::<$family::$served>(stringify!($served));
+                    static ROW: Row = row::<super::$family::$served>(stringify!($served));
                     Disposition::Serve(&ROW)
                 })+
                 $(ApiKey::$answered => Disposition::Answer,)+
@@ -97,6 +91,10 @@ table! {
         DeleteRecords: log_admin,
         InitProducerId: transactions,
         OffsetForLeaderEpoch: offsets,
+        AddPartitionsToTxn: transactions,
+        AddOffsetsToTxn: transactions,
+        EndTxn: transactions,
+        TxnOffsetCommit: transactions,
         DescribeConfigs: configs,
         AlterConfigs: configs,
         DescribeLogDirs: log_admin,
@@ -106,25 +104,70 @@ table! {
         OffsetDelete: group_admin,
         DescribeCluster: cluster,
         DescribeProducers: log_admin,
+        DescribeTransactions: transaction_admin,
+        ListTransactions: transaction_admin,
     }
     answer { ApiVersions SaslHandshake SaslAuthenticate }
     withhold {
-        LeaderAndIsr StopReplica UpdateMetadata ControlledShutdown
-        AddPartitionsToTxn AddOffsetsToTxn EndTxn WriteTxnMarkers TxnOffsetCommit
-        DescribeAcls CreateAcls DeleteAcls AlterReplicaLogDirs
-        CreateDelegationToken RenewDelegationToken ExpireDelegationToken DescribeDelegationToken
-        ElectLeaders AlterPartitionReassignments ListPartitionReassignments
-        DescribeClientQuotas AlterClientQuotas DescribeUserScramCredentials AlterUserScramCredentials
-        Vote BeginQuorumEpoch EndQuorumEpoch DescribeQuorum AlterPartition UpdateFeatures Envelope
-        FetchSnapshot BrokerRegistration BrokerHeartbeat UnregisterBroker
-        DescribeTransactions ListTransactions AllocateProducerIds ConsumerGroupHeartbeat
-        ConsumerGroupDescribe ControllerRegistration GetTelemetrySubscriptions PushTelemetry
-        AssignReplicasToDirs ListConfigResources DescribeTopicPartitions ShareGroupHeartbeat
-        ShareGroupDescribe ShareFetch ShareAcknowledge AddRaftVoter RemoveRaftVoter UpdateRaftVoter
-        InitializeShareGroupState ReadShareGroupState WriteShareGroupState DeleteShareGroupState
-        ReadShareGroupStateSummary DescribeShareGroupOffsets AlterShareGroupOffsets
-        DeleteShareGroupOffsets StreamsGroupHeartbeat StreamsGroupDescribe
-        StreamsGroupTopologyDescriptionUpdate UnregisterController
+        LeaderAndIsr
+        StopReplica
+        UpdateMetadata
+        ControlledShutdown
+        WriteTxnMarkers
+        DescribeAcls
+        CreateAcls
+        DeleteAcls
+        AlterReplicaLogDirs
+        CreateDelegationToken
+        RenewDelegationToken
+        ExpireDelegationToken
+        DescribeDelegationToken
+        ElectLeaders
+        AlterPartitionReassignments
+        ListPartitionReassignments
+        DescribeClientQuotas
+        AlterClientQuotas
+        DescribeUserScramCredentials
+        AlterUserScramCredentials
+        Vote
+        BeginQuorumEpoch
+        EndQuorumEpoch
+        DescribeQuorum
+        AlterPartition
+        UpdateFeatures
+        Envelope
+        FetchSnapshot
+        BrokerRegistration
+        BrokerHeartbeat
+        UnregisterBroker
+        AllocateProducerIds
+        ConsumerGroupHeartbeat
+        ConsumerGroupDescribe
+        ControllerRegistration
+        GetTelemetrySubscriptions
+        PushTelemetry
+        AssignReplicasToDirs
+        ListConfigResources
+        DescribeTopicPartitions
+        ShareGroupHeartbeat
+        ShareGroupDescribe
+        ShareFetch
+        ShareAcknowledge
+        AddRaftVoter
+        RemoveRaftVoter
+        UpdateRaftVoter
+        InitializeShareGroupState
+        ReadShareGroupState
+        WriteShareGroupState
+        DeleteShareGroupState
+        ReadShareGroupStateSummary
+        StreamsGroupHeartbeat
+        StreamsGroupDescribe
+        DescribeShareGroupOffsets
+        AlterShareGroupOffsets
+        DeleteShareGroupOffsets
+        StreamsGroupTopologyDescriptionUpdate
+        UnregisterController
     }
 }
 

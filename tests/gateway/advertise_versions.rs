@@ -57,6 +57,11 @@ fn hazard_42_each_advertised_version_goes_through_the_codec_both_ways() {
     broker.on::<ListGroupsRequest>(|_| ListGroupsResponse::default());
     broker.on::<DescribeClusterRequest>(|_| DescribeClusterResponse::default());
     broker.on::<DescribeLogDirsRequest>(|_| DescribeLogDirsResponse::default());
+    broker.on::<AddPartitionsToTxnRequest>(|_| AddPartitionsToTxnResponse::default());
+    broker.on::<AddOffsetsToTxnRequest>(|_| AddOffsetsToTxnResponse::default());
+    broker.on::<EndTxnRequest>(|_| EndTxnResponse::default());
+    broker.on::<DescribeTransactionsRequest>(|_| DescribeTransactionsResponse::default());
+    broker.on::<ListTransactionsRequest>(|_| ListTransactionsResponse::default());
     let mut client = stage.log_in("alice");
     let mut ranges = advertised(&mut client);
     for_each_of_topics!(each_is_spoken)(&mut ranges, &stage, &mut client);
@@ -65,6 +70,14 @@ fn hazard_42_each_advertised_version_goes_through_the_codec_both_ways() {
     is_spoken(&mut ranges, &mut client, |_| ListGroupsRequest::default());
     is_spoken(&mut ranges, &mut client, |_| DescribeClusterRequest::default());
     is_spoken(&mut ranges, &mut client, |_| DescribeLogDirsRequest::default());
+    let id = || TransactionalId(super::families::text("mover"));
+    is_spoken(&mut ranges, &mut client, |_| {
+        AddPartitionsToTxnRequest::default().with_v3_and_below_transactional_id(id())
+    });
+    is_spoken(&mut ranges, &mut client, |_| AddOffsetsToTxnRequest::default().with_transactional_id(id()));
+    is_spoken(&mut ranges, &mut client, |_| EndTxnRequest::default().with_transactional_id(id()));
+    is_spoken(&mut ranges, &mut client, |_| DescribeTransactionsRequest::default());
+    is_spoken(&mut ranges, &mut client, |_| ListTransactionsRequest::default());
     is_spoken(&mut ranges, &mut client, |version| {
         let name = if version >= 3 { "raw-client" } else { "" };
         let name = super::families::text(name);

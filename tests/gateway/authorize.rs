@@ -39,9 +39,10 @@ fn policies(policies: Vec<Policy>) -> impl FnOnce(&mut Setup, &str) {
 fn by_operation(kind: &str, others: &str) -> Vec<Policy> {
     let mut all = Vec::new();
     for operation in OPERATIONS {
-        let the_rest = rule("allow", others, "all", "*");
-        let only = [rule("allow", kind, operation, "open"), the_rest.clone()];
-        let not = [rule("allow", kind, "all", "*"), rule("deny", kind, operation, "shut"), the_rest];
+        let the_rest = [rule("allow", others, "all", "*"), rule("allow", "transactional_id", "all", "*")];
+        let [others, producers] = the_rest;
+        let only = [rule("allow", kind, operation, "open"), others.clone(), producers.clone()];
+        let not = [rule("allow", kind, "all", "*"), rule("deny", kind, operation, "shut"), others, producers];
         // A group has no such operation.
         if kind == "group" && !matches!(operation, "delete" | "describe" | "read") {
             continue;
@@ -56,9 +57,8 @@ fn by_operation(kind: &str, others: &str) -> Vec<Policy> {
 fn needed(key: ApiKey) -> (&'static str, i16) {
     match key {
         ApiKey::Produce => ("write", 29),
-        ApiKey::Fetch | ApiKey::OffsetCommit | ApiKey::OffsetDelete | ApiKey::DescribeProducers => {
-            ("read", 29)
-        }
+        ApiKey::Fetch | ApiKey::OffsetCommit | ApiKey::OffsetDelete => ("read", 29),
+        ApiKey::DescribeProducers | ApiKey::TxnOffsetCommit => ("read", 29),
         ApiKey::ListOffsets | ApiKey::OffsetForLeaderEpoch | ApiKey::Metadata | ApiKey::OffsetFetch => {
             ("describe", 29)
         }
@@ -83,7 +83,9 @@ fn is_refused_partly_and_wholly<R: About>(stage: &Stage, clients: &mut BTreeMap<
     for principal in [format!("only-{operation}"), format!("not-{operation}")] {
         let client = clients.entry(principal.clone()).or_insert_with(|| stage.log_in(&principal));
         // What ids stand for is looked up once.
-        ["open", "shut"].map(|name| client.ask(*R::SERVED.end(), &R::about(&[name], *R::SERVED.end())));
+        for name in ["open", "shut"] {
+            client.ask(*R::SERVED.end(), &R::about(&[name], *R::SERVED.end()));
+        }
         for version in R::SERVED {
             let said = format!("{key:?} version {version} by {principal}");
             let one_at_a_time = R::about(&["open", "shut"], version).names().len() == 1;
@@ -455,7 +457,6 @@ fn the_broker_s_own_acls_and_credentials_are_out_of_reach() {
         ApiKey::DescribeAcls,
         ApiKey::CreateDelegationToken,
         ApiKey::AlterUserScramCredentials,
-        ApiKey::AddPartitionsToTxn,
         ApiKey::WriteTxnMarkers,
     ] {
         let mut client = stage.log_in("who may do everything");

@@ -33,16 +33,13 @@ use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProdu
 use kafka_protocol::messages::produce_response::{
     BatchIndexAndErrorMessage, NodeEndpoint, PartitionProduceResponse, TopicProduceResponse,
 };
-use kafka_protocol::messages::{
-    BrokerId, CreatePartitionsRequest, CreatePartitionsResponse, CreateTopicsRequest, CreateTopicsResponse,
-    DeleteGroupsRequest, DeleteGroupsResponse, DeleteTopicsRequest, DeleteTopicsResponse,
-    DescribeConfigsRequest, DescribeConfigsResponse, DescribeGroupsRequest, DescribeGroupsResponse,
-    FetchRequest, FetchResponse, FindCoordinatorRequest, FindCoordinatorResponse, GroupId, HeartbeatRequest,
-    HeartbeatResponse, IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse, JoinGroupRequest,
-    JoinGroupResponse, LeaveGroupRequest, LeaveGroupResponse, MetadataRequest, MetadataResponse,
-    OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse, ProduceRequest, ProduceResponse,
-    SyncGroupRequest, SyncGroupResponse, TopicName,
+use kafka_protocol::messages::txn_offset_commit_request::{
+    TxnOffsetCommitRequestPartition, TxnOffsetCommitRequestTopic,
 };
+use kafka_protocol::messages::txn_offset_commit_response::{
+    TxnOffsetCommitResponsePartition, TxnOffsetCommitResponseTopic,
+};
+use kafka_protocol::messages::*;
 use kafka_protocol::protocol::{Request, StrBytes};
 use sluicegate::wire::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 use sluicegate::wire::messages::list_offsets_response::{
@@ -71,6 +68,8 @@ use crate::support::broker::{Broker, topic_id, topic_of};
 
 /// The group of those requests that are about topics.
 pub const GROUP: &str = "app";
+/// The producer of those requests that are about topics; every tenant of the tests may call one so.
+pub const PRODUCER: &str = "blue-mover";
 
 pub fn text(text: &str) -> StrBytes {
     StrBytes::from_string(text.to_owned())
@@ -413,6 +412,40 @@ impl About for OffsetCommitRequest {
     }
 
     fn codes(response: &OffsetCommitResponse) -> Vec<(String, i16)> {
+        let topics = response.topics.iter();
+        topics.map(|topic| (topic.name.to_string(), topic.partitions[0].error_code)).collect()
+    }
+}
+
+impl About for TxnOffsetCommitRequest {
+    const SERVED: RangeInclusive<i16> = 0..=5;
+
+    fn about(names: &[&str], _version: i16) -> Self {
+        let topics = names.iter().map(|name| {
+            TxnOffsetCommitRequestTopic::default()
+                .with_name(topic(name))
+                .with_partitions(vec![TxnOffsetCommitRequestPartition::default()])
+        });
+        let id = TransactionalId(text(PRODUCER));
+        Self::default().with_transactional_id(id).with_group_id(group(GROUP)).with_topics(topics.collect())
+    }
+
+    fn names(&self) -> Vec<String> {
+        strings(self.topics.iter().map(|topic| &topic.name.0))
+    }
+
+    fn answered(&self, _version: i16, manner: &Manner) -> TxnOffsetCommitResponse {
+        let partition = TxnOffsetCommitResponsePartition::default().with_error_code(manner.code);
+        let asked = self.names();
+        let topics = manner.with(asked.iter().map(String::as_str)).into_iter().map(|name| {
+            TxnOffsetCommitResponseTopic::default()
+                .with_name(TopicName(name))
+                .with_partitions(vec![partition.clone()])
+        });
+        TxnOffsetCommitResponse::default().with_topics(topics.collect())
+    }
+
+    fn codes(response: &TxnOffsetCommitResponse) -> Vec<(String, i16)> {
         let topics = response.topics.iter();
         topics.map(|topic| (topic.name.to_string(), topic.partitions[0].error_code)).collect()
     }
@@ -773,6 +806,7 @@ macro_rules! for_each_of_topics {
             OffsetCommitRequest OffsetFetchRequest CreateTopicsRequest DeleteTopicsRequest
             CreatePartitionsRequest DescribeConfigsRequest IncrementalAlterConfigsRequest
             AlterConfigsRequest DeleteRecordsRequest DescribeProducersRequest OffsetDeleteRequest
+            TxnOffsetCommitRequest
         }
     };
 }

@@ -1,0 +1,174 @@
+//! Transactions as an administrator sees them.
+
+use std::ops::RangeInclusive;
+
+use crate::wire::ApiKey;
+use kafka_protocol::messages::describe_transactions_response::TransactionState;
+use kafka_protocol::messages::{
+    DescribeTransactionsRequest, DescribeTransactionsResponse, ListTransactionsRequest,
+    ListTransactionsResponse, TransactionalId,
+};
+
+use super::{Api, Asking, Pass, Refusal, Showing};
+use crate::policy::Operation;
+
+/// What transactions have, and how far they are.
+pub struct DescribeTransactions;
+
+impl Api for DescribeTransactions {
+    type Request = DescribeTransactionsRequest;
+    type Response = DescribeTransactionsResponse;
+    type Aside = Vec<(TransactionalId, Refusal)>;
+
+    const KEY: ApiKey = ApiKey::DescribeTransactions;
+    const VERSIONS: RangeInclusive<i16> = 0..=0;
+
+    fn admit(mut request: DescribeTransactionsRequest, ask: &mut Asking<'_>) -> Result<Pass<Self>, Refusal> {
+        let mut refused = Vec::new();
+        request.transactional_ids.retain_mut(|id| match ask.gate.one(Operation::Describe, &mut *id) {
+            Ok(()) => true,
+            Err(no) => {
+                refused.push((id.clone(), no.into()));
+                false
+            }
+        });
+        let nothing_left = request.transactional_ids.is_empty() && !refused.is_empty();
+        Ok(if nothing_left { Pass::Answer(refused) } else { Pass::Forward(request, refused) })
+    }
+
+    fn reveal(
+        response: &mut DescribeTransactionsResponse,
+        refused: Vec<(TransactionalId, Refusal)>,
+        show: &Showing<'_>,
+    ) {
+        show.lens.echoed(&mut response.transaction_states, |state| (&mut state.transactional_id).into());
+        for state in &mut response.transaction_states {
+            show.lens.listed(Operation::Describe, &mut state.topics, |topic| (&mut topic.topic).into());
+        }
+        response.transaction_states.extend(refused.into_iter().map(undescribed));
+    }
+
+    fn refuse(
+        request: DescribeTransactionsRequest,
+        why: Refusal,
+        _version: i16,
+    ) -> DescribeTransactionsResponse {
+        let refused = request.transactional_ids.into_iter().map(|id| undescribed((id, why)));
+        DescribeTransactionsResponse::default().with_transaction_states(refused.collect())
+    }
+}
+
+fn undescribed((id, why): (TransactionalId, Refusal)) -> TransactionState {
+    TransactionState::default().with_transactional_id(id).with_error_code(why.code())
+}
+
+/// Which transactions there are.
+pub struct ListTransactions;
+
+impl Api for ListTransactions {
+    type Request = ListTransactionsRequest;
+    type Response = ListTransactionsResponse;
+    type Aside = ();
+
+    const KEY: ApiKey = ApiKey::ListTransactions;
+    const VERSIONS: RangeInclusive<i16> = 0..=1;
+
+    fn admit(request: ListTransactionsRequest, _ask: &mut Asking<'_>) -> Result<Pass<Self>, Refusal> {
+        Ok(Pass::Forward(request, ()))
+    }
+
+    fn reveal(response: &mut ListTransactionsResponse, (): (), show: &Showing<'_>) {
+        show.lens.listed(Operation::Describe, &mut response.transaction_states, |state| {
+            (&mut state.transactional_id).into()
+        });
+    }
+
+    fn refuse(_request: ListTransactionsRequest, why: Refusal, _version: i16) -> ListTransactionsResponse {
+        ListTransactionsResponse::default().with_error_code(why.code())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use kafka_protocol::messages::describe_transactions_response::TopicData;
+    use kafka_protocol::messages::list_transactions_response;
+
+    use super::*;
+    use crate::api::testing::{World, text};
+    use crate::policy::Resource;
+
+    fn world() -> World {
+        World::allowing(&[
+            (Operation::Write, Resource::TransactionalId, "mover-*"),
+            (Operation::Describe, Resource::Topic, "orders"),
+            (Operation::Describe, Resource::Topic, "extra_topic"),
+        ])
+    }
+
+    fn asking(ids: &[&str]) -> DescribeTransactionsRequest {
+        let ids = ids.iter().map(|id| TransactionalId(text(id)));
+        DescribeTransactionsRequest::default().with_transactional_ids(ids.collect())
+    }
+
+    fn state(id: &str, code: i16, topics: &[&str]) -> TransactionState {
+        let topics = topics
+            .iter()
+            .map(|topic| TopicData::default().with_topic(text(topic).into()).with_partitions(vec![0, 7]));
+        TransactionState::default()
+            .with_transactional_id(TransactionalId(text(id)))
+            .with_error_code(code)
+            .with_topics(topics.collect())
+    }
+
+    fn described(states: Vec<TransactionState>) -> DescribeTransactionsResponse {
+        DescribeTransactionsResponse::default().with_transaction_states(states)
+    }
+
+    #[test]
+    fn a_transaction_is_described_with_the_topics_that_the_client_may_know_of() {
+        let topics = ["my-orders", "my-payments", "extra_topic", "their-orders", "__consumer_offsets"];
+        let answer = described(vec![state("my-mover-1", 0, &topics), state("their-mover", 0, &[])]);
+        let talk = world().talk::<DescribeTransactions>(0, &asking(&["mover-1"]), &answer);
+        assert_eq!(talk.sent(), &asking(&["my-mover-1"]));
+        assert_eq!(talk.seen, described(vec![state("mover-1", 0, &["orders", "extra_topic"])]));
+    }
+
+    #[test]
+    fn an_id_that_may_not_be_described_is_answered_for_while_the_rest_is_described() {
+        let answer = described(vec![state("my-mover-1", 105, &[])]);
+        let talk = world().talk::<DescribeTransactions>(0, &asking(&["other", "mover-1", ""]), &answer);
+        assert_eq!(talk.sent(), &asking(&["my-mover-1"]));
+        let seen = vec![state("mover-1", 105, &[]), state("other", 53, &[]), state("", 42, &[])];
+        assert_eq!(talk.seen, described(seen));
+        let talk = world().talk::<DescribeTransactions>(0, &asking(&["other"]), &answer);
+        assert_eq!(talk.sent, []);
+        assert_eq!(talk.seen, described(vec![state("other", 53, &[])]));
+        let talk = world().talk::<DescribeTransactions>(0, &asking(&[]), &described(vec![]));
+        assert_eq!(talk.sent(), &asking(&[]));
+    }
+
+    fn listed(ids: &[&str]) -> ListTransactionsResponse {
+        let states = ids.iter().map(|id| {
+            list_transactions_response::TransactionState::default()
+                .with_transactional_id(TransactionalId(text(id)))
+                .with_transaction_state(text("Ongoing"))
+        });
+        ListTransactionsResponse::default()
+            .with_unknown_state_filters(vec![text("Asleep")])
+            .with_transaction_states(states.collect())
+    }
+
+    #[test]
+    fn a_client_is_told_of_the_transactions_that_it_may_describe() {
+        let answer = listed(&["my-mover-1", "my-other", "their-mover-1", "mover-1", "my-", ""]);
+        for version in ListTransactions::VERSIONS {
+            let request = ListTransactionsRequest::default()
+                .with_state_filters(vec![text("Ongoing"), text("Asleep")])
+                .with_producer_id_filters(vec![5.into()]);
+            let talk = world().talk::<ListTransactions>(version, &request, &answer);
+            assert_eq!(talk.sent().state_filters, request.state_filters);
+            assert_eq!(talk.sent().producer_id_filters, request.producer_id_filters);
+            assert_eq!(talk.seen, listed(&["mover-1"]), "{version}");
+        }
+    }
+}
