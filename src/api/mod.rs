@@ -23,6 +23,7 @@ mod metadata; //      Metadata
 mod offsets; //       ListOffsets, OffsetForLeaderEpoch
 mod operations; //    the authorized-operations bit fields
 mod produce; //       Produce
+pub mod regex; //     a client's pattern over names
 mod topics; //        CreateTopics, DeleteTopics, CreatePartitions
 mod transaction_admin; // DescribeTransactions, ListTransactions
 mod transactions; //  InitProducerId, AddPartitionsToTxn, AddOffsetsToTxn, EndTxn, TxnOffsetCommit

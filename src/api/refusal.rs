@@ -28,6 +28,8 @@ pub enum Refusal {
     /// Controllers are not shown.
     MismatchedEndpoint,
     UnsupportedEndpoint,
+    /// A pattern over names that says nothing, or too much.
+    InvalidPattern,
     /// Granted by itself, and refused with something beside it.
     NotAttempted,
 }
@@ -71,6 +73,7 @@ impl Refusal {
             Refusal::AdditionalTopic => ResponseError::PolicyViolation,
             Refusal::MismatchedEndpoint => ResponseError::MismatchedEndpointType,
             Refusal::UnsupportedEndpoint => ResponseError::UnsupportedEndpointType,
+            Refusal::InvalidPattern => ResponseError::InvalidRegularExpression,
             Refusal::NotAttempted => ResponseError::OperationNotAttempted,
         }
     }
@@ -90,6 +93,7 @@ impl Refusal {
             Refusal::AdditionalTopic => "additional_topic",
             Refusal::MismatchedEndpoint => "mismatched_endpoint",
             Refusal::UnsupportedEndpoint => "unsupported_endpoint",
+            Refusal::InvalidPattern => "invalid_pattern",
             Refusal::NotAttempted => "not_attempted",
         }
     }
@@ -112,6 +116,7 @@ impl Refusal {
             Refusal::MismatchedEndpoint | Refusal::UnsupportedEndpoint => {
                 "Only brokers are shown here.".to_owned()
             }
+            Refusal::InvalidPattern => "The regular expression is not valid.".to_owned(),
             Refusal::NotAttempted => "Another part of the request was refused.".to_owned(),
         }
     }

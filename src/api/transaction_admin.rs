@@ -9,7 +9,12 @@ use kafka_protocol::messages::{
     ListTransactionsResponse, TransactionalId,
 };
 
+use kafka_protocol::protocol::StrBytes;
+
+use super::regex::{self, Confined, InvalidPattern, Matcher};
 use super::{Api, Asking, Pass, Refusal, Showing};
+use crate::cluster::Gate;
+use crate::names::Mode;
 use crate::policy::Operation;
 
 /// What transactions have, and how far they are.
@@ -68,24 +73,49 @@ pub struct ListTransactions;
 impl Api for ListTransactions {
     type Request = ListTransactionsRequest;
     type Response = ListTransactionsResponse;
-    type Aside = ();
+    /// The pattern that no broker could match.
+    type Aside = Option<Matcher>;
 
     const KEY: ApiKey = ApiKey::ListTransactions;
-    const VERSIONS: RangeInclusive<i16> = 0..=1;
+    const VERSIONS: RangeInclusive<i16> = 0..=2;
 
-    fn admit(request: ListTransactionsRequest, _ask: &mut Asking<'_>) -> Result<Pass<Self>, Refusal> {
-        Ok(Pass::Forward(request, ()))
+    fn admit(mut request: ListTransactionsRequest, ask: &mut Asking<'_>) -> Result<Pass<Self>, Refusal> {
+        let mut matched_here = None;
+        if ask.version >= 2 {
+            let (pattern, matcher) = narrowed(request.transactional_id_pattern.as_deref(), ask.gate)?;
+            request.transactional_id_pattern = Some(StrBytes::from_string(pattern));
+            matched_here = matcher;
+        }
+        Ok(Pass::Forward(request, matched_here))
     }
 
-    fn reveal(response: &mut ListTransactionsResponse, (): (), show: &Showing<'_>) {
-        show.lens.listed(Operation::Describe, &mut response.transaction_states, |state| {
-            (&mut state.transactional_id).into()
-        });
+    fn reveal(response: &mut ListTransactionsResponse, matched_here: Option<Matcher>, show: &Showing<'_>) {
+        let states = &mut response.transaction_states;
+        show.lens.listed(Operation::Describe, states, |state| (&mut state.transactional_id).into());
+        if let Some(matcher) = matched_here {
+            states.retain(|state| matcher.matches(&state.transactional_id));
+        }
     }
 
     fn refuse(_request: ListTransactionsRequest, why: Refusal, _version: i16) -> ListTransactionsResponse {
         ListTransactionsResponse::default().with_error_code(why.code())
     }
+}
+
+/// The pattern for the broker, so that it lists no more than it must, and what is left to match here.
+fn narrowed(pattern: Option<&str>, gate: &Gate<'_>) -> Result<(String, Option<Matcher>), Refusal> {
+    let namespace = &gate.cluster().namespace;
+    let all = || regex::everything(namespace.prefix());
+    let Some(pattern) = pattern.filter(|pattern| !pattern.is_empty()) else { return Ok((all(), None)) };
+    let confined = match namespace.mode() {
+        Mode::HidePrefix => regex::confined(pattern, namespace.prefix()),
+        // RE2 asks for no two things at once, and the broker is to be asked for the prefix.
+        Mode::EnforcePrefix => regex::compiled(pattern).map(Confined::AtGateway),
+    };
+    Ok(match confined.map_err(|InvalidPattern| Refusal::InvalidPattern)? {
+        Confined::Wrapped(wrapped) => (wrapped, None),
+        Confined::AtGateway(matcher) => (all(), Some(matcher)),
+    })
 }
 
 #[cfg(test)]
@@ -96,6 +126,9 @@ mod tests {
     use super::*;
     use crate::api::testing::{World, text};
     use crate::policy::Resource;
+
+    const MAY_WATCH: &[(Operation, Resource, &str)] =
+        &[(Operation::Describe, Resource::TransactionalId, "*mover-*")];
 
     fn world() -> World {
         World::allowing(&[
@@ -170,5 +203,46 @@ mod tests {
             assert_eq!(talk.sent().producer_id_filters, request.producer_id_filters);
             assert_eq!(talk.seen, listed(&["mover-1"]), "{version}");
         }
+    }
+
+    /// Lists by a pattern; the pattern that goes on, and the ids that are told.
+    fn check_pattern(mode: Mode, pattern: Option<&str>, expected: Result<(&str, &[&str]), i16>) {
+        let answer = listed(&["my-mover-1", "my-mover-2", "my-xmover-1", "my-other", "their-mover-1"]);
+        let request = ListTransactionsRequest::default().with_transactional_id_pattern(pattern.map(text));
+        let talk = World::with(mode, MAY_WATCH, &[]).talk::<ListTransactions>(2, &request, &answer);
+        let sent = talk.sent.first().map(|sent| sent.transactional_id_pattern.as_deref().unwrap());
+        let ids: Vec<_> =
+            talk.seen.transaction_states.iter().map(|state| state.transactional_id.as_str()).collect();
+        let seen = sent.map(|pattern| (pattern, &ids[..])).ok_or(talk.seen.error_code);
+        assert_eq!(seen, expected, "{pattern:?}");
+    }
+
+    #[test]
+    fn a_pattern_is_matched_behind_the_hidden_prefix() {
+        let all: &[&str] = &["mover-1", "mover-2", "xmover-1"];
+        for nothing in [None, Some("")] {
+            check_pattern(Mode::HidePrefix, nothing, Ok(("my-(?:(?s:.*))", all)));
+        }
+        // This broker matches nothing: what goes on to it is what would be matched.
+        check_pattern(Mode::HidePrefix, Some("x|.*"), Ok(("my-(?:x|.*)", all)));
+        check_pattern(
+            Mode::HidePrefix,
+            Some(r"\bmover-1|x.*"),
+            Ok(("my-(?:(?s:.*))", &["mover-1", "xmover-1"])),
+        );
+        check_pattern(Mode::HidePrefix, Some("a)|(.*"), Err(128));
+    }
+
+    #[test]
+    fn a_pattern_is_matched_with_the_enforced_prefix() {
+        let all: &[&str] = &["my-mover-1", "my-mover-2", "my-xmover-1"];
+        check_pattern(Mode::EnforcePrefix, None, Ok(("my-(?:(?s:.*))", all)));
+        check_pattern(
+            Mode::EnforcePrefix,
+            Some("my-mover.*"),
+            Ok(("my-(?:(?s:.*))", &["my-mover-1", "my-mover-2"])),
+        );
+        check_pattern(Mode::EnforcePrefix, Some("mover-1|their.*"), Ok(("my-(?:(?s:.*))", &[])));
+        check_pattern(Mode::EnforcePrefix, Some("a)|(.*"), Err(128));
     }
 }

@@ -138,7 +138,7 @@ fn an_administrator_sees_the_transactions_of_one_s_own() {
         assert_eq!((states.len(), states[0].transactional_id.as_str()), (1, "mover"));
         let topics: Vec<_> = states[0].topics.iter().map(|topic| topic.topic.as_str()).collect();
         assert_eq!(topics, ["orders"]);
-        for version in 0..=1 {
+        for version in 0..=2 {
             let states = client.ask(version, &ListTransactionsRequest::default()).transaction_states;
             let ids: Vec<_> = states.iter().map(|state| state.transactional_id.as_str()).collect();
             assert_eq!(ids, ["mover"], "version {version}");
@@ -211,4 +211,32 @@ fn hazard_26_partitions_are_not_added_as_brokers_add_them() {
         client.expect_close();
     }
     assert_eq!(stage.broker().keys_asked(), [] as [i16; 0]);
+}
+
+#[test]
+fn hazard_19_a_pattern_over_transactional_ids_stays_in_the_namespace() {
+    let stage = Stage::start_with(1, red_and_blue);
+    let broker = stage.broker();
+    broker.on::<ListTransactionsRequest>(|_| ListTransactionsResponse::default());
+    let mut client = log_in(&stage, 0);
+    let mut listed = |pattern: Option<&str>| {
+        let request = ListTransactionsRequest::default().with_transactional_id_pattern(pattern.map(text));
+        client.ask(2, &request).error_code
+    };
+    for (pattern, on_backend) in [
+        (None, "red-(?:(?s:.*))"),
+        (Some(""), "red-(?:(?s:.*))"),
+        (Some("x|.*"), "red-(?:x|.*)"),
+        (Some("^mover$"), "red-(?:mover)"),
+        (Some(r"\bmover"), "red-(?:(?s:.*))"),
+    ] {
+        assert_eq!(listed(pattern), 0, "{pattern:?}");
+        let asked = last::<ListTransactionsRequest>(broker).transactional_id_pattern;
+        assert_eq!(asked.as_deref(), Some(on_backend), "{pattern:?}");
+    }
+    let before = broker.asked().len();
+    for pattern in ["a)|(.*", "[a[b])|(.*|x]"] {
+        assert_eq!(listed(Some(pattern)), 128, "{pattern:?}");
+    }
+    assert_eq!(broker.asked().len(), before);
 }

@@ -80,6 +80,8 @@ impl Filler for Markers<'_> {
         }
         match self.meaning(path) {
             Some(meaning) if meaning.is_name() => self.name(meaning, path),
+            Some(Meaning::Regex) if self.is_request() => format!("n{number}.*"),
+            Some(Meaning::Regex) => format!("{OWN_PREFIX}(?:n{number}.*)"),
             Some(Meaning::Host | Meaning::ClientHost) => format!("{BACKEND_HOST}-{number}"),
             Some(Meaning::ClusterId) => format!("{BACKEND_CLUSTER}-{number}"),
             Some(Meaning::LogDir) => format!("/{BACKEND_HOST}/{number}"),

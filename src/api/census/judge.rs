@@ -106,6 +106,7 @@ impl Judge<'_> {
                 self.same(said.iter().map(|value| (*value).clone()), shown)
             }
             name if name.is_name() => self.same(said.iter().map(|value| self.renamed(name, value)), shown),
+            Meaning::Regex => self.judge_patterns(said, shown),
             Meaning::Node if self.to_client => self.judge_nodes(path, said, shown),
             Meaning::Node if path == "ReplicaId" => self.same(said.iter().map(|_| LeafValue::Int(-1)), shown),
             Meaning::Node => self.same(said.iter().map(|value| (*value).clone()), shown),
@@ -181,6 +182,25 @@ impl Judge<'_> {
             }
         }
         Ok(())
+    }
+
+    /// To the broker each is confined, also what asks for all; to the client none is.
+    fn judge_patterns(&self, said: &[&LeafValue], shown: &[&LeafValue]) -> Result<(), String> {
+        let confined = |inner: &str| LeafValue::Text(format!("{OWN_PREFIX}(?:{inner})"));
+        let here = |value: &LeafValue| match (value, self.to_client) {
+            (LeafValue::Text(inner), false) => confined(inner),
+            (LeafValue::Text(text), true) => {
+                let inner = text.strip_prefix(OWN_PREFIX).and_then(|text| text.strip_prefix("(?:"));
+                LeafValue::Text(
+                    inner.and_then(|text| text.strip_suffix(')')).unwrap_or("confined").to_owned(),
+                )
+            }
+            _ => value.clone(),
+        };
+        if said.is_empty() && !self.to_client {
+            return every(shown, |value| *value == confined("(?s:.*)"));
+        }
+        self.same(said.iter().map(|value| here(value)), shown)
     }
 
     /// Brokers keep their ids, and none is named whom the client cannot find.

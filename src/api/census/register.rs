@@ -33,6 +33,8 @@ pub enum Meaning {
     TransactionalId,
     /// A topic or a group, as the resource's type says.
     ConfigResource,
+    /// A regular expression over names.
+    Regex,
     Blob(Embedded),
     Host,
     Port,
@@ -151,6 +153,7 @@ fn entity(line: &'static str) -> Option<Entity> {
         "group_id" => Meaning::Group,
         "transactional_id" => Meaning::TransactionalId,
         "config_resource" => Meaning::ConfigResource,
+        "regex" => Meaning::Regex,
         "blob" if note.contains("Subscription bytes") => Meaning::Blob(Embedded::Subscription),
         "blob" if note.contains("Assignment bytes") => Meaning::Blob(Embedded::Assignment),
         "host" => Meaning::Host,
