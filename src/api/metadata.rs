@@ -8,14 +8,14 @@ use bytes::Bytes;
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::metadata_response::MetadataResponseTopic;
-use kafka_protocol::messages::{BrokerId, MetadataRequest, MetadataResponse, TopicName};
+use kafka_protocol::messages::{BrokerId, MetadataRequest, MetadataResponse};
 use kafka_protocol::protocol::StrBytes;
 use uuid::Uuid;
 
+use super::described::{admit_name, hide_lost_leader};
 use super::operations::{NOT_ASKED, TOPIC_OPERATIONS, cluster_operations};
 use super::{Api, Asking, Pass, Refusal, Showing};
-use crate::cluster::Cause;
-use crate::names::{InvalidName, Kind};
+use crate::names::Kind;
 use crate::policy::{Operation, Resource};
 
 /// Brokers, and topics with their partitions.
@@ -137,24 +137,6 @@ impl Api for Metadata {
     }
 }
 
-/// Lets a name through to the broker, or says with which code it is answered here.
-fn admit_name(ask: &Asking<'_>, name: &mut TopicName) -> Result<(), i16> {
-    ask.gate.ask(Operation::Describe, Resource::Topic, &name.0).map_err(|no| Refusal::from(no).code())?;
-    match ask.gate.cluster().namespace.check(Kind::Topic, &name.0) {
-        Ok(()) => {}
-        Err(InvalidName::OutsidePrefix) => {
-            ask.gate.note(Operation::Describe, Resource::Topic, &name.0, Cause::OutsideNamespace);
-            return Err(Refusal::TopicDenied.code());
-        }
-        Err(InvalidName::Internal) => return Err(ResponseError::UnknownTopicOrPartition.code()),
-        Err(why) => {
-            ask.gate.note(Operation::Describe, Resource::Topic, &name.0, Cause::InvalidName(why));
-            return Err(Refusal::InvalidTopic(why).code());
-        }
-    }
-    ask.gate.rename(Operation::Describe, name.into()).map_err(|no| Refusal::from(no).code())
-}
-
 /// Clients may not create what stands outside their prefix.
 fn is_additional(ask: &Asking<'_>, name: &str) -> bool {
     ask.gate.cluster().namespace.is_additional(Kind::Topic, name)
@@ -217,10 +199,7 @@ fn reveal_topic(topic: &mut MetadataResponseTopic, aside: &MetadataAside, show: 
         topic.topic_authorized_operations = NOT_ASKED;
     }
     for partition in &mut topic.partitions {
-        if partition.leader_id.0 >= 0 && !show.lens.has_door(partition.leader_id.0) {
-            partition.leader_id = BrokerId(-1);
-            partition.error_code = ResponseError::LeaderNotAvailable.code();
-        }
+        hide_lost_leader(&mut partition.leader_id, &mut partition.error_code, show.lens);
     }
     true
 }
@@ -236,6 +215,7 @@ fn only_its_id(id: Uuid, code: i16) -> MetadataResponseTopic {
 
 #[cfg(test)]
 mod tests {
+    use kafka_protocol::messages::TopicName;
     use kafka_protocol::messages::metadata_response::{MetadataResponseBroker, MetadataResponsePartition};
 
     use super::*;

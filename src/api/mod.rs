@@ -15,6 +15,7 @@ mod blobs; //         topics inside the bytes of group members
 mod cluster; //       FindCoordinator, DescribeCluster
 mod commits; //       OffsetCommit, OffsetFetch
 mod configs; //       DescribeConfigs, AlterConfigs, IncrementalAlterConfigs
+mod described; //     topics as they are described
 mod fetch; //         Fetch
 mod group_admin; //   DescribeGroups, ListGroups, DeleteGroups, OffsetDelete
 mod groups; //        JoinGroup, SyncGroup, Heartbeat, LeaveGroup
@@ -22,6 +23,7 @@ mod log_admin; //     DeleteRecords, DescribeProducers, DescribeLogDirs
 mod metadata; //      Metadata
 mod offsets; //       ListOffsets, OffsetForLeaderEpoch
 mod operations; //    the authorized-operations bit fields
+mod partitions; //    DescribeTopicPartitions
 mod produce; //       Produce
 pub mod regex; //     a client's pattern over names
 mod topics; //        CreateTopics, DeleteTopics, CreatePartitions

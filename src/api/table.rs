@@ -106,6 +106,7 @@ table! {
         DescribeProducers: log_admin,
         DescribeTransactions: transaction_admin,
         ListTransactions: transaction_admin,
+        DescribeTopicPartitions: partitions,
     }
     answer { ApiVersions SaslHandshake SaslAuthenticate }
     withhold {
@@ -148,7 +149,6 @@ table! {
         PushTelemetry
         AssignReplicasToDirs
         ListConfigResources
-        DescribeTopicPartitions
         ShareGroupHeartbeat
         ShareGroupDescribe
         ShareFetch

@@ -8,6 +8,10 @@ use kafka_protocol::messages::delete_records_response::{
 };
 use kafka_protocol::messages::describe_producers_request::TopicRequest;
 use kafka_protocol::messages::describe_producers_response::{PartitionResponse, TopicResponse};
+use kafka_protocol::messages::describe_topic_partitions_request;
+use kafka_protocol::messages::describe_topic_partitions_response::{
+    DescribeTopicPartitionsResponsePartition, DescribeTopicPartitionsResponseTopic,
+};
 use kafka_protocol::messages::offset_delete_request::{
     OffsetDeleteRequestPartition, OffsetDeleteRequestTopic,
 };
@@ -16,8 +20,9 @@ use kafka_protocol::messages::offset_delete_response::{
 };
 use kafka_protocol::messages::{
     AlterConfigsRequest, AlterConfigsResponse, DeleteRecordsRequest, DeleteRecordsResponse,
-    DescribeProducersRequest, DescribeProducersResponse, OffsetDeleteRequest, OffsetDeleteResponse,
-    TopicName, alter_configs_request, alter_configs_response,
+    DescribeProducersRequest, DescribeProducersResponse, DescribeTopicPartitionsRequest,
+    DescribeTopicPartitionsResponse, OffsetDeleteRequest, OffsetDeleteResponse, TopicName,
+    alter_configs_request, alter_configs_response,
 };
 
 use super::families::{About, GROUP, Manner, OF_TOPIC, group, strings, text, topic};
@@ -149,5 +154,44 @@ impl About for AlterConfigsRequest {
     fn codes(response: &AlterConfigsResponse) -> Vec<(String, i16)> {
         let results = response.responses.iter();
         results.map(|result| (result.resource_name.to_string(), result.error_code)).collect()
+    }
+}
+
+impl About for DescribeTopicPartitionsRequest {
+    const SERVED: RangeInclusive<i16> = 0..=0;
+
+    fn about(names: &[&str], _version: i16) -> Self {
+        let topics = names
+            .iter()
+            .map(|name| describe_topic_partitions_request::TopicRequest::default().with_name(topic(name)));
+        Self::default().with_topics(topics.collect())
+    }
+
+    fn names(&self) -> Vec<String> {
+        strings(self.topics.iter().map(|topic| &topic.name.0))
+    }
+
+    fn answered(&self, _version: i16, manner: &Manner) -> DescribeTopicPartitionsResponse {
+        let leader = manner.node().0;
+        let partition = DescribeTopicPartitionsResponsePartition::default()
+            .with_leader_id(leader)
+            .with_replica_nodes(vec![leader])
+            .with_isr_nodes(vec![leader]);
+        let asked = self.names();
+        let topics = manner.with(asked.iter().map(String::as_str)).into_iter().map(|name| {
+            DescribeTopicPartitionsResponseTopic::default()
+                .with_name(Some(TopicName(name)))
+                .with_error_code(manner.code)
+                .with_is_internal(true)
+                .with_partitions(vec![partition.clone()])
+        });
+        DescribeTopicPartitionsResponse::default().with_topics(topics.collect())
+    }
+
+    fn codes(response: &DescribeTopicPartitionsResponse) -> Vec<(String, i16)> {
+        let topics = response.topics.iter();
+        topics
+            .map(|topic| (topic.name.as_ref().expect("it has a name").to_string(), topic.error_code))
+            .collect()
     }
 }

@@ -59,9 +59,11 @@ fn needed(key: ApiKey) -> (&'static str, i16) {
         ApiKey::Produce => ("write", 29),
         ApiKey::Fetch | ApiKey::OffsetCommit | ApiKey::OffsetDelete => ("read", 29),
         ApiKey::DescribeProducers | ApiKey::TxnOffsetCommit => ("read", 29),
-        ApiKey::ListOffsets | ApiKey::OffsetForLeaderEpoch | ApiKey::Metadata | ApiKey::OffsetFetch => {
-            ("describe", 29)
-        }
+        ApiKey::ListOffsets
+        | ApiKey::OffsetForLeaderEpoch
+        | ApiKey::Metadata
+        | ApiKey::OffsetFetch
+        | ApiKey::DescribeTopicPartitions => ("describe", 29),
         ApiKey::CreateTopics => ("create", 29),
         ApiKey::DeleteTopics | ApiKey::DeleteRecords => ("delete", 29),
         ApiKey::CreatePartitions => ("alter", 29),

@@ -135,7 +135,7 @@ impl Manner {
         self.says.as_deref().map(text)
     }
 
-    fn node(&self) -> (BrokerId, u16) {
+    pub fn node(&self) -> (BrokerId, u16) {
         self.nodes.first().map_or((BrokerId(-1), 0), |(id, port)| (BrokerId(*id), *port))
     }
 }
@@ -806,7 +806,7 @@ macro_rules! for_each_of_topics {
             OffsetCommitRequest OffsetFetchRequest CreateTopicsRequest DeleteTopicsRequest
             CreatePartitionsRequest DescribeConfigsRequest IncrementalAlterConfigsRequest
             AlterConfigsRequest DeleteRecordsRequest DescribeProducersRequest OffsetDeleteRequest
-            TxnOffsetCommitRequest
+            TxnOffsetCommitRequest DescribeTopicPartitionsRequest
         }
     };
 }

@@ -158,6 +158,34 @@ fn strings(disk: &DescribeLogDirsResult) -> Vec<String> {
 }
 
 #[test]
+fn whoever_names_no_topic_is_shown_page_by_page_what_is_its_own() {
+    let stage = Stage::start_with(1, red_and_blue);
+    let there = ["stranger", "red-orders", "blue-orders", "__consumer_offsets", "red-bills", "red-"];
+    script::<MetadataRequest>(
+        stage.broker(),
+        &Manner { neighbours: there.map(str::to_owned).to_vec(), ..Manner::default() },
+    );
+    script::<DescribeTopicPartitionsRequest>(
+        stage.broker(),
+        &Manner { nodes: nodes(stage.broker()), ..Manner::default() },
+    );
+    let mut client = red(&stage);
+    let mut request = DescribeTopicPartitionsRequest::default().with_response_partition_limit(1);
+    for (expected, next) in [("bills", Some("orders")), ("orders", None)] {
+        let answer = client.ask(0, &request);
+        assert_eq!(DescribeTopicPartitionsRequest::codes(&answer), [(expected.to_owned(), 0)]);
+        assert_eq!(answer.topics[0].partitions[0].leader_id, stage.broker().node_id());
+        assert!(!answer.topics[0].is_internal);
+        let sent = last::<DescribeTopicPartitionsRequest>(stage.broker()).names();
+        assert_eq!(sent, [format!("red-{expected}")]);
+        assert_eq!(answer.next_cursor.as_ref().map(|cursor| cursor.topic_name.as_str()), next);
+        request.cursor = answer.next_cursor.map(|cursor| {
+            describe_topic_partitions_request::Cursor::default().with_topic_name(cursor.topic_name)
+        });
+    }
+}
+
+#[test]
 fn no_answer_about_groups_tells_of_a_neighbour_or_of_a_broker() {
     let stage = Stage::start_with(1, red_and_blue);
     let each = for_each_of_groups!(each_sees_its_own);

@@ -45,6 +45,8 @@ impl<'a> Markers<'a> {
     fn name(&self, meaning: Meaning, path: &str) -> String {
         let name = match self.case.names_additional {
             true => "extra_topic".to_owned(),
+            // A cursor stands in one of the topics that are asked for.
+            false if path == "Cursor.TopicName" => "n1".to_owned(),
             false => format!("n{}", self.made),
         };
         let prefix = match self.is_request() || self.case.is_additional(meaning) {

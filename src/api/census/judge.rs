@@ -6,7 +6,7 @@ use super::case::{Absent, Case};
 use super::filler::{BACKEND_CLUSTER, BACKEND_HOST, BACKEND_OPERATIONS, FOREIGN_PREFIX, OWN_PREFIX};
 use super::register::{Meaning, Place, Register};
 use crate::wire::sample::{self, Leaf, LeafValue};
-use crate::wire::{Direction, Embedded};
+use crate::wire::{ApiKey, Direction, Embedded};
 
 /// What stands in a message of a version.
 pub struct Said {
@@ -84,7 +84,8 @@ impl Judge<'_> {
             path.strip_prefix(element).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
         };
         let is_foreign = self.case.foreign.as_ref().is_some_and(|(place, name)| {
-            let element = name.rfind("[]").map_or("", |at| &name[..at + 2]);
+            let end = name.rfind("[]").map(|at| at + 2).or(name.rfind('.'));
+            let element = end.map_or("", |end| &name[..end]);
             *place == self.place && !element.is_empty() && is_under(element)
         });
         let is_left_out =
@@ -104,6 +105,10 @@ impl Judge<'_> {
             Meaning::Blob(embedded) if self.case.consumer_protocol => self.judge_blobs(embedded, said, shown),
             Meaning::Plain | Meaning::TopicId | Meaning::Blob(_) => {
                 self.same(said.iter().map(|value| (*value).clone()), shown)
+            }
+            // Who names none means all, and the broker is asked about those of this tenant.
+            Meaning::Topic if self.place == ALL_PARTITIONS && self.case.elements == 0 => {
+                every(shown, |value| matches!(value, LeafValue::Text(name) if name.starts_with(OWN_PREFIX)))
             }
             name if name.is_name() => self.same(said.iter().map(|value| self.renamed(name, value)), shown),
             Meaning::Regex => self.judge_patterns(said, shown),
@@ -233,7 +238,7 @@ impl Judge<'_> {
         let LeafValue::Int(bits) = value else { return false };
         let is_computed = *bits & !KNOWN_OPERATIONS == 0 && *bits != 0;
         let is_not_asked = *bits == i64::from(i32::MIN);
-        match self.case.operations {
+        match self.case.operations || self.place == DESCRIBED_PARTITIONS {
             true => {
                 is_computed
                     || (is_not_asked && (self.case.error_code != 0 || self.case.absent != Absent::Nothing))
@@ -270,10 +275,17 @@ const LEFT_OUT: &[(Place, &str, &str)] = &[
 ];
 const FETCH: Place = Place::Message(1, Direction::Request);
 
+/// Asks about all topics by their names.
+const ALL_PARTITIONS: Place = Place::Message(ApiKey::DescribeTopicPartitions as i16, Direction::Request);
+/// Tells of operations whether they are asked for or not.
+const DESCRIBED_PARTITIONS: Place =
+    Place::Message(ApiKey::DescribeTopicPartitions as i16, Direction::Response);
+
 /// Where brokers are listed with their addresses.
 const LISTS_OF_BROKERS: [&str; 2] = ["Brokers[]", "NodeEndpoints[]"];
 /// Lists of brokers that hold a partition, whether a client finds them or not.
-const REPLICAS: [&str; 3] = ["ReplicaNodes[]", "IsrNodes[]", "OfflineReplicas[]"];
+const REPLICAS: [&str; 5] =
+    ["ReplicaNodes[]", "IsrNodes[]", "OfflineReplicas[]", "EligibleLeaderReplicas[]", "LastKnownElr[]"];
 /// A broker that the listener of these tests has no port for.
 pub const NO_DOOR: &[i64] = &[9];
 /// The port of the bootstrap door; broker 1 has the next.

@@ -8,7 +8,7 @@ use super::filler::{FOREIGN_PREFIX, Markers, OWN_PREFIX};
 use super::judge::{Judge, Said, leak};
 use super::register::{Meaning, Place, Register};
 use crate::api::testing::World;
-use crate::api::{Admission, Admitted, Conversation, Incoming, Row};
+use crate::api::{Admission, Admitted, Conversation, Incoming, Known, Row};
 use crate::cluster::Limits;
 use crate::names::Backend;
 use crate::policy::{Operation, Resource};
@@ -74,12 +74,15 @@ impl Passage<'_> {
         self.tell_ids(world, Direction::Request, &said);
         let head = RequestHead { key: self.row.key as i16, version: self.version, correlation_id: 7 };
         let header = RequestHeader { head, client_id: Some(StrBytes::from_static_str("plain")) };
+        let backend = [OWN_PREFIX, FOREIGN_PREFIX].map(|prefix| format!("{prefix}n1"));
+        let backend = backend.map(|name| Backend::said_by_broker(StrBytes::from_string(name)));
+        let known = Known { ids: false, topics: Some(backend.to_vec()) };
         let incoming = Incoming {
             frame: &body,
             header: &header,
             body: body.clone(),
             limits: &Limits::default(),
-            known: None,
+            known: Some(&known),
         };
         let mut conversation = Conversation::default();
         let admitted =
