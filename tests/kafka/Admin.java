@@ -8,6 +8,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Optional;
 import java.util.Properties;
+import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.concurrent.ExecutionException;
@@ -22,6 +23,7 @@ import org.apache.kafka.clients.admin.ListGroupsOptions;
 import org.apache.kafka.clients.admin.NewPartitions;
 import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.admin.OffsetSpec;
+import org.apache.kafka.clients.admin.RecordsToDelete;
 import org.apache.kafka.clients.admin.TopicDescription;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.common.TopicPartition;
@@ -116,6 +118,24 @@ public class Admin {
                 long first = client.listOffsets(Map.of(partition, OffsetSpec.earliest())).all().get().get(partition).offset();
                 long end = client.listOffsets(Map.of(partition, OffsetSpec.latest())).all().get().get(partition).offset();
                 return first + " " + end;
+            case "empty": // TOPIC OFFSET, in partition 0: where it begins now
+                TopicPartition emptied = new TopicPartition(name, 0);
+                return "" + client.deleteRecords(
+                                Map.of(emptied, RecordsToDelete.beforeOffset(Long.parseLong(words[2]))))
+                        .lowWatermarks().get(emptied).get().lowWatermark();
+            case "producers": // TOPIC: how many write to partition 0
+                TopicPartition written = new TopicPartition(name, 0);
+                return "" + client.describeProducers(List.of(written)).all().get().get(written).activeProducers().size();
+            case "described": // TOPIC...: what is said of each, all asked at once
+                List<String> wanted = Arrays.asList(words).subList(1, words.length);
+                var descriptions = client.describeTopics(wanted).topicNameValues();
+                List<String> told = new ArrayList<>();
+                for (String one : wanted) {
+                    told.add(each(() -> "" + descriptions.get(one).get().partitions().size()));
+                }
+                return String.join(" ", told);
+            case "disks": // PREFIX: the partitions on all disks, and how many disks show their sizes
+                return disks(name);
             case "groups": // [PREFIX]
                 return starting(name, client.listGroups(ListGroupsOptions.forConsumerGroups()).all().get().stream()
                         .map(GroupListing::groupId).collect(Collectors.toList()));
@@ -130,6 +150,19 @@ public class Admin {
                 client.alterConsumerGroupOffsets(name, Map.of(
                         new TopicPartition(words[2], 0), new OffsetAndMetadata(Long.parseLong(words[3])))).all().get();
                 return "";
+            case "forget": // GROUP TOPIC...: what becomes of the offset of each in partition 0
+                Set<TopicPartition> forgotten = Arrays.stream(words).skip(2)
+                        .map(word -> new TopicPartition(word, 0)).collect(Collectors.toSet());
+                var result = client.deleteConsumerGroupOffsets(name, forgotten);
+                List<String> outcomes = new ArrayList<>();
+                for (int place = 2; place < words.length; place++) {
+                    TopicPartition one = new TopicPartition(words[place], 0);
+                    outcomes.add(each(() -> {
+                        result.partitionResult(one).get();
+                        return "ok";
+                    }));
+                }
+                return String.join(" ", outcomes);
             case "delete-group":
                 client.deleteConsumerGroups(List.of(name)).all().get();
                 return "";
@@ -146,6 +179,34 @@ public class Admin {
             default:
                 throw new IllegalArgumentException("no such command: " + words[0]);
         }
+    }
+
+    private interface Asked {
+        String tell() throws Exception;
+    }
+
+    /** What became of one thing of several. */
+    private static String each(Asked asked) throws Exception {
+        try {
+            return asked.tell();
+        } catch (ExecutionException exception) {
+            System.err.println(exception.getCause());
+            return Errors.forException(exception.getCause()).name();
+        }
+    }
+
+    private String disks(String prefix) throws Exception {
+        List<Integer> brokers = client.describeCluster().nodes().get().stream().map(node -> node.id()).toList();
+        TreeSet<String> partitions = new TreeSet<>();
+        int disks = 0;
+        for (var ofBroker : client.describeLogDirs(brokers).allDescriptions().get().values()) {
+            disks += ofBroker.size();
+            for (var disk : ofBroker.values()) {
+                disk.replicaInfos().keySet().stream().map(TopicPartition::toString)
+                        .filter(partition -> partition.startsWith(prefix)).forEach(partitions::add);
+            }
+        }
+        return "disks=" + disks + " " + String.join(" ", partitions);
     }
 
     /** As with topics: waits until the value was seen several times in a row, whichever broker was asked. */

@@ -13,6 +13,7 @@ use crate::support::clients::Tool::{JavaAdmin, JavaFlow, Librdkafka};
 use crate::world::Way;
 
 cases! {
+    hazard_2_a_topic_that_a_group_reads_is_not_taken_from_it
     hazard_12_a_denied_write_without_answer_closes_the_connection
     hazard_24_asking_for_a_topic_creates_none_without_the_right
     hazard_24_writing_creates_a_topic_with_the_right
@@ -79,6 +80,23 @@ fn hazard_36_who_logs_in_again_is_never_cut_off() {
         "{:?}",
         front.gateway.admin("/metrics")
     );
+}
+
+fn hazard_2_a_topic_that_a_group_reads_is_not_taken_from_it(way: &Way<'_>) {
+    way.check(
+        JavaAdmin,
+        "admin-app",
+        "create readable-subscribed 1 {brokers} -> ok
+         create readable-unsubscribed 1 {brokers} -> ok",
+    );
+    let mut member = way.converse(JavaFlow, "reader-app");
+    assert_eq!(member.say("join readable-subscribed reader-subscribed"), "ok");
+    way.check(
+        JavaAdmin,
+        "cleaner-app",
+        "forget reader-subscribed readable-subscribed readable-unsubscribed -> ok GROUP_SUBSCRIBED_TO_TOPIC ok",
+    );
+    assert_eq!(member.say("committed readable-subscribed"), "ok 0");
 }
 
 fn hazard_12_a_denied_write_without_answer_closes_the_connection(way: &Way<'_>) {

@@ -30,6 +30,7 @@ macro_rules! cases {
     };
 }
 
+mod administration; // logs, offsets, whole configs, disks
 mod backends; //   how the gateway gets in at brokers
 mod definitions; // what is written down of Kafka's messages
 mod direct; //     a conversation with a broker past the gateway

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use crate::direct::Direct;
 use crate::support::client::Client;
-use crate::support::clients::{self, Login, Tool};
+use crate::support::clients::{self, Conversation, Login, Tool};
 use crate::support::kafka::{self, Kafka};
 use crate::support::ports;
 use crate::support::process::{Gateway, Issuer};
@@ -37,10 +37,14 @@ const GRANTS: &[Grant] = &[
     grant("reader-app", "topic", "readable-*", &["describe", "read"]),
     grant("reader-app", "topic", "visible-*", &["describe"]),
     grant("reader-app", "group", "reader-*", &["describe", "read"]),
+    grant("cleaner-app", "topic", "readable-*", &["read", "delete", "alter_configs"]),
+    grant("cleaner-app", "group", "reader-*", &["delete"]),
+    grant("cleaner-app", "cluster", "*", &["describe"]),
 ];
 
 /// Clients and secrets. `stranger-app` has a good token and no grant, `elsewhere-app` a token for somebody else.
-const CLIENTS: &[&str] = &["admin-app", "producer-app", "reader-app", "stranger-app", "elsewhere-app"];
+const CLIENTS: &[&str] =
+    &["admin-app", "producer-app", "reader-app", "cleaner-app", "stranger-app", "elsewhere-app"];
 
 const AUDIENCE: &str = "http://kafka.dev";
 
@@ -137,6 +141,13 @@ impl Way<'_> {
             self.gateway_log()
         );
         assert!(!said.aside.contains(PREFIX), "{client} was told a backend name {way}:\n{}", said.aside);
+    }
+
+    /// Begins a conversation with a tool as a client.
+    pub fn converse(&self, tool: Tool, client: &str) -> Conversation {
+        let (secret, token_url) = (secret(client), self.world.issuer.token_url());
+        let login = Login { client, secret: &secret, token_url: &token_url, ca: None };
+        Conversation::start(tool, self.bootstrap, login)
     }
 
     /// What stands before a name on the backend that a client says here.
