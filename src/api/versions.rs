@@ -61,6 +61,11 @@ impl BrokerVersions {
         common
     }
 
+    /// Whether the other says the same, sooner or later: an epoch may pass without a change.
+    pub fn is_as_good_as(&self, other: &BrokerVersions) -> bool {
+        self.apis == other.apis && self.supported == other.supported && self.finalized == other.finalized
+    }
+
     /// The versions of an API that the broker speaks.
     pub fn range(&self, key: ApiKey) -> Option<RangeInclusive<i16>> {
         self.apis.get(&(key as i16)).map(|(min, max)| *min..=*max)
@@ -494,6 +499,15 @@ mod tests {
             assert_eq!(common.finalized["metadata.version"], (25, 25));
             assert_eq!(common.finalized_epoch, 4);
         }
+    }
+
+    #[test]
+    fn an_epoch_that_changed_nothing_is_no_news() {
+        let known = with_features(3, &[("metadata.version", 1, 20)]);
+        assert!(known.is_as_good_as(&with_features(4, &[("metadata.version", 1, 20)])));
+        assert!(!known.is_as_good_as(&with_features(3, &[("metadata.version", 1, 21)])));
+        assert!(!known.is_as_good_as(&with_features(3, &[])));
+        assert!(!known.is_as_good_as(&broker(&[(ApiKey::Fetch, 4, 8)])));
     }
 
     /// Fills a message with one of each thing, or with as little as it allows.

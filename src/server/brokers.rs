@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::oneshot;
 use tokio::task::JoinSet;
 use tokio::time::{Instant, sleep_until, timeout};
 use tracing::{info, warn};
@@ -11,7 +12,6 @@ use tracing::{info, warn};
 use super::stream::{Side, Stream};
 use super::upstream::{Asks, Brokers, Upstream};
 use super::{Tenants, random};
-use crate::api::versions::BrokerVersions;
 use crate::cluster::{Address, Limits};
 use crate::names::{Backend, Kind, Mode};
 use crate::session::{Discovered, Discovery, Found};
@@ -30,9 +30,11 @@ pub struct BrokerFinder {
 }
 
 impl BrokerFinder {
-    /// Runs until nobody can ask any more.
-    pub async fn run(mut self) {
+    /// Runs until nobody can ask any more, and says when it has looked for the first time.
+    pub async fn run(mut self, has_looked: oneshot::Sender<()>) {
         let mut next = self.look().await;
+        // It may have taken longer than anybody waits.
+        let _ = has_looked.send(());
         loop {
             tokio::select! {
                 () = sleep_until(next) => next = self.look().await,
@@ -79,7 +81,7 @@ impl BrokerFinder {
 
     async fn find(&self) -> Result<(), String> {
         let before = self.upstream.brokers();
-        let known = before.addresses.values().take(KNOWN_TRIED_MAX).cloned();
+        let known = before.addresses().values().take(KNOWN_TRIED_MAX).cloned();
         let mut why = "no address is known".to_owned();
         for address in known.chain(self.upstream.cluster.bootstrap.iter().cloned()) {
             match self.ask(address.clone(), self.topics_that_matter()).await {
@@ -97,29 +99,23 @@ impl BrokerFinder {
         let name = &*self.upstream.cluster.name;
         let addresses: HashMap<i32, Backend<Address>> = found.brokers.into_iter().collect();
         // New ones can be connected to while the silent ones are waited for.
-        self.upstream.change(|brokers| brokers.addresses.clone_from(&addresses));
-        let mut versions = self.versions_of(&addresses, before).await;
-        if versions.is_empty() {
-            versions.insert(NOBODY, found.versions);
+        self.upstream.change(|brokers| brokers.are(addresses.clone()));
+        if self.hear_versions(&addresses).await == 0 {
+            self.upstream.learn_versions(None, &found.versions);
         }
-        let each: Vec<&BrokerVersions> = versions.values().map(|versions| &**versions).collect();
-        let common = Some(Arc::new(BrokerVersions::common(&each)));
-        if addresses.keys().collect::<BTreeSet<_>>() != before.addresses.keys().collect::<BTreeSet<_>>() {
+        if addresses.keys().collect::<BTreeSet<_>>() != before.addresses().keys().collect::<BTreeSet<_>>() {
             info!(backend = name, brokers = ?addresses.keys().collect::<BTreeSet<_>>(), "the backend's brokers");
             self.tell_of_brokers_without_a_door(&addresses);
         }
         self.tenants.learn_conflicts(&self.upstream.cluster, &found.topics, &self.metrics);
         self.metrics.backend_up(name, true);
-        self.upstream.learn(Brokers { addresses, versions, common, is_up: true });
+        self.upstream.change(|brokers| brokers.is_up = true);
     }
 
-    /// What each broker speaks; of those that do not answer, what they spoke before.
-    async fn versions_of(
-        &self,
-        addresses: &HashMap<i32, Backend<Address>>,
-        before: &Brokers,
-    ) -> HashMap<i32, Arc<BrokerVersions>> {
-        let mut versions = HashMap::new();
+    /// Has each broker say what it speaks; those that do not answer count as speaking what they spoke
+    /// before. Returns how many answered.
+    async fn hear_versions(&self, addresses: &HashMap<i32, Backend<Address>>) -> usize {
+        let mut answered = 0;
         let mut asking = JoinSet::new();
         let mut left = addresses.iter();
         loop {
@@ -130,13 +126,15 @@ impl BrokerFinder {
                 asking.spawn(async move { (node, asked.await) });
             }
             // A question that panics is one without an answer.
-            let Some(answered) = asking.join_next().await else { return versions };
-            match answered {
-                Ok((node, Ok(answer))) => drop(versions.insert(node, answer.versions)),
+            let Some(asked) = asking.join_next().await else { return answered };
+            match asked {
+                Ok((node, Ok(answer))) => {
+                    self.upstream.learn_versions(Some(node), &answer.versions);
+                    answered += 1;
+                }
                 Ok((node, Err(why))) => {
                     let backend = &*self.upstream.cluster.name;
                     warn!(backend, node, why, "a broker of the backend does not answer");
-                    versions.extend(before.versions.get(&node).map(|known| (node, known.clone())));
                 }
                 Err(_) => {}
             }
@@ -220,8 +218,6 @@ async fn converse(
     }
 }
 
-/// No broker has this id: what one said whose id is not known.
-const NOBODY: i32 = -1;
 const RETRY_AFTER: Duration = Duration::from_secs(2);
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often those who stand before the door of an unknown broker have the brokers asked for.

@@ -22,6 +22,8 @@ pub struct Connection {
     session: Session,
     client: Side,
     broker: Option<Side>,
+    /// Which broker that is, if it is known.
+    node: Option<i32>,
     door: Door,
     upstream: Arc<Upstream>,
     issuers: Issuers,
@@ -73,6 +75,7 @@ impl Connection {
             session,
             client: Side::new(client),
             broker: None,
+            node: None,
             door,
             upstream,
             issuers,
@@ -174,7 +177,9 @@ impl Connection {
             }
         };
         self.journal.connected(connected.is_ok());
-        self.broker = Some(Side::new(connected.map_err(End::NoBroker)?));
+        let (node, stream) = connected.map_err(End::NoBroker)?;
+        self.node = node;
+        self.broker = Some(Side::new(stream));
         let mut out = Outbox::default();
         let next = self.session.on_connected(Instant::now(), &mut out);
         self.dispatch(out, Instant::now());
@@ -294,7 +299,7 @@ impl Connection {
         }
         for event in &out.events {
             if let Event::BrokerReady(versions) = event {
-                self.upstream.learn_versions(self.door, versions);
+                self.upstream.learn_versions(self.node, versions);
             }
         }
         self.journal.tell(&out.events, self.session.principal(), self.session.client_id(), started);

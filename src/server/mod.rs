@@ -29,6 +29,7 @@ use std::time::{Duration, Instant};
 use tokio::net::TcpListener;
 use tokio::runtime::Builder;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
@@ -89,9 +90,7 @@ async fn serve(settings: Settings) -> Result<(), ServerError> {
 
     let (upstreams, finders) = upstreams(&directory, admin, &limits, &tenants, &metrics)?;
     let (keys, fetchers) = key_rings(&directory, &limits, &metrics)?;
-    for finder in finders {
-        tokio::spawn(finder.run());
-    }
+    let first_looks: Vec<_> = finders.into_iter().map(look).collect();
     for fetcher in fetchers {
         tokio::spawn(fetcher.run());
     }
@@ -107,6 +106,13 @@ async fn serve(settings: Settings) -> Result<(), ServerError> {
     let house = Arc::new(House::new(tenants, limits, upstreams, keys, metrics, audit.clone()));
     // Held to the end: a worker that nobody can give a connection ends, with all that it carries.
     let workers = Arc::new(Workers::start(&house).map_err(ServerError::Thread)?);
+    let all_have_looked = async {
+        for first_look in first_looks {
+            let _ = first_look.await;
+        }
+    };
+    // Who comes sooner would be told of more versions than the brokers may speak, and waits in the backlog.
+    let _ = timeout(FIRST_LOOK_TIMEOUT, all_have_looked).await;
     let accepting = doors.accept(&house, &workers);
     tokio::spawn(tell_when_ready(readiness.clone()));
 
@@ -120,6 +126,13 @@ async fn serve(settings: Settings) -> Result<(), ServerError> {
     drop(workers);
     audit.flush(FLUSH_TIMEOUT);
     Ok(())
+}
+
+/// Has the brokers of a backend looked for from here on.
+fn look(finder: BrokerFinder) -> oneshot::Receiver<()> {
+    let (has_looked, first_look) = oneshot::channel();
+    tokio::spawn(finder.run(has_looked));
+    first_look
 }
 
 type Upstreams = HashMap<Arc<str>, Arc<Upstream>>;
@@ -231,3 +244,5 @@ fn random<const N: usize>() -> [u8; N] {
 }
 
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(2);
+/// A backend that answers does so sooner; behind one that does not, nobody is served anyway.
+const FIRST_LOOK_TIMEOUT: Duration = Duration::from_secs(2);

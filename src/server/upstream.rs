@@ -33,12 +33,63 @@ pub struct Upstream {
 /// What was last found out.
 #[derive(Default, Clone)]
 pub struct Brokers {
-    pub addresses: HashMap<i32, Backend<Address>>,
-    pub versions: HashMap<i32, Arc<BrokerVersions>>,
+    addresses: HashMap<i32, Backend<Address>>,
+    /// What each said last, also of those that are away: one that comes back mostly speaks as before.
+    versions: HashMap<i32, Arc<BrokerVersions>>,
     /// What all of them speak: for clients that are not yet with one of them.
-    pub common: Option<Arc<BrokerVersions>>,
+    common: Option<Arc<BrokerVersions>>,
     /// Whether the last question was answered.
     pub is_up: bool,
+}
+
+impl Brokers {
+    pub fn addresses(&self) -> &HashMap<i32, Backend<Address>> {
+        &self.addresses
+    }
+
+    /// These are the brokers now.
+    pub fn are(&mut self, addresses: HashMap<i32, Backend<Address>>) {
+        self.addresses = addresses;
+        if self.versions.len() > REMEMBERED_MAX {
+            self.versions.retain(|node, _| self.addresses.contains_key(node));
+        }
+        self.find_common();
+    }
+
+    /// A broker said what it speaks; `None` stands for one whose id is not known.
+    fn hear(&mut self, node: Option<i32>, versions: Arc<BrokerVersions>) {
+        if node.is_some() {
+            self.versions.remove(&NOBODY);
+        }
+        self.versions.insert(node.unwrap_or(NOBODY), versions);
+        self.find_common();
+    }
+
+    fn has_heard(&self, node: Option<i32>, versions: &BrokerVersions) -> bool {
+        self.versions.get(&node.unwrap_or(NOBODY)).is_some_and(|known| known.is_as_good_as(versions))
+    }
+
+    fn find_common(&mut self) {
+        let is_here = |node: &i32| *node == NOBODY || self.addresses.contains_key(node);
+        let here = self.versions.iter().filter(|(node, _)| is_here(node));
+        let here: Vec<&BrokerVersions> = here.map(|(_, versions)| &**versions).collect();
+        // While all are away, what they spoke is as good as anything.
+        if !here.is_empty() {
+            self.common = Some(Arc::new(BrokerVersions::common(&here)));
+        }
+    }
+
+    fn speak(&self, door: Door) -> Option<&Arc<BrokerVersions>> {
+        match door {
+            Door::Broker(node) => self.versions.get(&node).or(self.common.as_ref()),
+            Door::Bootstrap => self.common.as_ref(),
+        }
+    }
+
+    /// Who is at this address, if it is one of those that the brokers themselves say.
+    fn at(&self, address: &Backend<Address>) -> Option<i32> {
+        self.addresses.iter().find(|(_, known)| *known == address).map(|(node, _)| *node)
+    }
 }
 
 /// A wish to be told of the brokers now: somebody stands at the door of one that is not known.
@@ -55,26 +106,17 @@ impl Upstream {
         self.brokers.load_full()
     }
 
-    pub fn learn(&self, brokers: Brokers) {
-        self.brokers.store(Arc::new(brokers));
-    }
-
     /// What the brokers behind a door speak, as far as it is known.
     pub fn versions(&self, door: Door) -> Option<Arc<BrokerVersions>> {
-        let brokers = self.brokers.load();
-        match door {
-            Door::Broker(node) => brokers.versions.get(&node).or(brokers.common.as_ref()).cloned(),
-            Door::Bootstrap => brokers.common.clone(),
-        }
+        self.brokers.load().speak(door).cloned()
     }
 
-    /// What a broker said at a client's connection: it may be newer than what was found out last.
-    pub fn learn_versions(&self, door: Door, versions: &Arc<BrokerVersions>) {
-        let Door::Broker(node) = door else { return };
-        if self.brokers.load().versions.get(&node).is_some_and(|known| known == versions) {
-            return;
+    /// What a broker said: to the gateway's own question, or at a client's connection, which may be
+    /// sooner after it was changed for an older or a newer one.
+    pub fn learn_versions(&self, node: Option<i32>, versions: &Arc<BrokerVersions>) {
+        if !self.brokers.load().has_heard(node, versions) {
+            self.change(|brokers| brokers.hear(node, versions.clone()));
         }
-        self.change(|brokers| drop(brokers.versions.insert(node, versions.clone())));
     }
 
     /// Changes what is known, and nothing that was found out meanwhile.
@@ -86,12 +128,13 @@ impl Upstream {
         });
     }
 
-    /// Connects to the broker behind a door; behind the bootstrap door, to any that answers.
-    pub async fn connect(&self, door: Door, preferred: usize) -> io::Result<Stream> {
+    /// Connects to the broker behind a door; behind the bootstrap door, to any that answers. Says which
+    /// one that is, if it is known.
+    pub async fn connect(&self, door: Door, preferred: usize) -> io::Result<(Option<i32>, Stream)> {
         let mut failed = io::Error::new(io::ErrorKind::NotFound, "no broker is known");
-        for address in self.candidates(door, preferred).await {
+        for (node, address) in self.candidates(door, preferred).await {
             match self.connect_to(address.as_ref()).await {
-                Ok(stream) => return Ok(stream),
+                Ok(stream) => return Ok((node, stream)),
                 Err(error) => failed = error,
             }
         }
@@ -125,26 +168,34 @@ impl Upstream {
         self.own.iter().any(is_peer)
     }
 
-    async fn candidates(&self, door: Door, preferred: usize) -> Vec<Backend<Address>> {
+    async fn candidates(&self, door: Door, preferred: usize) -> Vec<(Option<i32>, Backend<Address>)> {
         match door {
             Door::Broker(node) => {
                 if !self.brokers.load().addresses.contains_key(&node) {
                     self.refresh().await;
                 }
-                self.brokers.load().addresses.get(&node).cloned().into_iter().collect()
+                let brokers = self.brokers.load();
+                brokers
+                    .addresses
+                    .get(&node)
+                    .map(|address| (Some(node), address.clone()))
+                    .into_iter()
+                    .collect()
             }
             Door::Bootstrap => {
                 let brokers = self.brokers.load();
-                let mut known: Vec<_> = brokers.addresses.iter().collect();
-                known.sort_by_key(|(node, _)| **node);
-                let mut addresses: Vec<_> = known.into_iter().map(|(_, address)| address.clone()).collect();
-                if !addresses.is_empty() {
-                    let start = preferred % addresses.len();
-                    addresses.rotate_left(start);
+                let known = brokers.addresses.iter();
+                let mut candidates: Vec<_> =
+                    known.map(|(node, address)| (Some(*node), address.clone())).collect();
+                candidates.sort_by_key(|(node, _)| *node);
+                if !candidates.is_empty() {
+                    let start = preferred % candidates.len();
+                    candidates.rotate_left(start);
                 }
-                addresses.extend(self.cluster.bootstrap.iter().cloned());
-                addresses.truncate(CANDIDATES_MAX);
-                addresses
+                let written = self.cluster.bootstrap.iter();
+                candidates.extend(written.map(|address| (brokers.at(address), address.clone())));
+                candidates.truncate(CANDIDATES_MAX);
+                candidates
             }
         }
     }
@@ -165,6 +216,10 @@ pub fn tune(stream: &TcpStream) -> io::Result<()> {
     SockRef::from(stream).set_tcp_keepalive(&keepalive)
 }
 
+/// No broker has this id: what one said whose id is not known.
+const NOBODY: i32 = -1;
+/// Of more brokers than any cluster has, nothing is kept once they are gone.
+const REMEMBERED_MAX: usize = 1000;
 /// A broker that does not answer by now is as good as gone; clients try another.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);

@@ -641,10 +641,14 @@ impl Session {
         known: Known,
         out: &mut Outbox,
     ) -> Step {
-        let unsupported = Reason::UnsupportedVersion { key: head.key, version: head.version };
+        let RequestHead { key, version, .. } = head;
         let Some(who) = &self.who else { return Err(Reason::NotAuthenticated { api: row.name }) };
         if !self.versions.as_ref().is_some_and(|known| known.supports(row, head.version)) {
-            return Err(unsupported);
+            return Err(if row.versions.contains(&version) {
+                Reason::UnspokenVersion { key, version }
+            } else {
+                Reason::UnsupportedVersion { key, version }
+            });
         }
         let flexible = grammar().header_flexible(head.key, Direction::Request, head.version);
         let (mut header, body) = read_request(&frame, flexible).map_err(client)?;

@@ -94,6 +94,8 @@ pub enum Reason {
     Withheld { key: i16 },
     #[error("version {version} of the API with key {key} is not served")]
     UnsupportedVersion { key: i16, version: i16 },
+    #[error("the broker does not speak version {version} of the API with key {key}")]
+    UnspokenVersion { key: i16, version: i16 },
     #[error("the client sends what is no Kafka request: {0}")]
     ClientMalformed(Broken),
     #[error("a produce request that wants no answer was refused")]
@@ -120,7 +122,7 @@ impl Reason {
             Reason::SessionExpired => "session_expired",
             Reason::UnknownApi { .. } => "unknown_api",
             Reason::Withheld { .. } => "withheld",
-            Reason::UnsupportedVersion { .. } => "unsupported_version",
+            Reason::UnsupportedVersion { .. } | Reason::UnspokenVersion { .. } => "unsupported_version",
             Reason::ClientMalformed(_) => "client_malformed",
             Reason::UnansweredRefusal => "unanswered_refusal",
             Reason::BrokerMalformed(_) => "broker_malformed",

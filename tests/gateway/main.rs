@@ -25,6 +25,7 @@ mod keep_order; // answers in the order of their requests
 mod limits; // how far a peer may make something grow
 mod listen_by_tls; // the same behind TLS
 mod metrics; // what an operator sees, and that no secret is in it
+mod old_brokers; // brokers that speak less than others, and brokers that change
 mod reauthenticate; // a session goes on with a new token, or ends with the old one
 mod transactions; // each tenant has its own, with the rights for all that it touches
 mod wary; // a client that looks at every byte it is sent
