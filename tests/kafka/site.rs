@@ -13,8 +13,8 @@ use crate::support::setup::Setup;
 
 /// The one client of these cases, who may do everything unless a case says otherwise.
 pub const CLIENT: &str = "some-app";
-const SECRET: &str = "some-secret";
-const AUDIENCE: &str = "http://kafka.dev";
+pub const SECRET: &str = "some-secret";
+pub const AUDIENCE: &str = "http://kafka.dev";
 
 /// The properties that the broker has beyond those of the script.
 const SETTINGS: &[&str] = &[

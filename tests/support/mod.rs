@@ -9,9 +9,11 @@
 pub mod broker; //  a scripted broker that remembers what reached it
 pub mod client; //  a raw Kafka client, byte by byte
 pub mod clients; // Kafka's tools, the Java admin client and librdkafka, told what to do by lines
+pub mod entities; // the fields that name something
 pub mod issuer; //  signs any token, and serves its keys with any fault
 pub mod kafka; //   one broker or three, with the listener on which Kafka itself checks tokens
 pub mod ports; //   ranges of ports that nobody else takes
 pub mod process; // the sluicegate binary: gateway, issuer, and commands that end
 pub mod setup; //   the file of a gateway for dialogues
 pub mod stage; //   gateway, broker and issuer together, for one dialogue
+pub mod words; //   messages said by the paths of their fields

@@ -1,0 +1,21 @@
+//! What is not aimed at anybody, and why.
+
+use sluicegate::wire::ApiKey;
+
+use super::aims::{Aim, Probe};
+
+/// Kinds of fields that can name nothing of another tenant's.
+pub const UNAIMED: &[(&str, &str)] = &[
+    ("rack", "a rack is the client's own word, and racks of brokers are shown to all"),
+    ("client_id", "a client calls itself as it likes"),
+    ("client_host", "no request has it"),
+    ("acl_host", "an address of a client, and none of a broker"),
+    ("app_endpoint", "the address of the client's own application"),
+];
+
+/// Whether a name that a probe aims at may be told from one that exists nowhere: nobody may create it.
+pub fn is_told_apart(probe: &Probe) -> bool {
+    let creates = [ApiKey::CreateTopics as i16, ApiKey::Metadata as i16].contains(&probe.key);
+    let is_internal = |aim: &Aim| matches!(aim, Aim::Text(text) if text.starts_with("__"));
+    creates && probe.aims.values().any(is_internal)
+}
