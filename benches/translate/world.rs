@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use serde_json::json;
 use sluicegate::auth::{Authentication, BrokerLogin};
-use sluicegate::cluster::{AddressBook, BackendCluster, BootstrapPort, Gate, Lens, Limits, VirtualCluster};
+use sluicegate::cluster::{
+    AddressBook, BackendCluster, BootstrapPort, Gate, Lens, Limits, OptIns, VirtualCluster,
+};
 use sluicegate::names::{Additional, Glob, Mode, Namespace, Principal};
 use sluicegate::policy::{
     AclPolicy, Circumstances, Condition, Effect, Operation, Policy, Resource, Rights, Rule,
@@ -48,6 +50,7 @@ impl World {
             warns_of_conflicts: true,
             namespace: namespace.expect("the prefix is a good one"),
             policy: Arc::new(policy),
+            opt_ins: OptIns::default(),
         };
         let book = AddressBook::new("gateway", (19092..=19192).collect(), BootstrapPort::AtStart, 1);
         Self { cluster, book, rights, limits: Limits::default() }

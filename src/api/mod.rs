@@ -23,6 +23,7 @@ mod log_admin; //     DeleteRecords, DescribeProducers, DescribeLogDirs
 mod metadata; //      Metadata
 mod offsets; //       ListOffsets, OffsetForLeaderEpoch
 mod operations; //    the authorized-operations bit fields
+mod operator; //      calls about the whole Kafka cluster
 mod partitions; //    DescribeTopicPartitions
 mod produce; //       Produce
 pub mod regex; //     a client's pattern over names

@@ -25,6 +25,8 @@ pub enum Refusal {
     UnknownFetchSession,
     /// An additional topic is the backend's: nobody creates or deletes it from here.
     AdditionalTopic,
+    /// It would concern everything there is on the Kafka cluster, other tenants' things included.
+    WholeCluster,
     /// Controllers are not shown.
     MismatchedEndpoint,
     UnsupportedEndpoint,
@@ -48,7 +50,9 @@ impl Refusal {
     /// The refusal behind one "no" of the gate.
     pub fn behind(denial: &Denial) -> Self {
         match denial.cause {
-            Cause::Rule(_) | Cause::NoRule | Cause::OutsideNamespace => Self::of(denial.resource),
+            Cause::Rule(_) | Cause::NoRule | Cause::OutsideNamespace | Cause::NotOptedIn => {
+                Self::of(denial.resource)
+            }
             Cause::InvalidName(why) => Refusal::InvalidTopic(why),
             Cause::UnknownId => Refusal::UnknownTopicId,
             Cause::Additional => Refusal::AdditionalTopic,
@@ -67,7 +71,7 @@ impl Refusal {
             Refusal::ClusterDenied => ResponseError::ClusterAuthorizationFailed,
             Refusal::InvalidTopic(_) => ResponseError::InvalidTopicException,
             Refusal::InvalidGroup => ResponseError::InvalidGroupId,
-            Refusal::InvalidRequest => ResponseError::InvalidRequest,
+            Refusal::InvalidRequest | Refusal::WholeCluster => ResponseError::InvalidRequest,
             Refusal::UnknownTopicId => ResponseError::UnknownTopicId,
             Refusal::UnknownFetchSession => ResponseError::FetchSessionIdNotFound,
             Refusal::AdditionalTopic => ResponseError::PolicyViolation,
@@ -91,6 +95,7 @@ impl Refusal {
             Refusal::UnknownTopicId => "unknown_topic_id",
             Refusal::UnknownFetchSession => "unknown_fetch_session",
             Refusal::AdditionalTopic => "additional_topic",
+            Refusal::WholeCluster => "whole_cluster",
             Refusal::MismatchedEndpoint => "mismatched_endpoint",
             Refusal::UnsupportedEndpoint => "unsupported_endpoint",
             Refusal::InvalidPattern => "invalid_pattern",
@@ -112,6 +117,9 @@ impl Refusal {
             Refusal::UnknownFetchSession => "There is no such fetch session.".to_owned(),
             Refusal::AdditionalTopic => {
                 "This topic is shared with the virtual cluster; it is managed on the backend.".to_owned()
+            }
+            Refusal::WholeCluster => {
+                "Name what you mean: without names it is everything on the Kafka cluster.".to_owned()
             }
             Refusal::MismatchedEndpoint | Refusal::UnsupportedEndpoint => {
                 "Only brokers are shown here.".to_owned()
@@ -165,6 +173,16 @@ pub fn standard_text(code: i16) -> Option<StrBytes> {
             "The replication factor is below 1 or larger than the number of brokers."
         }
         ResponseError::InvalidReplicaAssignment => "Replica assignment is invalid.",
+        ResponseError::PreferredLeaderNotAvailable => "The preferred leader is not available.",
+        ResponseError::EligibleLeadersNotAvailable => "No eligible leader is available.",
+        ResponseError::ElectionNotNeeded => "Leader election is not needed for this partition.",
+        ResponseError::ReassignmentInProgress => "A reassignment of this partition is in progress.",
+        ResponseError::NoReassignmentInProgress => "No reassignment of this partition is in progress.",
+        ResponseError::ResourceNotFound => "There is no such resource.",
+        ResponseError::DuplicateResource => "The request names a resource twice.",
+        ResponseError::UnacceptableCredential => {
+            "The credential does not meet the criteria for acceptability."
+        }
         ResponseError::InvalidConfig => "Configuration is invalid.",
         ResponseError::NotController => "This is not the correct controller for this cluster.",
         ResponseError::InvalidRequest => "The request is not valid.",

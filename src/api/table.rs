@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use super::{Admitted, Api, Conversation, Incoming, admit};
-use crate::cluster::{Gate, Lens};
+use crate::cluster::{Gate, Lens, OptIn, OptIns};
 use crate::wire::{ApiKey, Broken};
 
 /// What the gateway does with an API.
@@ -27,6 +27,15 @@ pub struct Row {
     /// What else a broker must speak for a version to be served.
     pub needs: fn(i16) -> Option<(ApiKey, i16)>,
     pub admit: AdmitFn,
+    /// What a virtual cluster's file must ask for before its clients see this API at all.
+    pub on_request: Option<OptIn>,
+}
+
+impl Row {
+    /// Whether a virtual cluster that asks for these serves the API.
+    pub fn is_offered(&self, opt_ins: &OptIns) -> bool {
+        self.on_request.is_none_or(|opt_in| opt_ins.has(opt_in))
+    }
 }
 
 type AdmitFn = fn(
@@ -45,17 +54,25 @@ pub(super) const fn row<A: Api>(name: &'static str) -> Row {
         upstream_version: A::upstream_version,
         needs: A::needs,
         admit: admit::<A>,
+        on_request: None,
     }
 }
 
-/// Each key stands in one of three lists; one that stands in none does not compile.
+/// Each key stands in one of four lists; one that stands in none does not compile.
 macro_rules! table {
     (
         serve { $($served:ident: $family:ident,)+ }
+        on_request { $($asked_for:ident: $asked_family:ident, $opt_in:expr;)* }
         answer { $($answered:ident)+ }
         withhold { $($withheld:ident)+ }
     ) => {
-        static ROWS: &[Row] = &[$(row::<super::$family::$served>(stringify!($served)),)+];
+        static ROWS: &[Row] = &[
+            $(row::<super::$family::$served>(stringify!($served)),)+
+            $(Row {
+                on_request: Some($opt_in),
+                ..row::<super::$asked_family::$asked_for>(stringify!($asked_for))
+            },)*
+        ];
 
         /// Where a key stands.
         pub fn disposition(key: ApiKey) -> Disposition {
@@ -64,6 +81,13 @@ macro_rules! table {
                     static ROW: Row = row::<super::$family::$served>(stringify!($served));
                     Disposition::Serve(&ROW)
                 })+
+                $(ApiKey::$asked_for => {
+                    static ROW: Row = Row {
+                        on_request: Some($opt_in),
+                        ..row::<super::$asked_family::$asked_for>(stringify!($asked_for))
+                    };
+                    Disposition::Serve(&ROW)
+                })*
                 $(ApiKey::$answered => Disposition::Answer,)+
                 $(ApiKey::$withheld => Disposition::Withhold,)+
             }
@@ -100,13 +124,22 @@ table! {
         DescribeLogDirs: log_admin,
         CreatePartitions: topics,
         DeleteGroups: group_admin,
+        ElectLeaders: operator,
         IncrementalAlterConfigs: configs,
+        AlterPartitionReassignments: operator,
+        ListPartitionReassignments: operator,
         OffsetDelete: group_admin,
+        DescribeClientQuotas: operator,
+        AlterClientQuotas: operator,
+        DescribeUserScramCredentials: operator,
+        AlterUserScramCredentials: operator,
         DescribeCluster: cluster,
         DescribeProducers: log_admin,
         DescribeTransactions: transaction_admin,
         ListTransactions: transaction_admin,
         DescribeTopicPartitions: partitions,
+    }
+    on_request {
     }
     answer { ApiVersions SaslHandshake SaslAuthenticate }
     withhold {
@@ -123,13 +156,6 @@ table! {
         RenewDelegationToken
         ExpireDelegationToken
         DescribeDelegationToken
-        ElectLeaders
-        AlterPartitionReassignments
-        ListPartitionReassignments
-        DescribeClientQuotas
-        AlterClientQuotas
-        DescribeUserScramCredentials
-        AlterUserScramCredentials
         Vote
         BeginQuorumEpoch
         EndQuorumEpoch
@@ -171,7 +197,7 @@ table! {
     }
 }
 
-/// Every served API.
+/// Every served API, those included that a virtual cluster's file must ask for.
 pub fn rows() -> &'static [Row] {
     ROWS
 }

@@ -9,12 +9,14 @@ use uuid::Uuid;
 
 use super::{Api, Asking, Conversation, Pass, Refusal, Showing};
 use crate::auth::{Authentication, BrokerLogin};
-use crate::cluster::{AddressBook, BackendCluster, BootstrapPort, Denial, Gate, Lens, VirtualCluster};
+use crate::cluster::{
+    AddressBook, BackendCluster, BootstrapPort, Denial, Gate, Lens, OptIns, VirtualCluster,
+};
 use crate::names::{Additional, Backend, Mode, Namespace, Principal};
 use crate::policy::{AclPolicy, Circumstances, Effect, Operation, Policy, Resource, Rights, Rule};
 
 /// One client of a virtual cluster with the hidden prefix `my-` and the additional topic
-/// `extra_topic`; broker 1 stands at `gateway:19093`, broker 2 at `gateway:19094`, no other has a door.
+/// `extra_topic`, which offers all that a file can ask for; broker 1 stands at `gateway:19093`, broker 2 at `gateway:19094`, no other has a door.
 pub struct World {
     cluster: VirtualCluster,
     rights: Rights,
@@ -75,9 +77,16 @@ impl World {
             warns_of_conflicts: true,
             namespace: Namespace::new(mode, "my-", topics, Additional::default()).unwrap(),
             policy: Arc::new(policy),
+            opt_ins: OptIns::all(),
         };
         let book = AddressBook::new("gateway", (19092..=19094).collect(), BootstrapPort::AtStart, 1);
         Self { cluster, rights, book, conversation: Conversation::default(), topics: None }
+    }
+
+    /// The same client of a virtual cluster that offers these.
+    pub fn with_opt_ins(mut self, opt_ins: OptIns) -> Self {
+        self.cluster.opt_ins = opt_ins;
+        self
     }
 
     pub fn gate(&self) -> Gate<'_> {

@@ -10,6 +10,7 @@ use kafka_protocol::messages::{ApiVersionsRequest, ApiVersionsResponse};
 use kafka_protocol::protocol::StrBytes;
 
 use super::table::{Row, rows};
+use crate::cluster::OptIns;
 use crate::wire::{
     ApiKey, Broken, Direction, Gather, RequestHeader, Segments, decode, encode_body, grammar, write_response,
 };
@@ -100,6 +101,7 @@ fn intersect<K: Ord>(ranges: &mut BTreeMap<K, (i16, i16)>, others: &BTreeMap<K, 
 pub fn respond(
     header: &RequestHeader,
     body: &Bytes,
+    opt_ins: &OptIns,
     known: Option<&BrokerVersions>,
 ) -> Result<Segments, Broken> {
     let version = header.head.version;
@@ -108,7 +110,7 @@ pub fn respond(
     }
     grammar().walk(ApiKey::ApiVersions as i16, Direction::Request, version, body, ELEMENTS_MAX)?;
     let request = decode::<ApiVersionsRequest>(body, version)?;
-    written(header, &answer(version, &request, known), version)
+    written(header, &answer(version, &request, opt_ins, known), version)
 }
 
 fn written(header: &RequestHeader, response: &ApiVersionsResponse, version: i16) -> Result<Segments, Broken> {
@@ -123,10 +125,12 @@ pub fn own_range(key: ApiKey) -> Option<RangeInclusive<i16>> {
     OWN.iter().find(|(own, _)| *own == key).map(|(_, versions)| versions.clone())
 }
 
-/// What we serve, as far as the brokers speak it; all of it while no broker is known.
+/// What a virtual cluster that asks for these serves, as far as the brokers speak it; all of it while no
+/// broker is known.
 pub fn answer(
     request_version: i16,
     request: &ApiVersionsRequest,
+    opt_ins: &OptIns,
     known: Option<&BrokerVersions>,
 ) -> ApiVersionsResponse {
     let names_itself = request_version >= 3;
@@ -136,7 +140,7 @@ pub fn answer(
     {
         return ApiVersionsResponse::default().with_error_code(ResponseError::InvalidRequest.code());
     }
-    let mut api_keys: Vec<_> = rows().iter().filter_map(|row| advertised(row, known)).collect();
+    let mut api_keys: Vec<_> = offered(opt_ins).filter_map(|row| advertised(row, known)).collect();
     api_keys.extend(OWN.iter().map(|(key, versions)| api(*key, versions)));
     api_keys.sort_by_key(|api| api.api_key);
     let mut response = ApiVersionsResponse::default().with_api_keys(api_keys);
@@ -144,6 +148,10 @@ pub fn answer(
         show_features(&mut response, known, request_version);
     }
     response
+}
+
+fn offered(opt_ins: &OptIns) -> impl Iterator<Item = &'static Row> {
+    rows().iter().filter(|row| row.is_offered(opt_ins))
 }
 
 /// The answer to a version that we do not know: said in the oldest, with the newest that we do.
@@ -280,7 +288,9 @@ mod tests {
 
     /// What a client reads behind the length, the correlation id and no tagged fields.
     fn response(version: i16, body: &[u8], read_in: i16) -> ApiVersionsResponse {
-        let frame = respond(&header(version), &Bytes::copy_from_slice(body), None).unwrap().to_vec();
+        let frame = respond(&header(version), &Bytes::copy_from_slice(body), &OptIns::default(), None)
+            .unwrap()
+            .to_vec();
         assert_eq!(frame[4..8], 7i32.to_be_bytes());
         let mut body = Bytes::from(frame).slice(8..);
         let response = ApiVersionsResponse::decode(&mut body, read_in).unwrap();
@@ -296,7 +306,7 @@ mod tests {
     #[test]
     fn all_that_is_served_is_shown_while_no_broker_is_known() {
         for version in VERSIONS {
-            let response = said(&answer(version, &request(), None), version);
+            let response = said(&answer(version, &request(), &OptIns::default(), None), version);
             for row in rows() {
                 let min = if row.key == ApiKey::Produce { 0 } else { *row.versions.start() };
                 assert_eq!(shown(&response, row.key), Some((min, *row.versions.end())), "{}", row.name);
@@ -318,7 +328,7 @@ mod tests {
             (ApiKey::CreateTopics, 8, 9),
             (ApiKey::CreateAcls, 0, 3),
         ]);
-        let response = answer(3, &request(), Some(&known));
+        let response = answer(3, &request(), &OptIns::default(), Some(&known));
         assert_eq!(shown(&response, ApiKey::Produce), Some((0, 12)));
         assert_eq!(shown(&response, ApiKey::Fetch), Some((4, 8)));
         assert_eq!(shown(&response, ApiKey::Metadata), Some((0, 7)));
@@ -335,9 +345,12 @@ mod tests {
         for (version, expected) in [(-1, false), (0, true), (3, true), (9, true), (10, false)] {
             assert_eq!(known.supports(metadata, version), expected, "{version}");
         }
-        assert_eq!(shown(&answer(0, &request(), Some(&known)), ApiKey::Metadata), Some((0, 9)));
+        assert_eq!(
+            shown(&answer(0, &request(), &OptIns::default(), Some(&known)), ApiKey::Metadata),
+            Some((0, 9))
+        );
         let known = broker(&[(ApiKey::Metadata, 0, 3)]);
-        assert_eq!(shown(&answer(0, &request(), Some(&known)), ApiKey::Metadata), None);
+        assert_eq!(shown(&answer(0, &request(), &OptIns::default(), Some(&known)), ApiKey::Metadata), None);
     }
 
     #[test]
@@ -401,7 +414,7 @@ mod tests {
             assert_eq!(shown(&response, ApiKey::Fetch), Some((4, 12)));
         }
         let hostile = Bytes::from_static(b"\xff\xff\xff\xff\x07c\x00");
-        assert!(respond(&header(3), &hostile, None).is_err());
+        assert!(respond(&header(3), &hostile, &OptIns::default(), None).is_err());
     }
 
     #[test]
@@ -419,10 +432,10 @@ mod tests {
         ] {
             let by_name = request().with_client_software_name(text(word));
             let by_version = request().with_client_software_version(text(word));
-            assert_eq!(answer(3, &by_name, None).error_code, expected, "{word:?}");
-            assert_eq!(answer(4, &by_version, None).error_code, expected, "{word:?}");
+            assert_eq!(answer(3, &by_name, &OptIns::default(), None).error_code, expected, "{word:?}");
+            assert_eq!(answer(4, &by_version, &OptIns::default(), None).error_code, expected, "{word:?}");
         }
-        assert_eq!(answer(2, &ApiVersionsRequest::default(), None).error_code, 0);
+        assert_eq!(answer(2, &ApiVersionsRequest::default(), &OptIns::default(), None).error_code, 0);
     }
 
     fn with_features(epoch: i64, names: &[(&str, i16, i16)]) -> BrokerVersions {
@@ -465,15 +478,15 @@ mod tests {
             ],
         );
         let shown = ["kraft.version", "metadata.version"];
-        let response = said(&answer(4, &request(), Some(&known)), 4);
+        let response = said(&answer(4, &request(), &OptIns::default(), Some(&known)), 4);
         assert_eq!(names(&response), (shown.to_vec(), shown.to_vec()));
         assert_eq!(response.finalized_features_epoch, 9);
         assert!(!response.zk_migration_ready);
 
-        let response = said(&answer(3, &request(), Some(&known)), 3);
+        let response = said(&answer(3, &request(), &OptIns::default(), Some(&known)), 3);
         assert_eq!(names(&response), (vec!["metadata.version"], shown.to_vec()));
         for version in 0..3 {
-            said(&answer(version, &request(), Some(&known)), version);
+            said(&answer(version, &request(), &OptIns::default(), Some(&known)), version);
         }
     }
 

@@ -6,7 +6,7 @@ use std::fmt;
 use kafka_protocol::protocol::StrBytes;
 use uuid::Uuid;
 
-use super::VirtualCluster;
+use super::{OperatorApi, OptIn, VirtualCluster};
 use crate::names::{InvalidName, Kind, NameSlot, TopicSlot, Virtual};
 use crate::policy::{Operation, Resource, Rights, RuleRef};
 
@@ -40,6 +40,8 @@ pub enum Cause {
     InvalidName(InvalidName),
     /// It is managed on the backend.
     Additional,
+    /// It concerns the whole Kafka cluster, and this virtual cluster's file does not ask for it.
+    NotOptedIn,
     /// No topic of this virtual cluster has this id.
     UnknownId,
 }
@@ -53,6 +55,7 @@ impl fmt::Display for Cause {
             Cause::InvalidName(why) => why.fmt(f),
             Cause::UnknownId => f.write_str("no topic of the virtual cluster has this id"),
             Cause::Additional => f.write_str("an additional name is managed on the backend"),
+            Cause::NotOptedIn => f.write_str("operator_apis of the virtual cluster does not list it"),
         }
     }
 }
@@ -155,6 +158,15 @@ impl<'a> Gate<'a> {
     /// Asks about the cluster itself.
     pub fn ask_cluster(&self, need: Operation) -> Result<(), No> {
         self.ask(need, Resource::Cluster, CLUSTER_NAME)
+    }
+
+    /// Asks about a call that concerns the whole Kafka cluster: the file must list it, and a rule allow it.
+    pub fn ask_operator(&self, api: OperatorApi) -> Result<(), No> {
+        if self.cluster.opt_ins.has(OptIn::Operator(api)) {
+            return self.ask_cluster(api.needs());
+        }
+        self.note(api.needs(), Resource::Cluster, CLUSTER_NAME, Cause::NotOptedIn);
+        Err(No::Denied(Resource::Cluster))
     }
 
     /// Whether an operation is granted; nothing is noted when it is not.

@@ -10,6 +10,7 @@ mod gate; //      the way in: ask, then rename
 mod ids; //       which topic an id stands for
 mod lens; //      the way back: hide what is foreign, rename the rest
 mod limits; //    what a peer may make grow, and how far
+mod opt_in; //    what is offered only where the file says so
 
 pub use address::{Address, AddressBook, BootstrapPort, Door, InvalidAddress};
 pub use backend::{BackendCluster, ClientIdentity, TlsVersions, UpstreamTls};
@@ -18,6 +19,7 @@ pub use gate::{Cause, Denial, Gate, No};
 pub use ids::TopicIds;
 pub use lens::Lens;
 pub use limits::Limits;
+pub use opt_in::{OperatorApi, OptIn, OptIns};
 
 use std::sync::Arc;
 
@@ -38,4 +40,6 @@ pub struct VirtualCluster {
     /// Whether the log tells of additional topics that stand behind one of the same name.
     pub warns_of_conflicts: bool,
     pub policy: Arc<Policy>,
+    /// What it offers beyond what every virtual cluster does.
+    pub opt_ins: OptIns,
 }

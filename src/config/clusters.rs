@@ -9,6 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use super::access::{self, Around};
 use super::backends::{BackendEntry, Named};
 use super::file;
+use super::opt_ins;
 use super::problem::{Place, Report};
 use super::rules;
 use super::shape::{List, Placed, items};
@@ -73,6 +74,7 @@ fn cluster(
         report.error(aliases.at, "topic aliases are not supported; leave topic_aliases out");
     }
     let policy = rules::policy(section, namespace.as_ref(), report);
+    let opt_ins = opt_ins::opt_ins(section, report);
     let cluster_id = section.cluster_id.as_ref().map(|id| checked_cluster_id(id, report));
     let (name, backend) = (section.name.as_ref()?, backend?);
     let cluster_id =
@@ -86,6 +88,7 @@ fn cluster(
             namespace: namespace?,
             warns_of_conflicts: warns_of_conflicts(section),
             policy: Arc::new(policy),
+            opt_ins,
         }),
         name: name.clone(),
         prefix: section.namespace.as_ref()?.value.prefix.as_ref()?.clone(),

@@ -131,6 +131,9 @@ section! {
         required namespace: NamespaceSection,
         optional topic_aliases: List<TopicAlias>,
         optional cluster_policies: List<ClusterPolicy>,
+        /// Calls about the whole Kafka cluster that go on to it, where a rule about the cluster allows
+        /// them; none by default.
+        optional operator_apis: List<OperatorApiWord>,
         /// What clients are told the cluster is called; derived from the names by default.
         optional cluster_id: Text,
     }
@@ -141,6 +144,19 @@ section! {
     Destination {
         required name: Text,
     }
+}
+
+words! {
+    /// A call about the whole Kafka cluster.
+    OperatorApiWord {
+        "ElectLeaders" => ElectLeaders,
+        "AlterPartitionReassignments" => AlterPartitionReassignments,
+        "ListPartitionReassignments" => ListPartitionReassignments,
+        "DescribeClientQuotas" => DescribeClientQuotas,
+        "AlterClientQuotas" => AlterClientQuotas,
+        "DescribeUserScramCredentials" => DescribeUserScramCredentials,
+        "AlterUserScramCredentials" => AlterUserScramCredentials,
+    } unsupported {}
 }
 
 words! {

@@ -13,6 +13,7 @@ mod clusters; //  the virtual clusters
 mod file; //      every section, every key, every word
 mod listeners; // where they connect
 mod measure; //   sizes, times, ports, secrets
+mod opt_ins; //   what is offered beyond what every virtual cluster does
 mod problem; //   what is wrong, and where
 mod rules; //     what these may do
 mod settings; //  what concerns the gateway as a whole

@@ -3,6 +3,7 @@
 use kafka_protocol::protocol::StrBytes;
 
 use super::file;
+use super::opt_ins::operator_api;
 use super::problem::{Place, Report};
 use super::shape::Placed;
 use super::yaml::Text;
@@ -75,6 +76,7 @@ pub(super) fn policy(
         );
     }
     doubts(&read, namespace, report);
+    unreachable_calls(section, &read, report);
     Policy::enforce(policies)
 }
 
@@ -246,6 +248,20 @@ fn unreachable_name(at: Place, resource: Resource, glob: &Glob, namespace: &Name
             if !reachable {
                 report.warn(at, format!("no {resource} of this virtual cluster is called {name:?}: its names begin with {prefix:?}, for clients too"));
             }
+        }
+    }
+}
+
+/// Calls that the virtual cluster asks for and nobody may send.
+fn unreachable_calls(section: &file::VirtualCluster, policies: &[Read], report: &mut Report) {
+    for Placed { at, value: word } in section.operator_apis.iter().flat_map(|list| &list.value.items) {
+        let (api, need) = (operator_api(*word).as_str(), operator_api(*word).needs());
+        let mut rules = policies.iter().flat_map(|policy| &policy.rules);
+        if !rules.any(|rule| rule.value.grants(need, Resource::Cluster)) {
+            report.warn(
+                *at,
+                format!("nobody may send {api}: it needs {need} on the cluster, which no rule allows; add a rule with resource_type: cluster"),
+            );
         }
     }
 }

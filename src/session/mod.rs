@@ -309,7 +309,7 @@ impl Session {
         let Ok(key) = ApiKey::try_from(head.key) else { return Err(Reason::UnknownApi { key: head.key }) };
         match disposition(key) {
             Disposition::Answer => self.on_own_request(key, &frame, head, now, out),
-            Disposition::Serve(row) => {
+            Disposition::Serve(row) if row.is_offered(&self.listener.cluster.opt_ins) => {
                 if !matches!(self.phase, Phase::Ready) {
                     return Err(Reason::NotAuthenticated { api: row.name });
                 }
@@ -322,11 +322,13 @@ impl Session {
                 }
                 self.on_request(row, frame, head, Known::default(), out)
             }
-            Disposition::Withhold if matches!(self.phase, Phase::Ready) => {
+            Disposition::Serve(_) | Disposition::Withhold if matches!(self.phase, Phase::Ready) => {
                 out.events.push(Event::Withheld { key });
                 Err(Reason::Withheld { key: head.key })
             }
-            Disposition::Withhold => Err(Reason::NotAuthenticated { api: "a withheld API" }),
+            Disposition::Serve(_) | Disposition::Withhold => {
+                Err(Reason::NotAuthenticated { api: "a withheld API" })
+            }
         }
     }
 
@@ -389,7 +391,9 @@ impl Session {
             // What a newer header looks like is not known; the answer needs no more than its start.
             (RequestHeader { head, client_id: None }, Bytes::new())
         };
-        let answer = versions::respond(&header, &body, self.versions.as_deref()).map_err(client)?;
+        let answer =
+            versions::respond(&header, &body, &self.listener.cluster.opt_ins, self.versions.as_deref())
+                .map_err(client)?;
         self.answer(head.key, Virtual::shown_to_client(answer), out);
         Ok(Next::Read)
     }

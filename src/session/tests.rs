@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::*;
 use crate::auth::{Authentication, BrokerLogin, KeyRing, KeySource, Rules, Verifier};
-use crate::cluster::{AddressBook, BackendCluster, BootstrapPort, VirtualCluster};
+use crate::cluster::{AddressBook, BackendCluster, BootstrapPort, OptIns, VirtualCluster};
 use crate::names::{Additional, Mode, Namespace};
 use crate::policy::Policy;
 
@@ -31,6 +31,7 @@ fn session(now: Instant) -> Session {
         namespace: Namespace::new(Mode::HidePrefix, "my-", Additional::default(), Additional::default())
             .unwrap(),
         policy: Arc::new(Policy::enforce(Vec::new())),
+        opt_ins: OptIns::default(),
     };
     let book = AddressBook::new("gateway", vec![19092, 19093], BootstrapPort::AtStart, 1);
     let listener = Listener {

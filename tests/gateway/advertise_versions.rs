@@ -85,6 +85,14 @@ fn hazard_42_each_advertised_version_goes_through_the_codec_both_ways() {
             .with_client_software_name(name.clone())
             .with_client_software_version(name)
     });
+    // Those about the whole Kafka cluster are answered by the gateway.
+    is_spoken(&mut ranges, &mut client, |_| ElectLeadersRequest::default());
+    is_spoken(&mut ranges, &mut client, |_| AlterPartitionReassignmentsRequest::default());
+    is_spoken(&mut ranges, &mut client, |_| ListPartitionReassignmentsRequest::default());
+    is_spoken(&mut ranges, &mut client, |_| DescribeClientQuotasRequest::default());
+    is_spoken(&mut ranges, &mut client, |_| AlterClientQuotasRequest::default());
+    is_spoken(&mut ranges, &mut client, |_| DescribeUserScramCredentialsRequest::default());
+    is_spoken(&mut ranges, &mut client, |_| AlterUserScramCredentialsRequest::default());
     // Logging in is what the client did first.
     let login = [ApiKey::SaslHandshake as i16, ApiKey::SaslAuthenticate as i16];
     assert_eq!(ranges.keys().copied().collect::<Vec<_>>(), login);

@@ -37,7 +37,7 @@ const MORE_ADDRESSES_KIB_MAX: u64 = 3 << 20;
 
 #[test]
 fn a_clients_broken_body_ends_its_own_connection_only() {
-    let stage = Stage::start();
+    let stage = Stage::start_with(1, |setup, _| setup.tenant().offer_everything());
     for row in rows() {
         stage.broker().on_key(row.key, answer_by_itself);
     }
@@ -69,7 +69,7 @@ fn a_clients_broken_body_ends_its_own_connection_only() {
 
 #[test]
 fn a_brokers_broken_body_ends_its_pair_only() {
-    let stage = Stage::start();
+    let stage = Stage::start_with(1, |setup, _| setup.tenant().offer_everything());
     let before = Memory::of(&stage);
     let sent = in_threads(|row| {
         let body = Arc::new(Mutex::new(Bytes::new()));

@@ -26,6 +26,7 @@ mod limits; // how far a peer may make something grow
 mod listen_by_tls; // the same behind TLS
 mod metrics; // what an operator sees, and that no secret is in it
 mod old_brokers; // brokers that speak less than others, and brokers that change
+mod operate; // calls about the whole Kafka cluster
 mod reauthenticate; // a session goes on with a new token, or ends with the old one
 mod transactions; // each tenant has its own, with the rights for all that it touches
 mod wary; // a client that looks at every byte it is sent

@@ -5,6 +5,8 @@
 
 use std::fmt::Write as _;
 
+use sluicegate::cluster::OperatorApi;
+
 use super::issuer::{AUDIENCE, ISSUER};
 use super::ports;
 
@@ -118,6 +120,12 @@ impl Tenant {
             mapping: "advertised_host: 127.0.0.1, min_broker_id: 1".to_owned(),
             listener: Vec::new(),
         }
+    }
+
+    /// Has it offer every call about the whole Kafka cluster.
+    pub fn offer_everything(&mut self) {
+        let apis: Vec<&str> = OperatorApi::EACH.iter().map(|api| api.as_str()).collect();
+        self.more.push(format!("operator_apis: [{}]", apis.join(", ")));
     }
 
     /// The port at which a broker is reached.

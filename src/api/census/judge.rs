@@ -284,8 +284,16 @@ const DESCRIBED_PARTITIONS: Place =
 /// Where brokers are listed with their addresses.
 const LISTS_OF_BROKERS: [&str; 2] = ["Brokers[]", "NodeEndpoints[]"];
 /// Lists of brokers that hold a partition, whether a client finds them or not.
-const REPLICAS: [&str; 5] =
-    ["ReplicaNodes[]", "IsrNodes[]", "OfflineReplicas[]", "EligibleLeaderReplicas[]", "LastKnownElr[]"];
+const REPLICAS: [&str; 8] = [
+    "ReplicaNodes[]",
+    "IsrNodes[]",
+    "OfflineReplicas[]",
+    "EligibleLeaderReplicas[]",
+    "LastKnownElr[]",
+    "].Replicas[]",
+    "AddingReplicas[]",
+    "RemovingReplicas[]",
+];
 /// A broker that the listener of these tests has no port for.
 pub const NO_DOOR: &[i64] = &[9];
 /// The port of the bootstrap door; broker 1 has the next.

@@ -113,6 +113,7 @@ fn an_additional_topic_is_a_topic_and_nothing_else() {
             ApiKey::AlterConfigs | ApiKey::IncrementalAlterConfigs => {
                 passage.case.resource_type != Case::GROUP_CONFIGS
             }
+            ApiKey::ElectLeaders | ApiKey::AlterPartitionReassignments => true,
             _ => false,
         };
         if manages {

@@ -166,6 +166,8 @@ fn entity(line: &'static str) -> Option<Entity> {
         "log_dir" => Meaning::LogDir,
         "topic_id" => Meaning::TopicId,
         "member_id" | "instance_id" | "rack" | "client_id" => Meaning::Plain,
+        // Users, and what quotas are for, are the backend's own.
+        "principal" => Meaning::Plain,
         "blob" if path == "UserData" => Meaning::Plain, // an assignor's own
         _ => return None, // a kind of entity that no served API has: its fields are unknown
     };
@@ -212,6 +214,13 @@ pub const PLAIN: &[(ApiKey, &str, &str)] = &[
     (ApiKey::AlterConfigs, "Resources[].Configs[].Value", CONFIG),
     (ApiKey::IncrementalAlterConfigs, "Resources[].Configs[].Name", CONFIG),
     (ApiKey::IncrementalAlterConfigs, "Resources[].Configs[].Value", CONFIG),
+    (ApiKey::DescribeClientQuotas, "Components[].EntityType", QUOTA),
+    (ApiKey::DescribeClientQuotas, "Entries[].Entity[].EntityType", QUOTA),
+    (ApiKey::DescribeClientQuotas, "Entries[].Values[].Key", QUOTA),
+    (ApiKey::AlterClientQuotas, "Entries[].Entity[].EntityType", QUOTA),
+    (ApiKey::AlterClientQuotas, "Entries[].Ops[].Key", QUOTA),
+    (ApiKey::AlterUserScramCredentials, "Upsertions[].Salt", CREDENTIAL),
+    (ApiKey::AlterUserScramCredentials, "Upsertions[].SaltedPassword", CREDENTIAL),
 ];
 
 const RECORDS: &str = "what producers write is theirs, byte for byte";
@@ -219,4 +228,6 @@ const COMMITTED: &str = "what a group notes beside an offset is its own";
 const PROTOCOL: &str = "a word that members agree on, such as `range`";
 const REASON: &str = "what a member says of its coming or going, to the log of the coordinator";
 const STATE: &str = "one of Kafka's words, such as `Stable`";
+const QUOTA: &str = "one of Kafka's words, such as `user` or `producer_byte_rate`";
+const CREDENTIAL: &str = "what a user of the backend logs in with there";
 const CONFIG: &str = "Kafka's configs of a topic or a group name no topic and no group";

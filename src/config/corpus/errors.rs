@@ -46,6 +46,23 @@ fn a_key_that_is_unknown_missing_empty_or_twice_is_told() {
 }
 
 #[test]
+fn a_call_that_no_virtual_cluster_offers_is_told() {
+    let with = |apis: &str| format!("    operator_apis: [{apis}]\n    cluster_policies:");
+    check(
+        "    cluster_policies:",
+        &with("ElectLeader"),
+        &["14:21: unknown value \"ElectLeader\"; did you mean \"ElectLeaders\"?"],
+    );
+    check(
+        "    cluster_policies:",
+        &with("ElectLeaders, ElectLeaders"),
+        &["14:35: the call ElectLeaders stands twice in this list; keep one"],
+    );
+    let (errors, _) = told(&changed("    cluster_policies:", &with("Vote")));
+    assert!(errors[0].starts_with("14:21: unknown value \"Vote\"; expected one of "), "{errors:?}");
+}
+
+#[test]
 fn a_value_of_the_wrong_type_is_told() {
     check("[\"kafka:9092\"]", "kafka:9092", &["3:24: expected a list, found text"]);
     check("  - name: local\n", "  - name: 5\n", &["2:11: expected text, found a number; put it in quotes"]);

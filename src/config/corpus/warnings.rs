@@ -111,6 +111,28 @@ fn reading_topics_without_a_group_is_warned_of() {
 }
 
 #[test]
+fn calls_that_nobody_may_send_are_warned_of() {
+    let asked = "    operator_apis: [ElectLeaders, DescribeClientQuotas]\n    cluster_policies:";
+    let nobody = |place: &str, api: &str, need: &str| {
+        format!(
+            "{place}: nobody may send {api}: it needs {need} on the cluster, which no rule allows; add a rule with resource_type: cluster"
+        )
+    };
+    let (elect, quotas) = (
+        nobody("14:21", "ElectLeaders", "alter"),
+        nobody("14:35", "DescribeClientQuotas", "describe_configs"),
+    );
+    warns("    cluster_policies:", asked, &[&elect, &quotas]);
+    for (operation, expected) in [("alter_configs", vec![elect.as_str()]), ("all", vec![])] {
+        let rule = format!(
+            "          rules:\n            - {{resource_type: cluster, action: allow, operations: [{{name: {operation}}}]}}"
+        );
+        let source = changed("          rules:", &rule).replace("    cluster_policies:", asked);
+        assert_eq!(told(&source), (vec![], expected.iter().map(|text| (*text).to_owned()).collect()));
+    }
+}
+
+#[test]
 fn rules_that_can_never_match_are_warned_of() {
     let denied = "16:9: this allows nothing: rules that deny cover it wholly";
     let hide = |rules: &[&str], expected: &[&str]| rules_warn("hide_prefix", &[("", rules)], expected);
