@@ -20,11 +20,15 @@ import org.apache.kafka.clients.admin.CreateTopicsOptions;
 import org.apache.kafka.clients.admin.DescribeTopicsOptions;
 import org.apache.kafka.clients.admin.GroupListing;
 import org.apache.kafka.clients.admin.ListGroupsOptions;
+import org.apache.kafka.clients.admin.ListTransactionsOptions;
 import org.apache.kafka.clients.admin.NewPartitions;
 import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.admin.OffsetSpec;
 import org.apache.kafka.clients.admin.RecordsToDelete;
 import org.apache.kafka.clients.admin.TopicDescription;
+import org.apache.kafka.clients.admin.TransactionDescription;
+import org.apache.kafka.clients.admin.TransactionListing;
+import org.apache.kafka.clients.admin.TransactionState;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.acl.AccessControlEntry;
@@ -166,6 +170,20 @@ public class Admin {
             case "delete-group":
                 client.deleteConsumerGroups(List.of(name)).all().get();
                 return "";
+            case "transactions": // PATTERN: of the whole id
+                var listed = client.listTransactions(new ListTransactionsOptions().filterOnTransactionalIdPattern(name));
+                return starting("", listed.all().get().stream()
+                        .map(TransactionListing::transactionalId).collect(Collectors.toList()));
+            case "transactions-in": // STATE [PREFIX]
+                var inState = client.listTransactions(
+                        new ListTransactionsOptions().filterStates(List.of(TransactionState.parse(name))));
+                return starting(words.length > 2 ? words[2] : "", inState.all().get().stream()
+                        .map(TransactionListing::transactionalId).collect(Collectors.toList()));
+            case "transaction": // ID
+                TransactionDescription described =
+                        client.describeTransactions(List.of(name)).description(name).get();
+                return ("state=" + described.state() + " " + described.topicPartitions().stream()
+                        .map(TopicPartition::toString).sorted().collect(Collectors.joining(" "))).trim();
             case "cluster":
                 return "brokers=" + client.describeCluster().nodes().get().size();
             case "allow": // CLIENT KIND NAME LITERAL|PREFIXED OPERATION,...

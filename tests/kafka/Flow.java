@@ -9,6 +9,7 @@ import java.util.Properties;
 import java.util.Set;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Future;
+import org.apache.kafka.clients.consumer.ConsumerGroupMetadata;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.clients.producer.KafkaProducer;
@@ -29,10 +30,13 @@ import org.apache.kafka.common.serialization.StringSerializer;
  */
 public class Flow {
     private static final Duration PATIENCE = Duration.ofSeconds(30);
+    private static final Map<String, String> COMMITTED = Map.of("isolation.level", "read_committed");
 
     private final Properties properties;
     /** The one who joined a group and stays. */
     private KafkaConsumer<String, String> member;
+    /** The one whose transaction is open. */
+    private KafkaProducer<String, String> open;
 
     private Flow(Properties properties) {
         this.properties = properties;
@@ -79,7 +83,27 @@ public class Flow {
             case "keep-producing": // TOPIC SECONDS: on how many connections, and whether it logged in again
                 return keepProducing(words[1], Integer.parseInt(words[2]));
             case "consume": // TOPIC GROUP COUNT
-                return consume(words[1], words[2], Integer.parseInt(words[3]));
+                return consume(words[1], words[2], Integer.parseInt(words[3]), Map.of());
+            case "consume-committed": // TOPIC GROUP COUNT: what open and aborted transactions wrote is left out
+                return consume(words[1], words[2], Integer.parseInt(words[3]), COMMITTED);
+            case "transact": // ID commit|abort|leave TOPIC VALUE TOPIC VALUE...: one left is neither, for a minute
+                return transact(words);
+            case "move": // ID FROM GROUP COUNT TO: what the group reads is written on, and both committed at once
+                return move(words[1], words[2], words[3], Integer.parseInt(words[4]), words[5]);
+            case "commit-offset": // ID GROUP TOPIC OFFSET: in a transaction that has nothing else, for partition 0
+                return commitOffset(words[1], words[2], words[3], Long.parseLong(words[4]));
+            case "fence": // ID TOPIC: a second producer takes the id; what the first one then is told
+                return fence(words[1], words[2]);
+            case "open": // ID TOPIC VALUE: begins a transaction that stays open
+                open = transactional(words[1]);
+                open.initTransactions();
+                open.beginTransaction();
+                open.send(new ProducerRecord<>(words[2], words[3])).get();
+                return "";
+            case "commit": // what was opened
+                open.commitTransaction();
+                open.close();
+                return "";
             case "join": // TOPIC GROUP: becomes the group's member, commits once, and stays
                 return join(words[1], words[2]);
             case "committed": // TOPIC: what the member finds committed for partition 0
@@ -143,9 +167,9 @@ public class Flow {
         return sum;
     }
 
-    private String consume(String topic, String group, int count) {
+    private String consume(String topic, String group, int count, Map<String, String> more) {
         List<String> values = new ArrayList<>();
-        try (var consumer = consumer(group)) {
+        try (var consumer = consumer(group, more)) {
             consumer.subscribe(List.of(topic));
             long deadline = System.nanoTime() + PATIENCE.toNanos();
             while (values.size() < count && System.nanoTime() < deadline) {
@@ -156,8 +180,79 @@ public class Flow {
         return String.join(" ", values);
     }
 
+    private KafkaProducer<String, String> transactional(String id) {
+        return producer(Map.of("transactional.id", id));
+    }
+
+    private String transact(String[] words) throws Exception {
+        var producer = transactional(words[1]);
+        try {
+            producer.initTransactions();
+            producer.beginTransaction();
+            List<Future<?>> sent = new ArrayList<>();
+            for (int place = 3; place < words.length; place += 2) {
+                sent.add(producer.send(new ProducerRecord<>(words[place], words[place + 1])));
+            }
+            for (Future<?> one : sent) {
+                one.get();
+            }
+            if (words[2].equals("commit")) {
+                producer.commitTransaction();
+            } else if (words[2].equals("abort")) {
+                producer.abortTransaction();
+            }
+        } finally {
+            producer.close(words[2].equals("leave") ? Duration.ZERO : PATIENCE);
+        }
+        return "";
+    }
+
+    private String move(String id, String from, String group, int count, String to) throws Exception {
+        try (var producer = transactional(id); var consumer = consumer(group, COMMITTED)) {
+            consumer.subscribe(List.of(from));
+            producer.initTransactions();
+            int moved = 0;
+            long deadline = System.nanoTime() + PATIENCE.toNanos();
+            while (moved < count && System.nanoTime() < deadline) {
+                var records = consumer.poll(Duration.ofMillis(200));
+                if (records.isEmpty()) {
+                    continue;
+                }
+                producer.beginTransaction();
+                records.forEach(record -> producer.send(new ProducerRecord<>(to, record.value())));
+                producer.sendOffsetsToTransaction(records.nextOffsets(), consumer.groupMetadata());
+                producer.commitTransaction();
+                moved += records.count();
+            }
+            return Integer.toString(moved);
+        }
+    }
+
+    private String commitOffset(String id, String group, String topic, long offset) {
+        try (var producer = transactional(id)) {
+            producer.initTransactions();
+            producer.beginTransaction();
+            producer.sendOffsetsToTransaction(
+                    Map.of(new TopicPartition(topic, 0), new OffsetAndMetadata(offset)),
+                    new ConsumerGroupMetadata(group));
+            producer.commitTransaction();
+        }
+        return "";
+    }
+
+    private String fence(String id, String topic) throws Exception {
+        try (var first = transactional(id); var second = transactional(id)) {
+            first.initTransactions();
+            first.beginTransaction();
+            first.send(new ProducerRecord<>(topic, "fenced")).get();
+            second.initTransactions();
+            first.commitTransaction();
+        }
+        return "not fenced";
+    }
+
     private String join(String topic, String group) {
-        member = consumer(group);
+        member = consumer(group, Map.of());
         member.subscribe(List.of(topic));
         long deadline = System.nanoTime() + PATIENCE.toNanos();
         while (member.assignment().isEmpty() && System.nanoTime() < deadline) {
@@ -180,12 +275,13 @@ public class Flow {
         return new KafkaProducer<>(all, new StringSerializer(), new StringSerializer());
     }
 
-    private KafkaConsumer<String, String> consumer(String group) {
+    private KafkaConsumer<String, String> consumer(String group, Map<String, String> more) {
         Properties all = new Properties();
         all.putAll(properties);
         all.put("group.id", group);
         all.put("auto.offset.reset", "earliest");
         all.put("enable.auto.commit", "false");
+        all.putAll(more);
         return new KafkaConsumer<>(all, new StringDeserializer(), new StringDeserializer());
     }
 }

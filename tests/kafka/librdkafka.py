@@ -8,6 +8,9 @@
     consume TOPIC GROUP COUNT  -> ok VALUE VALUE ...      (from the beginning, committed)
     consume-all TOPIC GROUP COUNT                         (the same, sorted: partitions come in no order)
     create TOPIC PARTITIONS REPLICAS | delete TOPIC | partitions TOPIC COUNT | configs TOPIC KEY
+    transact ID commit|abort TOPIC VALUE TOPIC VALUE...
+    move ID FROM GROUP COUNT TO -> ok COUNT               (what the group reads is written on, both committed at once)
+    fence ID TOPIC                                        (a second producer takes the id; what the first is told)
     set-config TOPIC KEY VALUE | topics [PREFIX] | topic TOPIC | groups [PREFIX] | delete-group GROUP
 
 What goes wrong is told by the name Kafka has for it, for example TOPIC_AUTHORIZATION_FAILED.
@@ -110,6 +113,58 @@ def deliver(producer, topic, value, **where):
     return ""
 
 
+def transactional(producer_id):
+    return Producer({**SETTINGS, "message.timeout.ms": SECONDS * 1000, "transactional.id": producer_id})
+
+
+def transact(producer_id, end, *pairs):
+    producer = transactional(producer_id)
+    producer.init_transactions(SECONDS)
+    producer.begin_transaction()
+    for topic, value in zip(pairs[::2], pairs[1::2]):
+        deliver(producer, topic, value)
+    if end == "commit":
+        producer.commit_transaction(SECONDS)
+    else:
+        producer.abort_transaction(SECONDS)
+    return ""
+
+
+def move(producer_id, source, group, count, target):
+    producer = transactional(producer_id)
+    consumer = Consumer(
+        {**SETTINGS, "group.id": group, "auto.offset.reset": "earliest", "enable.auto.commit": False}
+    )
+    consumer.subscribe([source])
+    producer.init_transactions(SECONDS)
+    producer.begin_transaction()
+    moved = 0
+    deadline = time.monotonic() + SECONDS
+    try:
+        while moved < int(count) and time.monotonic() < deadline:
+            message = consumer.poll(0.1)
+            if message is not None and not message.error():
+                deliver(producer, target, message.value().decode())
+                moved += 1
+        producer.send_offsets_to_transaction(
+            consumer.position(consumer.assignment()), consumer.consumer_group_metadata(), SECONDS
+        )
+        producer.commit_transaction(SECONDS)
+    finally:
+        consumer.close()
+    return moved
+
+
+def fence(producer_id, topic):
+    first, second = transactional(producer_id), transactional(producer_id)
+    first.init_transactions(SECONDS)
+    first.begin_transaction()
+    deliver(first, topic, "fenced")
+    second.init_transactions(SECONDS)
+    first.commit_transaction(SECONDS)
+    return "not fenced"
+
+
 def consume(topic, group, count):
     consumer = Consumer(
         {**SETTINGS, "group.id": group, "auto.offset.reset": "earliest", "enable.auto.commit": False}
@@ -208,7 +263,7 @@ def delete_group(group):
 VERBS = {
     verb.__name__.replace("_", "-"): verb
     for verb in (
-        produce, produce_compressed, produce_all, keep_producing, consume, consume_all, create, delete, partitions, configs, set_config, topics, topic, groups, delete_group,
+        produce, produce_compressed, produce_all, keep_producing, transact, move, fence, consume, consume_all, create, delete, partitions, configs, set_config, topics, topic, groups, delete_group,
     )
 }
 

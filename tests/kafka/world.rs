@@ -40,11 +40,17 @@ const GRANTS: &[Grant] = &[
     grant("cleaner-app", "topic", "readable-*", &["read", "delete", "alter_configs"]),
     grant("cleaner-app", "group", "reader-*", &["delete"]),
     grant("cleaner-app", "cluster", "*", &["describe"]),
+    grant("admin-app", "transactional_id", "*", &["all"]),
+    grant("reader-app", "transactional_id", "mover-*", &["describe"]),
+    grant("mover-app", "topic", "writable-*", &["describe", "read", "write"]),
+    grant("mover-app", "topic", "readable-*", &["describe", "read"]),
+    grant("mover-app", "group", "mover-*", &["describe", "read"]),
+    grant("mover-app", "transactional_id", "mover-*", &["describe", "write"]),
 ];
 
 /// Clients and secrets. `stranger-app` has a good token and no grant, `elsewhere-app` a token for somebody else.
 const CLIENTS: &[&str] =
-    &["admin-app", "producer-app", "reader-app", "cleaner-app", "stranger-app", "elsewhere-app"];
+    &["admin-app", "producer-app", "reader-app", "cleaner-app", "mover-app", "stranger-app", "elsewhere-app"];
 
 const AUDIENCE: &str = "http://kafka.dev";
 
@@ -68,24 +74,31 @@ pub struct World {
 
 /// The world with one broker; `None` when Kafka is not here.
 pub fn one_broker() -> Option<&'static World> {
-    static ONE: LazyLock<World> = LazyLock::new(|| World::start(1));
+    static ONE: LazyLock<World> = LazyLock::new(|| World::start(1, &[]));
     kafka::is_here().then(|| &*ONE)
 }
 
 /// The world with three brokers; `None` when Kafka is not here.
 pub fn three_brokers() -> Option<&'static World> {
-    static THREE: LazyLock<World> = LazyLock::new(|| World::start(3));
+    static THREE: LazyLock<World> = LazyLock::new(|| World::start(3, &[]));
     kafka::is_here().then(|| &*THREE)
 }
 
+/// One broker with transactions as they were before KIP-890; `None` when Kafka is not here.
+pub fn older_transactions() -> Option<&'static World> {
+    static OLDER: LazyLock<World> =
+        LazyLock::new(|| World::start(1, &["--feature", "transaction.version=1"]));
+    kafka::is_here().then(|| &*OLDER)
+}
+
 impl World {
-    fn start(brokers: u16) -> Self {
+    fn start(brokers: u16, more: &[&str]) -> Self {
         let secrets: Vec<String> =
             CLIENTS.iter().map(|client| format!("{client}:{}", secret(client))).collect();
         let secrets: Vec<&str> = secrets.iter().map(String::as_str).collect();
         let elsewhere = ["--audience", AUDIENCE, "--claim", "elsewhere-app:aud=http://elsewhere.dev"];
         let issuer = Issuer::start(&secrets, &elsewhere);
-        let kafka = Kafka::start(brokers, &issuer, AUDIENCE, &[]);
+        let kafka = Kafka::start(brokers, &issuer, AUDIENCE, more);
         allow(&kafka);
 
         let admin_port = ports::free();
@@ -169,7 +182,16 @@ impl Way<'_> {
         Direct::connect(&self.world.kafka)
     }
 
-    fn is_gateway(&self) -> bool {
+    /// How many requests of an API went through the gateway so far.
+    pub fn requests(&self, api: &str) -> f64 {
+        let (_, text) = self.world.gateway.admin("/metrics").expect("the admin port answers");
+        let label = format!("api=\"{api}\"");
+        let lines = text.lines().filter(|line| line.starts_with("sluicegate_requests_total"));
+        let counts = lines.filter(|line| line.contains(&label));
+        counts.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+    }
+
+    pub fn is_gateway(&self) -> bool {
         self.bootstrap == self.world.gateway_bootstrap
     }
 
