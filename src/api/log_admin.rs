@@ -3,6 +3,7 @@
 use std::ops::RangeInclusive;
 
 use crate::wire::ApiKey;
+use crate::wire::messages::{DescribeLogDirsRequest, DescribeLogDirsResponse};
 use kafka_protocol::messages::delete_records_request::DeleteRecordsTopic;
 use kafka_protocol::messages::delete_records_response::{
     DeleteRecordsPartitionResult, DeleteRecordsTopicResult,
@@ -10,8 +11,8 @@ use kafka_protocol::messages::delete_records_response::{
 use kafka_protocol::messages::describe_producers_request::TopicRequest;
 use kafka_protocol::messages::describe_producers_response::{PartitionResponse, TopicResponse};
 use kafka_protocol::messages::{
-    DeleteRecordsRequest, DeleteRecordsResponse, DescribeLogDirsRequest, DescribeLogDirsResponse,
-    DescribeProducersRequest, DescribeProducersResponse, TopicName,
+    DeleteRecordsRequest, DeleteRecordsResponse, DescribeProducersRequest, DescribeProducersResponse,
+    TopicName,
 };
 use kafka_protocol::protocol::StrBytes;
 
@@ -135,8 +136,8 @@ fn unseen((topic, why): (TopicRequest, Refusal)) -> TopicResponse {
 
 /// How large partitions are on each disk of a broker.
 ///
-/// Which disks there are, and how full, is the backend's own: each is shown without its path and its
-/// sizes, with what this virtual cluster has on it.
+/// Which disks there are, how full, and whether they take more, is the backend's own: each is shown
+/// without its path and its sizes, with what this virtual cluster has on it.
 pub struct DescribeLogDirs;
 
 impl Api for DescribeLogDirs {
@@ -145,7 +146,7 @@ impl Api for DescribeLogDirs {
     type Aside = ();
 
     const KEY: ApiKey = ApiKey::DescribeLogDirs;
-    const VERSIONS: RangeInclusive<i16> = 1..=4;
+    const VERSIONS: RangeInclusive<i16> = 1..=5;
 
     /// Where no topic is named the broker tells of all, and those of others are taken from the answer.
     fn admit(mut request: DescribeLogDirsRequest, ask: &mut Asking<'_>) -> Result<Pass<Self>, Refusal> {
@@ -165,6 +166,7 @@ impl Api for DescribeLogDirs {
             // Clients tell directories apart by their paths.
             directory.log_dir = StrBytes::from_string(format!("/disk-{}", place + 1));
             (directory.total_bytes, directory.usable_bytes) = (UNKNOWN_BYTES, UNKNOWN_BYTES);
+            directory.is_cordoned = false; // said from version 5 on
             show.lens.echoed(&mut directory.topics, |topic| (&mut topic.name).into());
         }
     }
@@ -181,9 +183,9 @@ const UNKNOWN_BYTES: i64 = -1;
 
 #[cfg(test)]
 mod tests {
+    use crate::wire::messages::describe_log_dirs_request::DescribableLogDirTopic;
+    use crate::wire::messages::describe_log_dirs_response::{DescribeLogDirsResult, DescribeLogDirsTopic};
     use kafka_protocol::messages::delete_records_request::DeleteRecordsPartition;
-    use kafka_protocol::messages::describe_log_dirs_request::DescribableLogDirTopic;
-    use kafka_protocol::messages::describe_log_dirs_response::{DescribeLogDirsResult, DescribeLogDirsTopic};
     use kafka_protocol::messages::describe_producers_response::ProducerState;
 
     use super::*;
@@ -313,8 +315,9 @@ mod tests {
     fn disks_are_shown_with_what_is_the_tenants_own_on_them_and_nothing_of_themselves() {
         for version in DescribeLogDirs::VERSIONS {
             let bytes = if version >= 4 { 1 << 40 } else { -1 };
+            let full = directory("/var/kafka-b", bytes, &["their-orders"]);
             let answer = DescribeLogDirsResponse::default().with_results(vec![
-                directory("/var/kafka-b", bytes, &["their-orders"]),
+                full.with_is_cordoned(version >= 5),
                 directory("/var/kafka-a", bytes, &["my-orders", "orders", "extra_topic"]),
             ]);
             let named = disks(Some(&["orders", "", "extra_topic"]));

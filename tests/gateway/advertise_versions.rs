@@ -6,7 +6,10 @@ use std::ops::RangeInclusive;
 use kafka_protocol::messages::*;
 use kafka_protocol::protocol::Request;
 use sluicegate::wire::ApiKey;
-use sluicegate::wire::messages::{ListOffsetsRequest, OffsetCommitRequest, OffsetFetchRequest};
+use sluicegate::wire::messages::{
+    DescribeLogDirsRequest, DescribeLogDirsResponse, ListOffsetsRequest, OffsetCommitRequest,
+    OffsetFetchRequest,
+};
 
 use super::families::{About, Manner, for_each_of_groups, for_each_of_topics, script};
 use crate::support::client::Client;

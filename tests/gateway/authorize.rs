@@ -10,7 +10,9 @@ use kafka_protocol::messages::list_groups_response::ListedGroup;
 use kafka_protocol::messages::*;
 use serde_json::{Value, json};
 use sluicegate::wire::ApiKey;
-use sluicegate::wire::messages::{ListOffsetsRequest, OffsetCommitRequest, OffsetFetchRequest};
+use sluicegate::wire::messages::{
+    DescribeLogDirsRequest, ListOffsetsRequest, OffsetCommitRequest, OffsetFetchRequest,
+};
 
 use super::families::{About, GROUP, Manner, for_each_of_groups, for_each_of_topics, group, script, text};
 use crate::support::broker::Broker;
@@ -170,7 +172,7 @@ fn a_refused_part_looks_as_if_there_were_nothing() {
     let part = &answer.topics[0].partitions[0];
     assert_eq!(part.error_message.as_deref(), Some("Topic authorization failed."));
     assert!(part.active_producers.is_empty(), "{part:?}");
-    for (version, code) in [(1, 0), (2, 0), (3, 31), (4, 31)] {
+    for (version, code) in [(1, 0), (2, 0), (3, 31), (5, 31)] {
         let answer = client.ask(version, &DescribeLogDirsRequest::default().with_topics(None));
         assert_eq!((answer.error_code, answer.results.len()), (code, 0));
     }

@@ -6,8 +6,6 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::create_topics_request::CreatableTopic;
 use kafka_protocol::messages::describe_groups_response::{DescribedGroup, DescribedGroupMember};
-use kafka_protocol::messages::describe_log_dirs_request::DescribableLogDirTopic;
-use kafka_protocol::messages::describe_log_dirs_response::{DescribeLogDirsResult, DescribeLogDirsTopic};
 use kafka_protocol::messages::join_group_request::JoinGroupRequestProtocol;
 use kafka_protocol::messages::join_group_response::JoinGroupResponseMember;
 use kafka_protocol::messages::list_groups_response::ListedGroup;
@@ -17,8 +15,13 @@ use kafka_protocol::messages::sync_group_request::SyncGroupRequestAssignment;
 use kafka_protocol::messages::*;
 use kafka_protocol::protocol::{Request, StrBytes};
 use sluicegate::wire::ApiKey;
+use sluicegate::wire::messages::describe_log_dirs_request::DescribableLogDirTopic;
+use sluicegate::wire::messages::describe_log_dirs_response::{DescribeLogDirsResult, DescribeLogDirsTopic};
 use sluicegate::wire::messages::offset_fetch_request::OffsetFetchRequestGroup;
-use sluicegate::wire::messages::{ListOffsetsRequest, OffsetCommitRequest, OffsetFetchRequest};
+use sluicegate::wire::messages::{
+    DescribeLogDirsRequest, DescribeLogDirsResponse, ListOffsetsRequest, OffsetCommitRequest,
+    OffsetFetchRequest,
+};
 use uuid::Uuid;
 
 use super::families::{
@@ -139,7 +142,7 @@ fn hazard_25_whoever_names_no_topic_is_told_of_no_strangers_on_a_disk() {
     let mut client = red(&stage);
     let orders = DescribableLogDirTopic::default().with_topic(topic("orders"));
     for asked in [None, Some(Vec::new()), Some(vec![orders])] {
-        for version in 1..=4 {
+        for version in 1..=5 {
             let request = DescribeLogDirsRequest::default().with_topics(asked.clone());
             let answer = client.ask(version, &request);
             let told: Vec<_> =

@@ -4,10 +4,10 @@ use kafka_protocol::messages::alter_configs_request::{AlterConfigsResource, Alte
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
 use kafka_protocol::messages::describe_topic_partitions_request::{Cursor, TopicRequest};
 use kafka_protocol::messages::{
-    AlterConfigsRequest, DescribeConfigsRequest, DescribeLogDirsRequest, DescribeTopicPartitionsRequest,
-    TopicName,
+    AlterConfigsRequest, DescribeConfigsRequest, DescribeTopicPartitionsRequest, TopicName,
 };
 use kafka_protocol::protocol::StrBytes;
+use sluicegate::wire::messages::DescribeLogDirsRequest;
 
 use crate::direct::until;
 use crate::support::client::Client;
@@ -264,7 +264,7 @@ fn disks_are_shown_to_those_who_may_describe_the_cluster(way: &Way<'_>) {
     );
     way.check(JavaAdmin, "reader-app", "disks hidden-disk -> CLUSTER_AUTHORIZATION_FAILED");
     let mut client = way.log_in("reader-app");
-    for (version, code) in [(1, 0), (2, 0), (3, 31), (4, 31)] {
+    for (version, code) in [(1, 0), (2, 0), (3, 31), (4, 31), (5, 31)] {
         let answer = client.ask(version, &DescribeLogDirsRequest::default().with_topics(None));
         assert_eq!((answer.error_code, answer.results.len()), (code, 0), "{version}");
     }
