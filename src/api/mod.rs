@@ -11,6 +11,7 @@ mod refusal; //  every way we say no
 mod table; //    every ApiKey: serve, answer, or withhold
 pub mod versions; // what we advertise
 
+mod acls; //          DescribeAcls, CreateAcls, DeleteAcls
 mod blobs; //         topics inside the bytes of group members
 mod cluster; //       FindCoordinator, DescribeCluster
 mod commits; //       OffsetCommit, OffsetFetch

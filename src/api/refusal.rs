@@ -27,6 +27,14 @@ pub enum Refusal {
     AdditionalTopic,
     /// It would concern everything there is on the Kafka cluster, other tenants' things included.
     WholeCluster,
+    /// ACLs are the gateway's to decide, so Kafka's own are not to be had.
+    NoAuthorizer,
+    /// A filter by which more ACLs than this virtual cluster's could go.
+    InexactFilter,
+    /// An ACL about what is not in this virtual cluster.
+    ForeignPattern,
+    /// An ACL about an additional name, which is the backend's.
+    AdditionalName,
     /// Controllers are not shown.
     MismatchedEndpoint,
     UnsupportedEndpoint,
@@ -71,10 +79,14 @@ impl Refusal {
             Refusal::ClusterDenied => ResponseError::ClusterAuthorizationFailed,
             Refusal::InvalidTopic(_) => ResponseError::InvalidTopicException,
             Refusal::InvalidGroup => ResponseError::InvalidGroupId,
-            Refusal::InvalidRequest | Refusal::WholeCluster => ResponseError::InvalidRequest,
+            Refusal::InvalidRequest
+            | Refusal::WholeCluster
+            | Refusal::InexactFilter
+            | Refusal::ForeignPattern => ResponseError::InvalidRequest,
+            Refusal::NoAuthorizer => ResponseError::SecurityDisabled,
             Refusal::UnknownTopicId => ResponseError::UnknownTopicId,
             Refusal::UnknownFetchSession => ResponseError::FetchSessionIdNotFound,
-            Refusal::AdditionalTopic => ResponseError::PolicyViolation,
+            Refusal::AdditionalTopic | Refusal::AdditionalName => ResponseError::PolicyViolation,
             Refusal::MismatchedEndpoint => ResponseError::MismatchedEndpointType,
             Refusal::UnsupportedEndpoint => ResponseError::UnsupportedEndpointType,
             Refusal::InvalidPattern => ResponseError::InvalidRegularExpression,
@@ -96,6 +108,10 @@ impl Refusal {
             Refusal::UnknownFetchSession => "unknown_fetch_session",
             Refusal::AdditionalTopic => "additional_topic",
             Refusal::WholeCluster => "whole_cluster",
+            Refusal::NoAuthorizer => "no_authorizer",
+            Refusal::InexactFilter => "inexact_filter",
+            Refusal::ForeignPattern => "foreign_pattern",
+            Refusal::AdditionalName => "additional_name",
             Refusal::MismatchedEndpoint => "mismatched_endpoint",
             Refusal::UnsupportedEndpoint => "unsupported_endpoint",
             Refusal::InvalidPattern => "invalid_pattern",
@@ -120,6 +136,15 @@ impl Refusal {
             }
             Refusal::WholeCluster => {
                 "Name what you mean: without names it is everything on the Kafka cluster.".to_owned()
+            }
+            Refusal::NoAuthorizer => "No Authorizer is configured.".to_owned(),
+            Refusal::InexactFilter => {
+                "Name the resource exactly: its type, its name, and whether it is literal or prefixed."
+                    .to_owned()
+            }
+            Refusal::ForeignPattern => "No resource of this virtual cluster is called so.".to_owned(),
+            Refusal::AdditionalName => {
+                "This name is shared with the virtual cluster; it is managed on the backend.".to_owned()
             }
             Refusal::MismatchedEndpoint | Refusal::UnsupportedEndpoint => {
                 "Only brokers are shown here.".to_owned()

@@ -119,6 +119,9 @@ table! {
         AddOffsetsToTxn: transactions,
         EndTxn: transactions,
         TxnOffsetCommit: transactions,
+        DescribeAcls: acls,
+        CreateAcls: acls,
+        DeleteAcls: acls,
         DescribeConfigs: configs,
         AlterConfigs: configs,
         DescribeLogDirs: log_admin,
@@ -148,9 +151,6 @@ table! {
         UpdateMetadata
         ControlledShutdown
         WriteTxnMarkers
-        DescribeAcls
-        CreateAcls
-        DeleteAcls
         AlterReplicaLogDirs
         CreateDelegationToken
         RenewDelegationToken

@@ -83,6 +83,14 @@ impl World {
         Self { cluster, rights, book, conversation: Conversation::default(), topics: None }
     }
 
+    /// A client about whom the broker decides.
+    pub fn passthrough() -> Self {
+        let mut world = Self::allowing(&[]);
+        world.cluster.policy = Arc::new(Policy::passthrough());
+        world.rights = Rights::everything();
+        world
+    }
+
     /// The same client of a virtual cluster that offers these.
     pub fn with_opt_ins(mut self, opt_ins: OptIns) -> Self {
         self.cluster.opt_ins = opt_ins;

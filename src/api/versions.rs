@@ -315,7 +315,7 @@ mod tests {
             assert_eq!(shown(&response, ApiKey::SaslHandshake), Some((0, 1)));
             assert_eq!(shown(&response, ApiKey::SaslAuthenticate), Some((0, 2)));
             assert_eq!(response.api_keys.len(), rows().len() + 3);
-            assert_eq!(shown(&response, ApiKey::CreateAcls), None);
+            assert_eq!(shown(&response, ApiKey::Vote), None);
         }
     }
 
@@ -326,7 +326,7 @@ mod tests {
             (ApiKey::Fetch, 0, 8),
             (ApiKey::Metadata, 0, 7),
             (ApiKey::CreateTopics, 8, 9),
-            (ApiKey::CreateAcls, 0, 3),
+            (ApiKey::Vote, 0, 3),
         ]);
         let response = answer(3, &request(), &OptIns::default(), Some(&known));
         assert_eq!(shown(&response, ApiKey::Produce), Some((0, 12)));
@@ -334,7 +334,7 @@ mod tests {
         assert_eq!(shown(&response, ApiKey::Metadata), Some((0, 7)));
         assert_eq!(shown(&response, ApiKey::CreateTopics), None);
         assert_eq!(shown(&response, ApiKey::DeleteTopics), None);
-        assert_eq!(shown(&response, ApiKey::CreateAcls), None);
+        assert_eq!(shown(&response, ApiKey::Vote), None);
         assert_eq!(shown(&response, ApiKey::SaslAuthenticate), Some((0, 2)));
     }
 

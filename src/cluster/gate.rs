@@ -7,7 +7,7 @@ use kafka_protocol::protocol::StrBytes;
 use uuid::Uuid;
 
 use super::{OperatorApi, OptIn, VirtualCluster};
-use crate::names::{InvalidName, Kind, NameSlot, TopicSlot, Virtual};
+use crate::names::{InvalidName, InvalidPattern, Kind, NameSlot, Pattern, TopicSlot, Virtual};
 use crate::policy::{Operation, Resource, Rights, RuleRef};
 
 /// One client's way in: asks the policy about each name, and renames what is granted.
@@ -208,6 +208,12 @@ impl<'a> Gate<'a> {
     pub fn to_backend(&self, kind: Kind, name: &str) -> Option<StrBytes> {
         let name = Virtual::said_by_client(StrBytes::from_string(name.to_owned()));
         Some(self.cluster.namespace.to_backend(kind, &name)?.into_inner())
+    }
+
+    /// The backend's pattern for a client's; nothing is asked and nothing noted.
+    pub fn pattern(&self, kind: Kind, pattern: Pattern) -> Result<Pattern, InvalidPattern> {
+        let asked = Virtual::said_by_client(pattern);
+        Ok(self.cluster.namespace.pattern_to_backend(kind, &asked)?.into_inner())
     }
 
     /// Keeps a "no" that is not the policy's, for the audit log.

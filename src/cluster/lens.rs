@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::gate::CLUSTER_NAME;
 use super::{AddressBook, VirtualCluster};
-use crate::names::{Backend, Kind, NameSlot, TopicSlot};
+use crate::names::{Backend, Kind, NameSlot, Pattern, TopicSlot};
 use crate::policy::{Operation, Resource, Rights};
 
 /// One client's view of what a broker says.
@@ -79,6 +79,12 @@ impl<'a> Lens<'a> {
     pub fn topic_behind(&self, id: Uuid) -> Option<StrBytes> {
         let name = self.cluster.backend.topic_ids.name(id)?;
         Some(self.cluster.namespace.to_virtual(Kind::Topic, &name)?.into_inner())
+    }
+
+    /// The client's pattern for a broker's; `None` where it is not this tenant's alone.
+    pub fn pattern(&self, kind: Kind, pattern: Pattern) -> Option<Pattern> {
+        let said = Backend::said_by_broker(pattern);
+        Some(self.cluster.namespace.pattern_to_virtual(kind, &said)?.into_inner())
     }
 
     pub fn grants(&self, need: Operation, resource: Resource, name: &str) -> bool {

@@ -5,6 +5,7 @@
 
 mod glob; //      patterns over names
 mod namespace; // the only door between the two sides
+mod pattern; //   what an ACL speaks of, on both sides
 mod principal; // who acts
 mod secret; //    a text that is never shown
 mod side; //      Virtual and Backend
@@ -12,6 +13,7 @@ mod slot; //      a name where it stands in a message
 
 pub use glob::Glob;
 pub use namespace::{Additional, InvalidName, InvalidNamespace, Mode, Namespace, is_internal_topic};
+pub use pattern::{InvalidPattern, Pattern};
 pub use principal::Principal;
 pub use secret::Secret;
 pub use side::{Backend, Virtual};

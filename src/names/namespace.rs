@@ -252,11 +252,12 @@ pub enum InvalidName {
 
 /// Topics that Kafka keeps for itself; they are outside every namespace.
 pub fn is_internal_topic(name: &str) -> bool {
-    matches!(
-        name,
-        "__consumer_offsets" | "__transaction_state" | "__share_group_state" | "__cluster_metadata"
-    )
+    INTERNAL_TOPICS.contains(&name)
 }
+
+/// Their names.
+pub(super) const INTERNAL_TOPICS: [&str; 4] =
+    ["__consumer_offsets", "__transaction_state", "__share_group_state", "__cluster_metadata"];
 
 fn is_topic_character(c: char) -> bool {
     c.is_ascii_alphanumeric() || matches!(c, '.' | '_' | '-')

@@ -88,7 +88,10 @@ fn hazard_42_each_advertised_version_goes_through_the_codec_both_ways() {
             .with_client_software_name(name.clone())
             .with_client_software_version(name)
     });
-    // Those about the whole Kafka cluster are answered by the gateway.
+    // Those about the whole Kafka cluster, and its ACLs, are answered by the gateway.
+    is_spoken(&mut ranges, &mut client, |_| DescribeAclsRequest::default());
+    is_spoken(&mut ranges, &mut client, |_| CreateAclsRequest::default());
+    is_spoken(&mut ranges, &mut client, |_| DeleteAclsRequest::default());
     is_spoken(&mut ranges, &mut client, |_| ElectLeadersRequest::default());
     is_spoken(&mut ranges, &mut client, |_| AlterPartitionReassignmentsRequest::default());
     is_spoken(&mut ranges, &mut client, |_| ListPartitionReassignmentsRequest::default());

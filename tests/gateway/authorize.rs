@@ -452,26 +452,55 @@ fn in_passthrough_the_broker_decides() {
     assert_eq!(client.ask(4, &idempotent()).error_code, 31);
 }
 
+/// What brokers and controllers say among themselves, some of it at the brokers' own listeners.
+const OF_BROKERS: [ApiKey; 25] = [
+    ApiKey::LeaderAndIsr,
+    ApiKey::StopReplica,
+    ApiKey::UpdateMetadata,
+    ApiKey::ControlledShutdown,
+    ApiKey::Vote,
+    ApiKey::BeginQuorumEpoch,
+    ApiKey::EndQuorumEpoch,
+    ApiKey::AlterPartition,
+    ApiKey::Envelope,
+    ApiKey::FetchSnapshot,
+    ApiKey::BrokerRegistration,
+    ApiKey::BrokerHeartbeat,
+    ApiKey::AllocateProducerIds,
+    ApiKey::ControllerRegistration,
+    ApiKey::AssignReplicasToDirs,
+    ApiKey::AddRaftVoter,
+    ApiKey::RemoveRaftVoter,
+    ApiKey::UpdateRaftVoter,
+    ApiKey::InitializeShareGroupState,
+    ApiKey::ReadShareGroupState,
+    ApiKey::WriteShareGroupState,
+    ApiKey::DeleteShareGroupState,
+    ApiKey::ReadShareGroupStateSummary,
+    ApiKey::UnregisterController,
+    ApiKey::WriteTxnMarkers,
+];
+
 #[test]
-fn the_broker_s_own_acls_and_credentials_are_out_of_reach() {
-    let stage = Stage::start();
-    for key in [
-        ApiKey::CreateAcls,
-        ApiKey::DeleteAcls,
-        ApiKey::DescribeAcls,
-        ApiKey::CreateDelegationToken,
-        ApiKey::AlterUserScramCredentials,
-        ApiKey::WriteTxnMarkers,
-    ] {
-        let mut client = stage.log_in("who may do everything");
-        let mut frame = (key as i16).to_be_bytes().to_vec();
-        frame.extend([0, 1, 0, 0, 0, 9, 0xff, 0xff]);
-        client.send_frame(&frame);
-        client.expect_close();
-        let name = format!("{key:?}");
-        stage.expect_audit(&name, |line| line["api"] == name.as_str() && line["outcome"] == "closed");
+fn what_brokers_say_among_themselves_is_taken_from_no_client() {
+    let offering = Stage::start_with(1, |setup, _| setup.tenant().offer_everything());
+    for (stage, keys) in [(Stage::start(), &OF_BROKERS[..]), (offering, &OF_BROKERS[..24])] {
+        for key in keys {
+            let mut client = stage.log_in("who may do everything");
+            let shown = client.ask(0, &ApiVersionsRequest::default()).api_keys;
+            assert!(shown.iter().all(|api| api.api_key != *key as i16), "{key:?} is advertised");
+            for version in [0, 1] {
+                let mut client = stage.log_in("who may do everything");
+                let mut frame = (*key as i16).to_be_bytes().to_vec();
+                frame.extend([0, version, 0, 0, 0, 9, 0xff, 0xff]);
+                client.send_frame(&frame);
+                client.expect_close();
+            }
+            let name = format!("{key:?}");
+            stage.expect_audit(&name, |line| line["api"] == name.as_str() && line["outcome"] == "closed");
+        }
+        assert!(stage.broker().asked().is_empty());
     }
-    assert!(stage.broker().asked().is_empty());
 }
 
 /// Lets a Metadata request through that is for names of which some do not exist.

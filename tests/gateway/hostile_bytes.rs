@@ -432,8 +432,9 @@ impl Filler for Plain {
     fn int(&mut self, path: &str) -> i64 {
         match path.rsplit('.').next() {
             Some("Acks" | "EndpointType") => 1,
-            Some("ReplicaId") => -1,   // a consumer
-            Some("ResourceType") => 2, // a topic
+            Some("ReplicaId") => -1,                          // a consumer
+            Some("ResourceType" | "ResourceTypeFilter") => 2, // a topic
+            Some("PatternType" | "PatternTypeFilter" | "ResourcePatternType") => 3, // literal
             _ => 0,
         }
     }

@@ -9,6 +9,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod acls; // the ACLs that Kafka itself has
 mod admin_families; // what an administrator asks for, in the form of `families`
 mod advertise_brokers; // brokers are reached through the gateway alone
 mod advertise_versions; // what is advertised is spoken

@@ -39,8 +39,8 @@ mod fronts; //     TLS toward clients
 mod hazards; //    what a naive gateway gets wrong, by the number it has in the protocol notes
 mod namespaces; // enforced prefixes, additional names, two backends
 mod site; //       one broker with every listener, and gateways as cases want them
-mod walls; //      what a tenant cannot reach, for every field of every request
 mod transactions; // of both generations, and what administrators see of them
+mod walls; //      what a tenant cannot reach, for every field of every request
 mod world; //      brokers, issuer and gateway, with the same grants on both ways in
 
 use support::clients::Tool::{Console, JavaAdmin, Librdkafka};

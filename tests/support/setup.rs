@@ -122,10 +122,11 @@ impl Tenant {
         }
     }
 
-    /// Has it offer every call about the whole Kafka cluster.
+    /// Has it offer every call there is: those about the whole Kafka cluster, and those about its ACLs.
     pub fn offer_everything(&mut self) {
         let apis: Vec<&str> = OperatorApi::EACH.iter().map(|api| api.as_str()).collect();
         self.more.push(format!("operator_apis: [{}]", apis.join(", ")));
+        self.more.push("acl_mode: passthrough".to_owned());
     }
 
     /// The port at which a broker is reached.

@@ -65,11 +65,16 @@ impl Case {
         self.foreign.as_ref().is_some_and(|(at, name)| (*at, name.as_str()) == (place, path))
     }
 
+    /// The type of the resources that ACLs are about, which has numbers of its own.
+    pub fn acl_resource_type(&self) -> i64 {
+        if self.resource_type == Case::GROUP_CONFIGS { 3 } else { self.resource_type }
+    }
+
     /// Whether a name is that of the additional topic, which is the same on both sides.
     pub fn is_additional(&self, meaning: Meaning) -> bool {
         let of_topic = match meaning {
             Meaning::Topic => true,
-            Meaning::ConfigResource => self.resource_type == Case::TOPIC_CONFIGS,
+            Meaning::ConfigResource | Meaning::AclResource => self.resource_type == Case::TOPIC_CONFIGS,
             _ => false,
         };
         self.names_additional && of_topic

@@ -15,6 +15,9 @@ pub const BACKEND_CLUSTER: &str = "backend-cluster";
 pub const BACKEND_PORT: i64 = 0x5eed;
 pub const BACKEND_OPERATIONS: i64 = 0x5a5a_5a5a;
 
+/// DescribeAcls, CreateAcls, DeleteAcls.
+pub const ACLS: [i16; 3] = [29, 30, 31];
+
 /// Fills one message, or a blob in one.
 pub struct Markers<'a> {
     register: &'a Register,
@@ -40,6 +43,10 @@ impl<'a> Markers<'a> {
             Place::Message(_, direction) => direction == Direction::Request,
             Place::Blob(_) => self.case.blobs_of_request,
         }
+    }
+
+    fn is_about_acls(&self) -> bool {
+        matches!(self.place, Place::Message(key, _) if ACLS.contains(&key))
     }
 
     fn name(&self, meaning: Meaning, path: &str) -> String {
@@ -131,8 +138,10 @@ impl Filler for Markers<'_> {
         match name {
             "Acks" => self.case.acks,
             "KeyType" => self.case.key_type,
+            "ResourceType" | "ResourceTypeFilter" if self.is_about_acls() => self.case.acl_resource_type(),
             "ResourceType" => self.case.resource_type,
-            "EndpointType" | "AllowAutoTopicCreation" => 1, // brokers
+            "PatternType" | "PatternTypeFilter" | "ResourcePatternType" => 3, // literal
+            "EndpointType" | "AllowAutoTopicCreation" => 1,                   // brokers
             _ if name.starts_with("Include") => i64::from(self.case.operations),
             _ if name.ends_with("ErrorCode") => self.case.error_code,
             _ => 0,
@@ -144,8 +153,9 @@ impl Filler for Markers<'_> {
     }
 
     fn present(&mut self, path: &str) -> bool {
-        if path == "TopicPartitions" {
-            return true; // ElectLeaders without a list is about the whole cluster, and goes nowhere
+        // What is about the whole cluster goes nowhere: an election without a list, a deletion of ACLs.
+        if matches!(path, "TopicPartitions" | "Filters[].ResourceNameFilter") {
+            return true;
         }
         match self.case.absent {
             Absent::Nothing => true,

@@ -110,10 +110,11 @@ fn an_additional_topic_is_a_topic_and_nothing_else() {
             | ApiKey::DeleteTopics
             | ApiKey::CreatePartitions
             | ApiKey::DeleteRecords => true,
-            ApiKey::AlterConfigs | ApiKey::IncrementalAlterConfigs => {
-                passage.case.resource_type != Case::GROUP_CONFIGS
-            }
             ApiKey::ElectLeaders | ApiKey::AlterPartitionReassignments => true,
+            ApiKey::AlterConfigs
+            | ApiKey::IncrementalAlterConfigs
+            | ApiKey::CreateAcls
+            | ApiKey::DeleteAcls => passage.case.resource_type != Case::GROUP_CONFIGS,
             _ => false,
         };
         if manages {

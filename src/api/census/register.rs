@@ -35,6 +35,8 @@ pub enum Meaning {
     ConfigResource,
     /// A regular expression over names.
     Regex,
+    /// A topic, a group or a transactional id, as the type of the ACL's resource says.
+    AclResource,
     Blob(Embedded),
     Host,
     Port,
@@ -103,7 +105,11 @@ impl Register {
 
 impl Meaning {
     pub fn is_name(self) -> bool {
-        matches!(self, Self::Topic | Self::Group | Self::TransactionalId | Self::ConfigResource)
+        match self {
+            Self::Topic | Self::Group | Self::TransactionalId => true,
+            Self::ConfigResource | Self::AclResource => true,
+            _ => false,
+        }
     }
 }
 
@@ -154,6 +160,7 @@ fn entity(line: &'static str) -> Option<Entity> {
         "transactional_id" => Meaning::TransactionalId,
         "config_resource" => Meaning::ConfigResource,
         "regex" => Meaning::Regex,
+        "resource_name" => Meaning::AclResource,
         "blob" if note.contains("Subscription bytes") => Meaning::Blob(Embedded::Subscription),
         "blob" if note.contains("Assignment bytes") => Meaning::Blob(Embedded::Assignment),
         "host" => Meaning::Host,
@@ -168,8 +175,9 @@ fn entity(line: &'static str) -> Option<Entity> {
         "member_id" | "instance_id" | "rack" | "client_id" => Meaning::Plain,
         // Users, and what quotas are for, are the backend's own.
         "principal" => Meaning::Plain,
+        "acl_host" => Meaning::Plain, // a client's address, for which an ACL counts
         "blob" if path == "UserData" => Meaning::Plain, // an assignor's own
-        _ => return None, // a kind of entity that no served API has: its fields are unknown
+        _ => return None,             // a kind of entity that no served API has: its fields are unknown
     };
     let (first, last) = versions.split_once('-').unwrap_or((versions, versions));
     Some(Entity { place, first: first.parse().unwrap(), last: last.parse().unwrap(), path, meaning })
