@@ -110,14 +110,24 @@ pub fn until<T>(what: &str, ask: impl FnMut() -> Option<T>) -> T {
 }
 
 /// The same with a patience of one's own.
-pub fn until_within<T>(patience: Duration, what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+pub fn until_within<T>(patience: Duration, what: &str, ask: impl FnMut() -> Option<T>) -> T {
+    until_soon(patience, TICK, what, ask)
+}
+
+/// The same, asking as often as one likes: for what is waited for many times.
+pub fn until_soon<T>(
+    patience: Duration,
+    tick: Duration,
+    what: &str,
+    mut ask: impl FnMut() -> Option<T>,
+) -> T {
     let deadline = Instant::now() + patience;
     loop {
         if let Some(answer) = ask() {
             return answer;
         }
         assert!(Instant::now() < deadline, "{what}: not after {patience:?}");
-        sleep(TICK);
+        sleep(tick);
     }
 }
 

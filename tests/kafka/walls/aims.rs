@@ -8,7 +8,8 @@ use sluicegate::api::Row;
 use sluicegate::wire::{Definition, Direction, Embedded, Field, FieldKind, grammar};
 use uuid::Uuid;
 
-use super::neighbour::{self, Neighbour};
+use super::deeds;
+use super::neighbour::Neighbour;
 use super::unaimed::UNAIMED;
 use crate::support::entities::{Entity, entities};
 use crate::support::words::is_within;
@@ -102,6 +103,12 @@ pub fn probes(row: &Row, version: i16, neighbour: &Neighbour) -> Result<Vec<Prob
     };
     let definition = grammar().definition(key, Direction::Request).expect("it is served");
     let mut probes = Vec::new();
+    // First what asks for all there is: what the others make of our own would be in it.
+    for (path, aim) in sweeps(definition, key, version) {
+        let title = format!("{path} is {aim:?}");
+        probes.push(probe(title, BTreeMap::from([(path, aim)]), Verdict::AsBefore, None));
+    }
+    probes.push(probe("as it is".to_owned(), BTreeMap::new(), Verdict::Marks, None));
     let mut ways: Vec<Vec<(&Entity, Way)>> = Vec::new();
     for entity in entities(key, Direction::Request, version) {
         let aims = ways_of(entity, neighbour);
@@ -128,11 +135,6 @@ pub fn probes(row: &Row, version: i16, neighbour: &Neighbour) -> Result<Vec<Prob
         let verdict = ways.iter().map(|(_, way)| way.verdict).find(|verdict| *verdict != Verdict::Marks);
         probes.push(probe(format!("everything, {number}"), aims, verdict.unwrap_or(Verdict::Marks), of_type));
     }
-    for (path, aim) in sweeps(definition, key, version) {
-        let title = format!("{path} is {aim:?}");
-        probes.push(probe(title, BTreeMap::from([(path, aim)]), Verdict::AsBefore, None));
-    }
-    probes.push(probe("as it is".to_owned(), BTreeMap::new(), Verdict::Marks, None));
     Ok(probes)
 }
 
@@ -181,12 +183,11 @@ fn ways_of(entity: &Entity, neighbour: &Neighbour) -> Vec<Way> {
         }
         "config_resource" => {
             let mut ways = of_types(&[
-                (neighbour::TOPIC_CONFIGS, TOPICS),
-                (neighbour::GROUP_CONFIGS, GROUPS),
-                (neighbour::CLIENT_METRICS, &["wvk-gauges", "gauges"]),
+                (deeds::TOPIC_CONFIGS, TOPICS),
+                (deeds::GROUP_CONFIGS, GROUPS),
+                (deeds::CLIENT_METRICS, &["wvk-gauges", "gauges"]),
             ]);
-            let visible =
-                [(neighbour::BROKER_CONFIGS, "1"), (neighbour::BROKER_CONFIGS, ""), (BROKER_LOGGERS, "1")];
+            let visible = [(deeds::BROKER_CONFIGS, "1"), (deeds::BROKER_CONFIGS, ""), (BROKER_LOGGERS, "1")];
             ways.extend(
                 visible.map(|(of_type, name)| way(Some(of_type), Aim::Text(name.to_owned()), Verdict::Marks)),
             );

@@ -102,7 +102,8 @@ fn without_said(bytes: &[u8], said: &[(usize, &Vec<u8>)]) -> String {
 }
 
 /// Is never the same.
-pub const NOISE: &[&str] = &["ThrottleTimeMs", "ProducerId", "MemberId", "Leader", "GenerationId"];
+pub const NOISE: &[&str] =
+    &["ThrottleTimeMs", "ProducerId", "MemberId", "Leader", "GenerationId", "LogAppendTimeMs"];
 
 /// Changes by what the probes do to our own.
 pub const NOISE_OVER_TIME: &[&str] = &[
@@ -117,6 +118,7 @@ pub const NOISE_OVER_TIME: &[&str] = &[
     "LastStableOffset",
     "LogStartOffset",
     "LowWatermark",
+    "LogAppendTimeMs",
     "Records",
     "MemberEpoch",
 ];

@@ -7,10 +7,8 @@ use sluicegate::wire::{ApiKey, Direction, Embedded};
 use uuid::Uuid;
 
 use super::aims::{Aim, Probe};
-use super::neighbour::{
-    CLIENT_METRICS, GROUP_CONFIGS, Neighbour, OWN_GROUP, OWN_TOPIC, OWN_TRANSACTION, TOPIC_CONFIGS, TWINS,
-    assignment, batch, subscription,
-};
+use super::deeds::{CLIENT_METRICS, GROUP_CONFIGS, TOPIC_CONFIGS, assignment, batch, subscription};
+use super::neighbour::{Neighbour, OWN_GROUP, OWN_TOPIC, OWN_TRANSACTION, TWINS};
 use crate::support::entities::entities;
 use crate::support::words::is_within;
 
@@ -21,9 +19,11 @@ pub struct Request {
     pub said: Vec<Vec<u8>>,
 }
 
-/// Writes the request of a probe; of the two that are compared, each is about own things of its own.
-pub fn request(probe: &Probe, neighbour: &Neighbour, twin: usize) -> Request {
-    let mut sense = Sense { probe, neighbour, twin, said: Vec::new() };
+/// Writes the request of a probe, with what stands before the names of our own where it is said.
+///
+/// Of two that are compared each is about own things of its own.
+pub fn request(probe: &Probe, neighbour: &Neighbour, prefix: &'static str, twin: usize) -> Request {
+    let mut sense = Sense { probe, neighbour, prefix, twin, said: Vec::new() };
     let body =
         body(probe.key, Direction::Request, probe.version, &mut sense).expect("it is a served version");
     Request { body, said: sense.said }
@@ -32,6 +32,7 @@ pub fn request(probe: &Probe, neighbour: &Neighbour, twin: usize) -> Request {
 struct Sense<'a> {
     probe: &'a Probe,
     neighbour: &'a Neighbour,
+    prefix: &'static str,
     twin: usize,
     said: Vec<Vec<u8>>,
 }
@@ -47,7 +48,7 @@ impl Sense<'_> {
     }
 
     fn own(&self, word: &str) -> String {
-        format!("{word}{}", TWINS[self.twin])
+        format!("{}{word}{}", self.prefix, TWINS[self.twin])
     }
 
     fn resource(&self) -> i64 {
@@ -128,6 +129,10 @@ impl Filler for Sense<'_> {
             (Some(Aim::Topic(embedded, topic)), _) => (*embedded, topic.clone()),
             (_, ApiKey::JoinGroup) => (Embedded::Subscription, own),
             (_, ApiKey::SyncGroup) => (Embedded::Assignment, own),
+            (_, ApiKey::Produce) if self.probe.aims_within("TransactionalId") => {
+                let (producer, epoch) = self.neighbour.producer;
+                return batch("notes", producer, epoch, true);
+            }
             (_, ApiKey::Produce) => return batch("notes", -1, -1, false),
             _ => return vec![9; 32],
         };
@@ -160,10 +165,10 @@ impl Filler for Sense<'_> {
             (_, "MaxWaitMs" | "AllowAutoTopicCreation") => 0,
             (_, "RetentionTimeMs" | "DurationFilter") => -1,
             (ApiKey::OffsetCommit | ApiKey::TxnOffsetCommit, "GenerationIdOrMemberEpoch") => {
-                if self.is_of_group() { 1 } else { -1 }
+                if self.is_of_group() { self.neighbour.generation } else { -1 }
             }
             (ApiKey::OffsetFetch, "MemberEpoch") => -1,
-            (_, "GenerationId") => 1,
+            (_, "GenerationId") => self.neighbour.generation,
             (_, "CommittedOffset" | "Offset" | "StartOffset") => 1,
             (_, "KeyType") => self.probe.of_type.unwrap_or(0),
             (_, "ResourceType" | "ResourceTypeFilter") => self.resource(),

@@ -19,3 +19,21 @@ pub fn is_told_apart(probe: &Probe) -> bool {
     let is_internal = |aim: &Aim| matches!(aim, Aim::Text(text) if text.starts_with("__"));
     creates && probe.aims.values().any(is_internal)
 }
+
+/// Whether a field is one by which a broker tells nothing, so that no probe can find out that there is no wall.
+pub fn is_blunt(key: ApiKey, field: &str) -> bool {
+    BLUNT.iter().any(|(blunt, at, _)| *blunt == key && *at == field)
+}
+
+/// Kinds of fields that may be blunt by themselves.
+pub const BLUNT_KINDS: &[(&str, &str)] = &[
+    ("member_id", "a member is one of its group: it is found by that, together with its id"),
+    ("instance_id", "as a member's id"),
+    ("node_id", "the brokers are shown to everybody"),
+    ("blob", "what a member says of topics is read by the others of its group"),
+];
+
+const BLUNT: &[(ApiKey, &str, &str)] = &[
+    (ApiKey::Fetch, "ClusterId", "brokers look at it only among themselves"),
+    (ApiKey::Fetch, "ForgottenTopicsData[].Topic", "a fetch without a session has nothing to forget"),
+];
