@@ -102,8 +102,15 @@ fn without_said(bytes: &[u8], said: &[(usize, &Vec<u8>)]) -> String {
 }
 
 /// Is never the same.
-pub const NOISE: &[&str] =
-    &["ThrottleTimeMs", "ProducerId", "MemberId", "Leader", "GenerationId", "LogAppendTimeMs"];
+pub const NOISE: &[&str] = &[
+    "ThrottleTimeMs",
+    "ProducerId",
+    "MemberId",
+    "Leader",
+    "GenerationId",
+    "LogAppendTimeMs",
+    "PartitionSize",
+];
 
 /// Changes by what the probes do to our own.
 pub const NOISE_OVER_TIME: &[&str] = &[
@@ -119,6 +126,7 @@ pub const NOISE_OVER_TIME: &[&str] = &[
     "LogStartOffset",
     "LowWatermark",
     "LogAppendTimeMs",
+    "PartitionSize",
     "Records",
     "MemberEpoch",
 ];
