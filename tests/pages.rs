@@ -1,4 +1,4 @@
-//! The two pages that everyone reads, held against the code they speak of.
+//! The pages that everyone reads, held against the code they speak of.
 #![allow(clippy::disallowed_methods, reason = "these hand down the time, as the shell does")]
 
 use std::collections::BTreeSet;
@@ -14,6 +14,7 @@ use sluicegate::wire::ApiKey;
 
 const README: &str = include_str!("../README.md");
 const ARCHITECTURE: &str = include_str!("../ARCHITECTURE.md");
+const CLIENTS: &str = include_str!("../docs/clients.md");
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -225,6 +226,30 @@ fn the_conditions_are_conditions() {
     for condition in conditions {
         Condition::parse(condition).unwrap_or_else(|error| panic!("{condition}: {error}"));
     }
+}
+
+/// Each section has one client: its name, then its version.
+#[test]
+fn every_client_stands_in_its_table_with_what_is_run() {
+    let anchor = |heading: &str| heading.to_lowercase().replace(' ', "-").replace('.', "");
+    let mut sections = Vec::new();
+    for section in CLIENTS.split("\n## ").skip(1) {
+        let heading = section.lines().next().unwrap();
+        let (name, version) = heading.rsplit_once(' ').unwrap();
+        let run = section.lines().find_map(|line| line.split_once(" run=")?.1.into());
+        let run: &str = run.unwrap_or_else(|| panic!("{heading}: nothing is run"));
+        let client = run.split(' ').next().unwrap();
+        let fetch = section.split_once(&format!("```sh fetch={client}\n"));
+        let fetched = fetch.map(|(_, rest)| rest.split_once("\n```").unwrap().0);
+        assert!(fetched.is_none_or(|lines| lines.contains(version)), "{heading}: another one is fetched");
+        let renews = if run.split(' ').any(|word| word == "renews=yes") { "yes" } else { "no" };
+        sections.push((format!("[{name}](#{})", anchor(heading)), renews));
+    }
+    let table = table(CLIENTS, "| client | renews |");
+    let told: Vec<_> =
+        table.iter().map(|row| (row[0].split(", ").next().unwrap().to_owned(), row[1])).collect();
+    assert_eq!(told, sections);
+    assert!(told.len() > 5, "{told:?}");
 }
 
 #[test]

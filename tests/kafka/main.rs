@@ -32,6 +32,7 @@ macro_rules! cases {
 
 mod administration; // logs, offsets, whole configs, disks
 mod backends; //   how the gateway gets in at brokers
+mod clients; //    libraries that others wrote, each as its page says
 mod definitions; // what is written down of Kafka's messages
 mod direct; //     a conversation with a broker past the gateway
 mod elastic; //    brokers that come and go
