@@ -79,13 +79,13 @@ fn nothing_is_lost_while_a_broker_restarts(kafka: &Kafka, front: &Front<'_>) {
 }
 
 /// Kafka's own producer or consumer of numbers, which tells each of them in a line of JSON.
-struct Verifiable {
+pub struct Verifiable {
     tool: Child,
     dir: TempDir,
 }
 
 impl Verifiable {
-    fn start(front: &Front<'_>, which: &str, more: &[&str]) -> Self {
+    pub fn start(front: &Front<'_>, which: &str, more: &[&str]) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let settings = dir.path().join("client.properties");
         fs::write(&settings, front.properties()).expect("the file can be written");
@@ -103,7 +103,7 @@ impl Verifiable {
     }
 
     /// The values of all lines of this kind so far.
-    fn values(&self, kind: &str) -> BTreeSet<String> {
+    pub fn values(&self, kind: &str) -> BTreeSet<String> {
         let text = fs::read_to_string(self.dir.path().join("out")).expect("the file can be read");
         let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
         let of_kind = lines.filter(|line| line["name"] == kind);
@@ -111,7 +111,7 @@ impl Verifiable {
     }
 
     /// Tells it to finish what it began.
-    fn finish(&mut self) {
+    pub fn finish(&mut self) {
         crate::support::process::signal("TERM", self.tool.id());
         for _ in 0..300 {
             if self.tool.try_wait().expect("a child can be asked").is_some() {

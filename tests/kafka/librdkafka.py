@@ -5,6 +5,7 @@
     produce TOPIC VALUE        -> ok
     produce-compressed TOPIC CODEC | produce-all TOPIC PARTITIONS
     keep-producing TOPIC SECONDS -> ok cuts=0             (how often it was cut off)
+    round-trips TOPIC GROUP FILE -> ok                    (writes and reads numbers until the file is there)
     consume TOPIC GROUP COUNT  -> ok VALUE VALUE ...      (from the beginning, committed)
     consume-all TOPIC GROUP COUNT                         (the same, sorted: partitions come in no order)
     create TOPIC PARTITIONS REPLICAS | delete TOPIC | partitions TOPIC COUNT | configs TOPIC KEY
@@ -17,6 +18,7 @@ What goes wrong is told by the name Kafka has for it, for example TOPIC_AUTHORIZ
 """
 
 import functools
+import os
 import sys
 import time
 
@@ -98,6 +100,38 @@ def keep_producing(topic, seconds):
     for error in cuts:
         print(error, file=sys.stderr)
     return f"cuts={len(cuts)}"
+
+
+def round_trips(topic, group, stop_file):
+    """Writes numbers and reads each, until the file is there: none is lost, and none waits for ever."""
+    producer = Producer({**SETTINGS, "message.timeout.ms": SECONDS * 1000, "enable.idempotence": True})
+    consumer = Consumer({**SETTINGS, "group.id": group, "auto.offset.reset": "earliest"})
+    consumer.subscribe([topic])
+    number = 0
+    try:
+        while not os.path.exists(stop_file):
+            deliver(producer, topic, str(number))
+            await_number(consumer, number)
+            number += 1
+            time.sleep(0.05)
+    finally:
+        consumer.close()
+    print(f"{number} numbers", file=sys.stderr)
+    return ""
+
+
+def await_number(consumer, number):
+    deadline = time.monotonic() + SECONDS
+    while time.monotonic() < deadline:
+        message = consumer.poll(0.1)
+        if message is None or message.error():
+            continue
+        # What was read and not committed when the group moved is read again.
+        if int(message.value()) >= number:
+            if int(message.value()) == number:
+                return
+            break
+    raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
 
 
 def deliver(producer, topic, value, **where):
@@ -263,7 +297,7 @@ def delete_group(group):
 VERBS = {
     verb.__name__.replace("_", "-"): verb
     for verb in (
-        produce, produce_compressed, produce_all, keep_producing, transact, move, fence, consume, consume_all, create, delete, partitions, configs, set_config, topics, topic, groups, delete_group,
+        produce, produce_compressed, produce_all, keep_producing, round_trips, transact, move, fence, consume, consume_all, create, delete, partitions, configs, set_config, topics, topic, groups, delete_group,
     )
 }
 

@@ -39,6 +39,8 @@ mod elastic; //    brokers that come and go
 mod fronts; //     TLS toward clients
 mod hazards; //    what a naive gateway gets wrong, by the number it has in the protocol notes
 mod namespaces; // enforced prefixes, additional names, two backends
+mod old; //       Kafka 3.9: alone, and beside 4.3
+mod rolling; //   brokers that become another version, one by one
 mod site; //       one broker with every listener, and gateways as cases want them
 mod transactions; // of both generations, and what administrators see of them
 mod walls; //      what a tenant cannot reach, for every field of every request

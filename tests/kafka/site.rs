@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use crate::direct::Direct;
+use crate::support::client::Client;
 use crate::support::clients::{self, Conversation, Login, Tool};
 use crate::support::kafka::{self, Kafka};
 use crate::support::process::{Gateway, Issuer};
@@ -140,6 +141,16 @@ impl<'i> Front<'i> {
     /// A client of the first tenant that stays between its lines.
     pub fn converse(&self, tool: Tool) -> Conversation {
         Conversation::start(tool, &self.bootstrap(0), self.login(&self.issuer.token_url()))
+    }
+
+    /// A raw connection to one of a tenant's ports, bootstrap or broker by broker, on which nothing was said yet.
+    pub fn connect(&self, tenant: usize, door: u16) -> Client {
+        Client::connect(self.setup.tenants[tenant].port + door)
+    }
+
+    /// A token of the client.
+    pub fn token(&self) -> String {
+        self.issuer.token(CLIENT, SECRET)
     }
 
     fn login<'a>(&'a self, token_url: &'a str) -> Login<'a> {

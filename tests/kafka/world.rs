@@ -60,6 +60,9 @@ const PREFIX: &str = "qzx-";
 /// The cluster resource as Kafka's ACLs name it.
 const CLUSTER: &str = "kafka-cluster";
 
+/// The last line of Kafka before 4.
+pub const OLD_VERSION: &str = "3.9";
+
 /// A gateway listens on its bootstrap port and one for each broker.
 const LISTENER_PORTS: u16 = 8;
 
@@ -89,6 +92,12 @@ pub fn older_transactions() -> Option<&'static World> {
     static OLDER: LazyLock<World> =
         LazyLock::new(|| World::start(1, &["--feature", "transaction.version=1"]));
     kafka::is_here().then(|| &*OLDER)
+}
+
+/// The world with one broker of an older Kafka; `None` when Kafka is not here.
+pub fn old_broker() -> Option<&'static World> {
+    static OLD: LazyLock<World> = LazyLock::new(|| World::start(1, &["--version", OLD_VERSION]));
+    kafka::is_here().then(|| &*OLD)
 }
 
 impl World {

@@ -95,17 +95,22 @@ impl Kafka {
 
     /// Stops one of several brokers, which are counted from 1; it hands its partitions over first.
     pub fn stop_broker(&self, node: u16) {
-        self.tell_script("stop", node);
+        self.tell_script("stop", node, &[]);
     }
 
     /// Starts a stopped broker again, and waits until it serves.
     pub fn start_broker_again(&self, node: u16) {
-        self.tell_script("again", node);
+        self.tell_script("again", node, &[]);
     }
 
-    fn tell_script(&self, what: &str, node: u16) {
+    /// The same as another version of Kafka, with the data it has.
+    pub fn start_broker_again_as(&self, node: u16, version: &str) {
+        self.tell_script("again", node, &["--version", version]);
+    }
+
+    fn tell_script(&self, what: &str, node: u16, more: &[&str]) {
         let mut script = Command::new(SCRIPT);
-        script.arg(what).arg("--dir").arg(self.dir.path()).args(["--node", &node.to_string()]);
+        script.arg(what).arg("--dir").arg(self.dir.path()).args(["--node", &node.to_string()]).args(more);
         let status = script.stdin(Stdio::null()).status().expect("scripts/kafka starts");
         assert!(status.success(), "broker {node} could not be told to {what}; scripts/kafka says why above");
     }
