@@ -208,7 +208,7 @@ fn the_java_admin_client_is_told_what_went_wrong(way: &Way<'_>) {
          set-config readable-wrong-3 retention.ms 1000 -> UNKNOWN_TOPIC_OR_PARTITION
          configs readable-wrong-3 retention.ms -> UNKNOWN_TOPIC_OR_PARTITION
          delete readable-wrong-3 -> UNKNOWN_TOPIC_OR_PARTITION
-         group reader-wrong -> GROUP_ID_NOT_FOUND
+         group reader-wrong -> {no-group}
          delete-group reader-wrong -> GROUP_ID_NOT_FOUND",
     );
 }

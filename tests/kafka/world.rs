@@ -69,6 +69,8 @@ const LISTENER_PORTS: u16 = 8;
 /// The parts of a test: brokers, issuer, gateway, for as long as the test binary lives.
 pub struct World {
     brokers: u16,
+    /// What the Java admin client makes of a group that is not there: brokers before 4 take it for a dead one.
+    no_group: &'static str,
     kafka: Kafka,
     issuer: Issuer,
     gateway: Gateway,
@@ -96,7 +98,10 @@ pub fn older_transactions() -> Option<&'static World> {
 
 /// The world with one broker of an older Kafka; `None` when Kafka is not here.
 pub fn old_broker() -> Option<&'static World> {
-    static OLD: LazyLock<World> = LazyLock::new(|| World::start(1, &["--version", OLD_VERSION]));
+    static OLD: LazyLock<World> = LazyLock::new(|| World {
+        no_group: "ok state=Dead members=0",
+        ..World::start(1, &["--version", OLD_VERSION])
+    });
     kafka::is_here().then(|| &*OLD)
 }
 
@@ -115,7 +120,7 @@ impl World {
         let config = config(&kafka, &issuer, first_port, admin_port);
         let gateway = Gateway::start(&config, admin_port);
         let gateway_bootstrap = format!("127.0.0.1:{first_port}");
-        Self { brokers, kafka, issuer, gateway, gateway_bootstrap }
+        Self { brokers, no_group: "GROUP_ID_NOT_FOUND", kafka, issuer, gateway, gateway_bootstrap }
     }
 
     pub fn kafka(&self) -> &Kafka {
@@ -141,13 +146,15 @@ pub struct Way<'w> {
 }
 
 impl Way<'_> {
-    /// Says these lines with a tool as a client and compares the outcomes. `{brokers}` stands for their count.
+    /// Says these lines with a tool as a client and compares the outcomes. `{brokers}` stands for their count,
+    /// `{no-group}` for what such brokers say of a group that is not there.
     pub fn check(&self, tool: Tool, client: &str, dialogue: &str) {
         self.check_with_secret(tool, client, &secret(client), dialogue);
     }
 
     pub fn check_with_secret(&self, tool: Tool, client: &str, secret: &str, dialogue: &str) {
         let dialogue = dialogue.replace("{brokers}", &self.world.brokers.to_string());
+        let dialogue = dialogue.replace("{no-group}", self.world.no_group);
         let expected: Vec<&str> = dialogue.lines().map(str::trim).filter(|line| !line.is_empty()).collect();
         let commands: Vec<&str> =
             expected.iter().map(|line| line.split_once(" -> ").expect("a line has an outcome").0).collect();
