@@ -280,19 +280,24 @@ impl About for ProduceRequest {
 }
 
 impl About for FetchRequest {
-    const SERVED: RangeInclusive<i16> = 4..=12;
+    const SERVED: RangeInclusive<i16> = 4..=18;
 
-    fn about(names: &[&str], _version: i16) -> Self {
+    fn about(names: &[&str], version: i16) -> Self {
+        Self::behind(PREFIX, names, version)
+    }
+
+    fn behind(prefix: &str, names: &[&str], version: i16) -> Self {
+        let partition = FetchPartition::default().with_partition_max_bytes(1 << 20);
         let topics = names.iter().map(|name| {
-            FetchTopic::default()
-                .with_topic(topic(name))
-                .with_partitions(vec![FetchPartition::default().with_partition_max_bytes(1 << 20)])
+            let (name, id) = by_either(prefix, name, version >= 13);
+            let topic = FetchTopic::default().with_topic(name).with_topic_id(id);
+            topic.with_partitions(vec![partition.clone()])
         });
         Self::default().with_replica_id(BrokerId(-1)).with_topics(topics.collect())
     }
 
     fn names(&self) -> Vec<String> {
-        strings(self.topics.iter().map(|topic| &topic.topic.0))
+        self.topics.iter().map(|topic| called(&topic.topic, topic.topic_id)).collect()
     }
 
     fn answered(&self, version: i16, manner: &Manner) -> FetchResponse {
@@ -300,22 +305,28 @@ impl About for FetchRequest {
             .with_error_code(manner.code)
             .with_preferred_read_replica(BrokerId(-1))
             .with_records(Some(Bytes::from_static(b"records")));
-        if version >= 12 && manner.node().0.0 >= 0 {
-            partition.current_leader =
-                fetch_response::LeaderIdAndEpoch::default().with_leader_id(manner.node().0);
+        let (node, port) = manner.node();
+        let mut response = FetchResponse::default();
+        if version >= 12 && node.0 >= 0 {
+            partition.current_leader = fetch_response::LeaderIdAndEpoch::default().with_leader_id(node);
+        }
+        if version >= 16 && node.0 >= 0 {
+            let endpoint = fetch_response::NodeEndpoint::default().with_node_id(node);
+            response.node_endpoints = vec![endpoint.with_host(text(BACKEND_HOST)).with_port(port.into())];
         }
         let asked = self.names();
         let topics = manner.with(asked.iter().map(String::as_str)).into_iter().map(|name| {
-            FetchableTopicResponse::default()
-                .with_topic(TopicName(name))
-                .with_partitions(vec![partition.clone()])
+            let id = if version >= 13 { topic_id(&name) } else { Uuid::nil() };
+            let topic = FetchableTopicResponse::default().with_topic_id(id);
+            let topic = topic.with_topic(if id.is_nil() { TopicName(name) } else { TopicName::default() });
+            topic.with_partitions(vec![partition.clone()])
         });
-        FetchResponse::default().with_responses(topics.collect())
+        response.with_responses(topics.collect())
     }
 
     fn codes(response: &FetchResponse) -> Vec<(String, i16)> {
         let topics = response.responses.iter();
-        topics.map(|topic| (topic.topic.to_string(), topic.partitions[0].error_code)).collect()
+        topics.map(|topic| (shown(&topic.topic, topic.topic_id), topic.partitions[0].error_code)).collect()
     }
 }
 

@@ -6,6 +6,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::messages::create_topics_request::CreatableTopic;
 use kafka_protocol::messages::describe_groups_response::{DescribedGroup, DescribedGroupMember};
+use kafka_protocol::messages::fetch_request::ReplicaState;
 use kafka_protocol::messages::join_group_request::JoinGroupRequestProtocol;
 use kafka_protocol::messages::join_group_response::JoinGroupResponseMember;
 use kafka_protocol::messages::list_groups_response::ListedGroup;
@@ -777,7 +778,7 @@ fn a_neighbour_s_topic_id_is_an_id_that_nobody_has() {
 }
 
 #[test]
-fn nobody_reads_as_a_broker_or_in_another_s_fetch_session() {
+fn hazard_27_nobody_reads_as_a_broker_or_in_another_s_fetch_session() {
     let stage = Stage::start_with(1, red_and_blue);
     let answering = Manner::default();
     stage.broker().on::<FetchRequest>(move |request| {
@@ -800,7 +801,11 @@ fn nobody_reads_as_a_broker_or_in_another_s_fetch_session() {
     }
     let before = stage.broker().asked().len();
     for version in FetchRequest::SERVED {
-        let as_follower = FetchRequest::about(&["orders"], version).with_replica_id(BrokerId(1));
+        let request = FetchRequest::behind("red-", &["orders"], version);
+        let as_follower = match version {
+            ..15 => request.with_replica_id(BrokerId(1)),
+            _ => request.with_replica_state(ReplicaState::default().with_replica_id(BrokerId(1))),
+        };
         let told = FetchRequest::codes(&red.ask(version, &as_follower));
         assert_eq!(told, [("orders".to_owned(), 29)]);
     }

@@ -272,6 +272,8 @@ pub fn leak(bytes: &[u8]) -> Option<&'static str> {
 const LEFT_OUT: &[(Place, &str, &str)] = &[
     (FETCH, "ForgottenTopicsData[]", "it is about a fetch session, and none is given out"),
     (FETCH, "ClusterId", "what the client knows is the virtual cluster's"),
+    (FETCH, "ReplicaState", "a client is no follower"),
+    (FETCH, "Topics[].Partitions[].ReplicaDirectoryId", "a client is no follower"),
 ];
 const FETCH: Place = Place::Message(1, Direction::Request);
 

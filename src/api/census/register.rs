@@ -187,6 +187,7 @@ fn entity(line: &'static str) -> Option<Entity> {
 pub const PLAIN: &[(ApiKey, &str, &str)] = &[
     (ApiKey::Produce, "TopicData[].PartitionData[].Records", RECORDS),
     (ApiKey::Fetch, "Responses[].Partitions[].Records", RECORDS),
+    (ApiKey::Fetch, "Topics[].Partitions[].ReplicaDirectoryId", "a follower's, which no client is"),
     (ApiKey::OffsetCommit, "Topics[].Partitions[].CommittedMetadata", COMMITTED),
     (ApiKey::TxnOffsetCommit, "Topics[].Partitions[].CommittedMetadata", COMMITTED),
     (ApiKey::OffsetFetch, "Topics[].Partitions[].Metadata", COMMITTED),
