@@ -85,6 +85,7 @@ fn what_the_file_by_example_calls_a_default_is_one() {
         "        claims_mapping: {sub: sub, scope: scope}",
         "        clock_skew: 10s",
         "    operator_apis: []",
+        "    telemetry: withheld",
         "        enabled: true\n        condition",
         "        name: to-team",
         "        enabled: true\n        config:\n          type: port_mapping",

@@ -13,6 +13,7 @@ pub mod versions; // what we advertise
 
 mod acls; //          DescribeAcls, CreateAcls, DeleteAcls
 mod blobs; //         topics inside the bytes of group members
+mod client_telemetry; // GetTelemetrySubscriptions, PushTelemetry
 mod cluster; //       FindCoordinator, DescribeCluster
 mod commits; //       OffsetCommit, OffsetFetch
 mod configs; //       DescribeConfigs, AlterConfigs, IncrementalAlterConfigs

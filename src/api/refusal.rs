@@ -35,6 +35,8 @@ pub enum Refusal {
     ForeignPattern,
     /// An ACL about an additional name, which is the backend's.
     AdditionalName,
+    /// A token of the brokers' own, which would open them past the gateway.
+    TokenDenied,
     /// Controllers are not shown.
     MismatchedEndpoint,
     UnsupportedEndpoint,
@@ -84,6 +86,7 @@ impl Refusal {
             | Refusal::InexactFilter
             | Refusal::ForeignPattern => ResponseError::InvalidRequest,
             Refusal::NoAuthorizer => ResponseError::SecurityDisabled,
+            Refusal::TokenDenied => ResponseError::DelegationTokenAuthorizationFailed,
             Refusal::UnknownTopicId => ResponseError::UnknownTopicId,
             Refusal::UnknownFetchSession => ResponseError::FetchSessionIdNotFound,
             Refusal::AdditionalTopic | Refusal::AdditionalName => ResponseError::PolicyViolation,
@@ -109,6 +112,7 @@ impl Refusal {
             Refusal::AdditionalTopic => "additional_topic",
             Refusal::WholeCluster => "whole_cluster",
             Refusal::NoAuthorizer => "no_authorizer",
+            Refusal::TokenDenied => "token_denied",
             Refusal::InexactFilter => "inexact_filter",
             Refusal::ForeignPattern => "foreign_pattern",
             Refusal::AdditionalName => "additional_name",
@@ -125,7 +129,8 @@ impl Refusal {
             Refusal::TopicDenied
             | Refusal::GroupDenied
             | Refusal::TransactionalIdDenied
-            | Refusal::ClusterDenied => "Authorization failed.".to_owned(),
+            | Refusal::ClusterDenied
+            | Refusal::TokenDenied => "Authorization failed.".to_owned(),
             Refusal::InvalidTopic(why) => format!("Invalid topic: {why}."),
             Refusal::InvalidGroup => "The group id is empty.".to_owned(),
             Refusal::InvalidRequest => "The request is not valid.".to_owned(),
@@ -208,6 +213,9 @@ pub fn standard_text(code: i16) -> Option<StrBytes> {
         ResponseError::UnacceptableCredential => {
             "The credential does not meet the criteria for acceptability."
         }
+        ResponseError::FeatureUpdateFailed => "The features could not be updated.",
+        ResponseError::InvalidUpdateVersion => "The given update version is not valid.",
+        ResponseError::BrokerIdNotRegistered => "This broker is not registered.",
         ResponseError::InvalidConfig => "Configuration is invalid.",
         ResponseError::NotController => "This is not the correct controller for this cluster.",
         ResponseError::InvalidRequest => "The request is not valid.",

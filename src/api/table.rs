@@ -3,7 +3,7 @@
 use std::ops::RangeInclusive;
 
 use super::{Admitted, Api, Conversation, Incoming, admit};
-use crate::cluster::{Gate, Lens, OptIn, OptIns};
+use crate::cluster::{Gate, Lens, OperatorApi, OptIn, OptIns};
 use crate::wire::{ApiKey, Broken};
 
 /// What the gateway does with an API.
@@ -143,6 +143,18 @@ table! {
         DescribeTopicPartitions: partitions,
     }
     on_request {
+        WriteTxnMarkers: operator, OptIn::Operator(OperatorApi::WriteTxnMarkers);
+        AlterReplicaLogDirs: operator, OptIn::Operator(OperatorApi::AlterReplicaLogDirs);
+        CreateDelegationToken: operator, OptIn::Operator(OperatorApi::CreateDelegationToken);
+        RenewDelegationToken: operator, OptIn::Operator(OperatorApi::RenewDelegationToken);
+        ExpireDelegationToken: operator, OptIn::Operator(OperatorApi::ExpireDelegationToken);
+        DescribeDelegationToken: operator, OptIn::Operator(OperatorApi::DescribeDelegationToken);
+        DescribeQuorum: operator, OptIn::Operator(OperatorApi::DescribeQuorum);
+        UpdateFeatures: operator, OptIn::Operator(OperatorApi::UpdateFeatures);
+        UnregisterBroker: operator, OptIn::Operator(OperatorApi::UnregisterBroker);
+        ListConfigResources: operator, OptIn::Operator(OperatorApi::ListConfigResources);
+        GetTelemetrySubscriptions: client_telemetry, OptIn::Telemetry;
+        PushTelemetry: client_telemetry, OptIn::Telemetry;
     }
     answer { ApiVersions SaslHandshake SaslAuthenticate }
     withhold {
@@ -150,31 +162,19 @@ table! {
         StopReplica
         UpdateMetadata
         ControlledShutdown
-        WriteTxnMarkers
-        AlterReplicaLogDirs
-        CreateDelegationToken
-        RenewDelegationToken
-        ExpireDelegationToken
-        DescribeDelegationToken
         Vote
         BeginQuorumEpoch
         EndQuorumEpoch
-        DescribeQuorum
         AlterPartition
-        UpdateFeatures
         Envelope
         FetchSnapshot
         BrokerRegistration
         BrokerHeartbeat
-        UnregisterBroker
         AllocateProducerIds
         ConsumerGroupHeartbeat
         ConsumerGroupDescribe
         ControllerRegistration
-        GetTelemetrySubscriptions
-        PushTelemetry
         AssignReplicasToDirs
-        ListConfigResources
         ShareGroupHeartbeat
         ShareGroupDescribe
         ShareFetch

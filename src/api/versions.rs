@@ -306,7 +306,7 @@ mod tests {
     #[test]
     fn all_that_is_served_is_shown_while_no_broker_is_known() {
         for version in VERSIONS {
-            let response = said(&answer(version, &request(), &OptIns::default(), None), version);
+            let response = said(&answer(version, &request(), &OptIns::all(), None), version);
             for row in rows() {
                 let min = if row.key == ApiKey::Produce { 0 } else { *row.versions.start() };
                 assert_eq!(shown(&response, row.key), Some((min, *row.versions.end())), "{}", row.name);
@@ -317,6 +317,15 @@ mod tests {
             assert_eq!(response.api_keys.len(), rows().len() + 3);
             assert_eq!(shown(&response, ApiKey::Vote), None);
         }
+    }
+
+    #[test]
+    fn what_a_file_must_ask_for_is_not_shown_by_itself() {
+        let response = answer(4, &request(), &OptIns::default(), None);
+        for row in rows() {
+            assert_eq!(shown(&response, row.key).is_some(), row.on_request.is_none(), "{}", row.name);
+        }
+        assert!(rows().iter().any(|row| row.on_request.is_some()));
     }
 
     #[test]

@@ -51,7 +51,8 @@ macro_rules! operator_apis {
 
             /// The operation on the cluster that a client must be granted beside the opt-in.
             ///
-            /// Source: `authorization.tsv` of the protocol facts.
+            /// Source: `authorization.tsv` of the protocol facts. A delegation token would open the brokers
+            /// past the gateway, so to see one takes the right to alter.
             pub fn needs(self) -> Operation {
                 match self {
                     $(OperatorApi::$api => Operation::$need,)+
@@ -62,6 +63,12 @@ macro_rules! operator_apis {
 }
 
 operator_apis! {
+    WriteTxnMarkers: Alter,
+    AlterReplicaLogDirs: Alter,
+    CreateDelegationToken: Alter,
+    RenewDelegationToken: Alter,
+    ExpireDelegationToken: Alter,
+    DescribeDelegationToken: Alter,
     ElectLeaders: Alter,
     AlterPartitionReassignments: Alter,
     ListPartitionReassignments: Describe,
@@ -69,6 +76,10 @@ operator_apis! {
     AlterClientQuotas: AlterConfigs,
     DescribeUserScramCredentials: Describe,
     AlterUserScramCredentials: Alter,
+    DescribeQuorum: Describe,
+    UpdateFeatures: Alter,
+    UnregisterBroker: Alter,
+    ListConfigResources: DescribeConfigs,
 }
 
 #[cfg(test)]

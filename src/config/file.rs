@@ -134,6 +134,8 @@ section! {
         /// Calls about the whole Kafka cluster that go on to it, where a rule about the cluster allows
         /// them; none by default.
         optional operator_apis: List<OperatorApiWord>,
+        /// What becomes of clients' metrics; withheld by default.
+        optional telemetry: TelemetryWord,
         /// What clients are told the cluster is called; derived from the names by default.
         optional cluster_id: Text,
     }
@@ -149,6 +151,12 @@ section! {
 words! {
     /// A call about the whole Kafka cluster.
     OperatorApiWord {
+        "WriteTxnMarkers" => WriteTxnMarkers,
+        "AlterReplicaLogDirs" => AlterReplicaLogDirs,
+        "CreateDelegationToken" => CreateDelegationToken,
+        "RenewDelegationToken" => RenewDelegationToken,
+        "ExpireDelegationToken" => ExpireDelegationToken,
+        "DescribeDelegationToken" => DescribeDelegationToken,
         "ElectLeaders" => ElectLeaders,
         "AlterPartitionReassignments" => AlterPartitionReassignments,
         "ListPartitionReassignments" => ListPartitionReassignments,
@@ -156,6 +164,18 @@ words! {
         "AlterClientQuotas" => AlterClientQuotas,
         "DescribeUserScramCredentials" => DescribeUserScramCredentials,
         "AlterUserScramCredentials" => AlterUserScramCredentials,
+        "DescribeQuorum" => DescribeQuorum,
+        "UpdateFeatures" => UpdateFeatures,
+        "UnregisterBroker" => UnregisterBroker,
+        "ListConfigResources" => ListConfigResources,
+    } unsupported {}
+}
+
+words! {
+    /// What becomes of what clients would tell the brokers of how they fare (KIP-714).
+    TelemetryWord {
+        "withheld" => Withheld,
+        "forward" => Forward,
     } unsupported {}
 }
 

@@ -18,6 +18,9 @@ pub(super) fn opt_ins(section: &file::VirtualCluster, report: &mut Report) -> Op
         }
         opt_ins.push(opt_in);
     }
+    if section.telemetry.as_ref().is_some_and(|word| word.value == file::TelemetryWord::Forward) {
+        opt_ins.push(OptIn::Telemetry);
+    }
     OptIns::of(opt_ins)
 }
 
@@ -25,6 +28,12 @@ pub(super) fn opt_ins(section: &file::VirtualCluster, report: &mut Report) -> Op
 pub(super) fn operator_api(word: file::OperatorApiWord) -> OperatorApi {
     use file::OperatorApiWord as Word;
     match word {
+        Word::WriteTxnMarkers => OperatorApi::WriteTxnMarkers,
+        Word::AlterReplicaLogDirs => OperatorApi::AlterReplicaLogDirs,
+        Word::CreateDelegationToken => OperatorApi::CreateDelegationToken,
+        Word::RenewDelegationToken => OperatorApi::RenewDelegationToken,
+        Word::ExpireDelegationToken => OperatorApi::ExpireDelegationToken,
+        Word::DescribeDelegationToken => OperatorApi::DescribeDelegationToken,
         Word::ElectLeaders => OperatorApi::ElectLeaders,
         Word::AlterPartitionReassignments => OperatorApi::AlterPartitionReassignments,
         Word::ListPartitionReassignments => OperatorApi::ListPartitionReassignments,
@@ -32,5 +41,9 @@ pub(super) fn operator_api(word: file::OperatorApiWord) -> OperatorApi {
         Word::AlterClientQuotas => OperatorApi::AlterClientQuotas,
         Word::DescribeUserScramCredentials => OperatorApi::DescribeUserScramCredentials,
         Word::AlterUserScramCredentials => OperatorApi::AlterUserScramCredentials,
+        Word::DescribeQuorum => OperatorApi::DescribeQuorum,
+        Word::UpdateFeatures => OperatorApi::UpdateFeatures,
+        Word::UnregisterBroker => OperatorApi::UnregisterBroker,
+        Word::ListConfigResources => OperatorApi::ListConfigResources,
     }
 }

@@ -5,6 +5,7 @@ use kafka_protocol::messages::*;
 use sluicegate::wire::ApiKey;
 
 use super::families::topic;
+use crate::support::client::CLIENT_ID;
 use crate::support::setup::{Policy, rule};
 use crate::support::stage::Stage;
 
@@ -59,6 +60,65 @@ fn a_listed_call_goes_on_for_those_whom_a_rule_about_the_cluster_lets() {
     assert_eq!(operator.ask(2, &election(Some("orders"))).error_code, 0);
     let asked = stage.broker().expect(ApiKey::ElectLeaders, 1)[0].request::<ElectLeadersRequest>();
     assert_eq!(asked, election(Some("my-orders")));
+}
+
+#[test]
+fn a_call_that_is_not_listed_is_neither_shown_nor_taken() {
+    let listed = offering("DescribeQuorum");
+    listed.broker().on::<DescribeQuorumRequest>(|_| DescribeQuorumResponse::default());
+    for (stage, is_listed) in [(listed, true), (Stage::start(), false)] {
+        let is_shown = |shown: &ApiVersionsResponse, key: ApiKey| {
+            shown.api_keys.iter().any(|api| api.api_key == key as i16)
+        };
+        // Before the login and after it.
+        let mut stranger = stage.connect();
+        let mut client = stage.log_in("alice");
+        for client in [&mut stranger, &mut client] {
+            let shown = client.ask(0, &ApiVersionsRequest::default());
+            assert_eq!(is_shown(&shown, ApiKey::DescribeQuorum), is_listed);
+            assert!(!is_shown(&shown, ApiKey::UpdateFeatures) && is_shown(&shown, ApiKey::ElectLeaders));
+        }
+        if is_listed {
+            assert_eq!(client.ask(2, &DescribeQuorumRequest::default()).error_code, 0);
+            stage.broker().expect(ApiKey::DescribeQuorum, 1);
+        } else {
+            client.send(2, &DescribeQuorumRequest::default());
+            client.expect_close();
+            stage.broker().assert_untouched();
+        }
+        let mut client = stage.log_in("alice");
+        client.send(1, &UpdateFeaturesRequest::default());
+        client.expect_close();
+    }
+}
+
+#[test]
+fn what_clients_tell_of_themselves_goes_on_where_the_file_says_so() {
+    let stage = Stage::start_with(1, |setup, _| setup.tenant().more.push("telemetry: forward".to_owned()));
+    let instance = uuid::Uuid::from_u128(0x1234_5678);
+    stage.broker().on::<GetTelemetrySubscriptionsRequest>(move |_| {
+        GetTelemetrySubscriptionsResponse::default()
+            .with_client_instance_id(instance)
+            .with_requested_metrics(vec![super::families::text("org.apache.kafka.")])
+    });
+    stage.broker().on::<PushTelemetryRequest>(|_| PushTelemetryResponse::default());
+    let mut client = stage.log_in("alice");
+    let wanted = client.ask(0, &GetTelemetrySubscriptionsRequest::default());
+    assert_eq!(
+        (wanted.client_instance_id, wanted.requested_metrics[0].as_str()),
+        (instance, "org.apache.kafka.")
+    );
+    let told = PushTelemetryRequest::default()
+        .with_client_instance_id(instance)
+        .with_metrics(bytes::Bytes::from_static(b"compressed"));
+    assert_eq!(client.ask(0, &told).error_code, 0);
+    let pushed = &stage.broker().expect(ApiKey::PushTelemetry, 1)[0];
+    assert_eq!(pushed.request::<PushTelemetryRequest>(), told);
+    assert_eq!(pushed.client_id(), Some(CLIENT_ID));
+
+    let mut client = Stage::start().log_in("alice");
+    client.send(0, &GetTelemetrySubscriptionsRequest::default());
+    client.expect_close();
 }
 
 #[test]

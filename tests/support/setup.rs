@@ -126,7 +126,7 @@ impl Tenant {
     pub fn offer_everything(&mut self) {
         let apis: Vec<&str> = OperatorApi::EACH.iter().map(|api| api.as_str()).collect();
         self.more.push(format!("operator_apis: [{}]", apis.join(", ")));
-        self.more.push("acl_mode: passthrough".to_owned());
+        self.more.extend(["acl_mode: passthrough", "telemetry: forward"].map(str::to_owned));
     }
 
     /// The port at which a broker is reached.

@@ -45,6 +45,10 @@ impl<'a> Markers<'a> {
         }
     }
 
+    fn is_of(&self, key: ApiKey) -> bool {
+        matches!(self.place, Place::Message(of, _) if of == key as i16)
+    }
+
     fn is_about_acls(&self) -> bool {
         matches!(self.place, Place::Message(key, _) if ACLS.contains(&key))
     }
@@ -86,6 +90,9 @@ impl Filler for Markers<'_> {
         let number = self.made;
         if path.ends_with("ProtocolType") {
             return if self.case.consumer_protocol { "consumer" } else { "connect" }.to_owned();
+        }
+        if path == "Topics[].TopicName" && self.is_of(ApiKey::DescribeQuorum) {
+            return "__cluster_metadata".to_owned();
         }
         match self.meaning(path) {
             Some(meaning) if meaning.is_name() => self.name(meaning, path),

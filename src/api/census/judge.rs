@@ -44,7 +44,7 @@ impl Judge<'_> {
             };
             let none = Vec::new();
             let shown_here = shown.get(path).unwrap_or(&none);
-            let is_gone = self.is_gone(path) || !has.contains(path);
+            let is_gone = self.is_gone(path, before.version) || !has.contains(path);
             if is_gone && !shown_here.is_empty() {
                 complaints.push(format!("{path}: it is not for the other side, and it is {shown_here:?}"));
             }
@@ -79,7 +79,7 @@ impl Judge<'_> {
 
     /// Whether nothing of this field may come out: it belongs to an element with a foreign name, to a
     /// broker without a door, or is one that the gateway leaves out.
-    fn is_gone(&self, path: &str) -> bool {
+    fn is_gone(&self, path: &str, version: i16) -> bool {
         let is_under = |element: &str| {
             path.strip_prefix(element).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
         };
@@ -88,8 +88,9 @@ impl Judge<'_> {
             let element = end.map_or("", |end| &name[..end]);
             *place == self.place && !element.is_empty() && is_under(element)
         });
-        let is_left_out =
-            LEFT_OUT.iter().any(|(place, element, _)| *place == self.place && is_under(element));
+        let is_left_out = LEFT_OUT.iter().any(|(place, element, why)| {
+            *place == self.place && is_under(element) && (*why != CLIENT_METRICS || version == 0)
+        });
         let is_nowhere = self.case.nodes == NO_DOOR && LISTS_OF_BROKERS.iter().any(|list| is_under(list));
         is_foreign || is_left_out || is_nowhere
     }
@@ -211,7 +212,8 @@ impl Judge<'_> {
     /// Brokers keep their ids, and none is named whom the client cannot find.
     fn judge_nodes(&self, path: &str, said: &[&LeafValue], shown: &[&LeafValue]) -> Result<(), String> {
         let nobody = LeafValue::Int(-1);
-        if self.case.has_no_place() && !REPLICAS.iter().any(|list| path.ends_with(list)) {
+        let stays = self.place == QUORUM || REPLICAS.iter().any(|list| path.ends_with(list));
+        if self.case.has_no_place() && !stays {
             let is_known =
                 |value: &LeafValue| *value == nobody || (self.case.nodes != NO_DOOR && said.contains(&value));
             return every(shown, is_known);
@@ -274,7 +276,13 @@ const LEFT_OUT: &[(Place, &str, &str)] = &[
     (FETCH, "ClusterId", "what the client knows is the virtual cluster's"),
     (FETCH, "ReplicaState", "a client is no follower"),
     (FETCH, "Topics[].Partitions[].ReplicaDirectoryId", "a client is no follower"),
+    (QUORUM, "Nodes[].Listeners[]", "no controller is reached through the gateway"),
+    (CONFIG_RESOURCES, "ConfigResources[]", CLIENT_METRICS),
 ];
+const QUORUM: Place = Place::Message(55, Direction::Response);
+const CONFIG_RESOURCES: Place = Place::Message(74, Direction::Response);
+/// What ListConfigResources lists in its oldest version, and in no other.
+const CLIENT_METRICS: &str = "client metrics are no tenant's";
 const FETCH: Place = Place::Message(1, Direction::Request);
 
 /// Asks about all topics by their names.

@@ -115,6 +115,7 @@ fn an_additional_topic_is_a_topic_and_nothing_else() {
             | ApiKey::IncrementalAlterConfigs
             | ApiKey::CreateAcls
             | ApiKey::DeleteAcls => passage.case.resource_type != Case::GROUP_CONFIGS,
+            ApiKey::AlterReplicaLogDirs | ApiKey::WriteTxnMarkers => true,
             _ => false,
         };
         if manages {

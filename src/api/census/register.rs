@@ -155,6 +155,7 @@ fn entity(line: &'static str) -> Option<Entity> {
         }),
     };
     let meaning = match r#type {
+        "topic_name" if key == QUORUM => Meaning::Plain, // the one topic that a quorum has
         "topic_name" => Meaning::Topic,
         "group_id" => Meaning::Group,
         "transactional_id" => Meaning::TransactionalId,
@@ -228,9 +229,36 @@ pub const PLAIN: &[(ApiKey, &str, &str)] = &[
     (ApiKey::DescribeClientQuotas, "Entries[].Values[].Key", QUOTA),
     (ApiKey::AlterClientQuotas, "Entries[].Entity[].EntityType", QUOTA),
     (ApiKey::AlterClientQuotas, "Entries[].Ops[].Key", QUOTA),
+    (ApiKey::AlterReplicaLogDirs, "Dirs[].Path", "a directory of the brokers, which the client names itself"),
+    (ApiKey::CreateDelegationToken, "OwnerPrincipalType", PRINCIPAL),
+    (ApiKey::CreateDelegationToken, "Renewers[].PrincipalType", PRINCIPAL),
+    (ApiKey::CreateDelegationToken, "PrincipalType", PRINCIPAL),
+    (ApiKey::CreateDelegationToken, "TokenRequesterPrincipalType", PRINCIPAL),
+    (ApiKey::CreateDelegationToken, "TokenId", TOKEN),
+    (ApiKey::CreateDelegationToken, "Hmac", TOKEN),
+    (ApiKey::RenewDelegationToken, "Hmac", TOKEN),
+    (ApiKey::ExpireDelegationToken, "Hmac", TOKEN),
+    (ApiKey::DescribeDelegationToken, "Owners[].PrincipalType", PRINCIPAL),
+    (ApiKey::DescribeDelegationToken, "Tokens[].PrincipalType", PRINCIPAL),
+    (ApiKey::DescribeDelegationToken, "Tokens[].TokenRequesterPrincipalType", PRINCIPAL),
+    (ApiKey::DescribeDelegationToken, "Tokens[].TokenId", TOKEN),
+    (ApiKey::DescribeDelegationToken, "Tokens[].Hmac", TOKEN),
+    (ApiKey::DescribeDelegationToken, "Tokens[].Renewers[].PrincipalType", PRINCIPAL),
+    (ApiKey::DescribeQuorum, "Topics[].Partitions[].CurrentVoters[].ReplicaDirectoryId", DIRECTORY),
+    (ApiKey::DescribeQuorum, "Topics[].Partitions[].Observers[].ReplicaDirectoryId", DIRECTORY),
+    (ApiKey::DescribeQuorum, "Nodes[].Listeners[].Name", "a listener, which is left out with its address"),
+    (ApiKey::UpdateFeatures, "FeatureUpdates[].Feature", FEATURE),
+    (ApiKey::UpdateFeatures, "Results[].Feature", FEATURE),
+    (ApiKey::GetTelemetrySubscriptions, "ClientInstanceId", INSTANCE),
+    (ApiKey::GetTelemetrySubscriptions, "RequestedMetrics[]", "the beginnings of metrics' names"),
+    (ApiKey::PushTelemetry, "ClientInstanceId", INSTANCE),
+    (ApiKey::PushTelemetry, "Metrics", "what a client tells of itself, where the file says that it may"),
     (ApiKey::AlterUserScramCredentials, "Upsertions[].Salt", CREDENTIAL),
     (ApiKey::AlterUserScramCredentials, "Upsertions[].SaltedPassword", CREDENTIAL),
 ];
+
+/// DescribeQuorum, as the table of entities has it.
+const QUORUM: &str = "55";
 
 const RECORDS: &str = "what producers write is theirs, byte for byte";
 const COMMITTED: &str = "what a group notes beside an offset is its own";
@@ -238,5 +266,10 @@ const PROTOCOL: &str = "a word that members agree on, such as `range`";
 const REASON: &str = "what a member says of its coming or going, to the log of the coordinator";
 const STATE: &str = "one of Kafka's words, such as `Stable`";
 const QUOTA: &str = "one of Kafka's words, such as `user` or `producer_byte_rate`";
+const PRINCIPAL: &str = "one of Kafka's words, such as `User`";
+const TOKEN: &str = "the backend's own, for one who may have it";
+const DIRECTORY: &str = "where a controller keeps its log";
+const FEATURE: &str = "one of Kafka's features, such as `metadata.version`";
+const INSTANCE: &str = "what the broker calls a client's life";
 const CREDENTIAL: &str = "what a user of the backend logs in with there";
 const CONFIG: &str = "Kafka's configs of a topic or a group name no topic and no group";

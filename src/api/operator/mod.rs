@@ -1,15 +1,24 @@
 //! Calls about the whole Kafka cluster, which is not a tenant's.
 //!
-//! Everybody is answered as a broker answers one who may do nothing to its cluster. Where the file of a
-//! virtual cluster lists a call under `operator_apis`, those go on whom a rule about the cluster lets;
-//! what they name is still confined to the namespace.
+//! Where the file of a virtual cluster lists a call under `operator_apis`, those go on whom a rule about
+//! the cluster lets; what they name is still confined to the namespace. Of calls that are not listed,
+//! those that clients in use make are answered as a broker answers one who may do nothing to its
+//! cluster; the others are withheld.
 
+mod cluster; //       DescribeQuorum, UpdateFeatures, UnregisterBroker, ListConfigResources
 mod quotas; //        DescribeClientQuotas, AlterClientQuotas
 mod reassignments; // ElectLeaders, AlterPartitionReassignments, ListPartitionReassignments
+mod replicas; //      AlterReplicaLogDirs, WriteTxnMarkers
+mod tokens; //        delegation tokens
 mod users; //         DescribeUserScramCredentials, AlterUserScramCredentials
 
+pub use cluster::{DescribeQuorum, ListConfigResources, UnregisterBroker, UpdateFeatures};
 pub use quotas::{AlterClientQuotas, DescribeClientQuotas};
 pub use reassignments::{AlterPartitionReassignments, ElectLeaders, ListPartitionReassignments};
+pub use replicas::{AlterReplicaLogDirs, WriteTxnMarkers};
+pub use tokens::{
+    CreateDelegationToken, DescribeDelegationToken, ExpireDelegationToken, RenewDelegationToken,
+};
 pub use users::{AlterUserScramCredentials, DescribeUserScramCredentials};
 
 use kafka_protocol::messages::TopicName;
