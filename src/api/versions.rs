@@ -416,11 +416,11 @@ mod tests {
     #[test]
     fn each_version_is_answered_in_itself_behind_the_oldest_header() {
         for version in 0..=2 {
-            assert_eq!(shown(&response(version, b"", version), ApiKey::Fetch), Some((4, 12)));
+            assert_eq!(shown(&response(version, b"", version), ApiKey::Fetch), Some((4, 18)));
         }
         for version in 3..=4 {
             let response = response(version, b"\x02c\x021\x00", version);
-            assert_eq!(shown(&response, ApiKey::Fetch), Some((4, 12)));
+            assert_eq!(shown(&response, ApiKey::Fetch), Some((4, 18)));
         }
         let hostile = Bytes::from_static(b"\xff\xff\xff\xff\x07c\x00");
         assert!(respond(&header(3), &hostile, &OptIns::default(), None).is_err());

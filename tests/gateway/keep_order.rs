@@ -196,8 +196,7 @@ fn what_is_not_served_ends_the_connection() {
         (999, 0, "unknown_api"),
         (-1, 0, "unknown_api"),
         (7, 0, "withheld"),  // ControlledShutdown, between brokers
-        (29, 0, "withheld"), // DescribeAcls
-        (30, 2, "withheld"), // CreateAcls
+        (52, 0, "withheld"), // Vote, between controllers
         (71, 0, "withheld"), // GetTelemetrySubscriptions
         (3, 14, "unsupported_version"),
         (0, 14, "unsupported_version"),

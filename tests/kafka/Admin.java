@@ -11,34 +11,49 @@ import java.util.Properties;
 import java.util.Set;
 import java.util.TreeMap;
 import java.util.TreeSet;
+import java.util.concurrent.Callable;
 import java.util.concurrent.ExecutionException;
 import java.util.stream.Collectors;
+
 import org.apache.kafka.clients.admin.AlterConfigOp;
 import org.apache.kafka.clients.admin.ConfigEntry;
 import org.apache.kafka.clients.admin.ConsumerGroupDescription;
 import org.apache.kafka.clients.admin.CreateTopicsOptions;
 import org.apache.kafka.clients.admin.DescribeTopicsOptions;
 import org.apache.kafka.clients.admin.GroupListing;
+import org.apache.kafka.clients.admin.ListConfigResourcesOptions;
 import org.apache.kafka.clients.admin.ListGroupsOptions;
 import org.apache.kafka.clients.admin.ListTransactionsOptions;
+import org.apache.kafka.clients.admin.NewPartitionReassignment;
 import org.apache.kafka.clients.admin.NewPartitions;
 import org.apache.kafka.clients.admin.NewTopic;
 import org.apache.kafka.clients.admin.OffsetSpec;
 import org.apache.kafka.clients.admin.RecordsToDelete;
+import org.apache.kafka.clients.admin.ScramCredentialInfo;
+import org.apache.kafka.clients.admin.ScramMechanism;
 import org.apache.kafka.clients.admin.TopicDescription;
 import org.apache.kafka.clients.admin.TransactionDescription;
 import org.apache.kafka.clients.admin.TransactionListing;
 import org.apache.kafka.clients.admin.TransactionState;
+import org.apache.kafka.clients.admin.UserScramCredentialUpsertion;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
+import org.apache.kafka.common.ElectionType;
 import org.apache.kafka.common.TopicPartition;
 import org.apache.kafka.common.acl.AccessControlEntry;
+import org.apache.kafka.common.acl.AccessControlEntryFilter;
 import org.apache.kafka.common.acl.AclBinding;
+import org.apache.kafka.common.acl.AclBindingFilter;
 import org.apache.kafka.common.acl.AclOperation;
 import org.apache.kafka.common.acl.AclPermissionType;
 import org.apache.kafka.common.config.ConfigResource;
 import org.apache.kafka.common.protocol.Errors;
+import org.apache.kafka.common.quota.ClientQuotaAlteration;
+import org.apache.kafka.common.quota.ClientQuotaEntity;
+import org.apache.kafka.common.quota.ClientQuotaFilter;
+import org.apache.kafka.common.quota.ClientQuotaFilterComponent;
 import org.apache.kafka.common.resource.PatternType;
 import org.apache.kafka.common.resource.ResourcePattern;
+import org.apache.kafka.common.resource.ResourcePatternFilter;
 import org.apache.kafka.common.resource.ResourceType;
 
 /**
@@ -187,13 +202,60 @@ public class Admin {
             case "cluster":
                 return "brokers=" + client.describeCluster().nodes().get().size();
             case "allow": // CLIENT KIND NAME LITERAL|PREFIXED OPERATION,...
-                client.createAcls(Arrays.stream(words[5].split(",")).map(operation -> new AclBinding(
+                List<AclBinding> allowed = Arrays.stream(words[5].split(",")).map(operation -> new AclBinding(
                         new ResourcePattern(
                                 ResourceType.valueOf(words[2].toUpperCase()), words[3], PatternType.valueOf(words[4])),
                         new AccessControlEntry("User:" + words[1], "*",
                                 AclOperation.valueOf(operation.toUpperCase()), AclPermissionType.ALLOW)))
-                        .collect(Collectors.toList())).all().get();
+                        .collect(Collectors.toList());
+                client.createAcls(allowed).all().get();
+                AclBindingFilter last = allowed.get(allowed.size() - 1).toFilter();
+                await(() -> client.describeAcls(last).values().get().isEmpty(), false);
                 return "";
+            case "acls": // KIND NAME LITERAL|PREFIXED|MATCH|ANY; - for any name
+                return client.describeAcls(filter(words)).values().get().stream()
+                        .map(Admin::told).collect(Collectors.toCollection(TreeSet::new)).stream()
+                        .collect(Collectors.joining(" "));
+            case "delete-acls": // KIND NAME LITERAL|PREFIXED|MATCH|ANY; - for any name
+                var deleted = client.deleteAcls(List.of(filter(words))).all().get();
+                await(() -> client.describeAcls(filter(words)).values().get().isEmpty(), true);
+                return deleted.stream()
+                        .map(Admin::told).collect(Collectors.toCollection(TreeSet::new)).stream()
+                        .collect(Collectors.joining(" "));
+            case "elect": // [TOPIC PARTITION]; without them, of the whole cluster
+                client.electLeaders(ElectionType.PREFERRED, words.length > 1
+                        ? Set.of(new TopicPartition(name, Integer.parseInt(words[2]))) : null).all().get();
+                return "";
+            case "move": // TOPIC PARTITION BROKER
+                client.alterPartitionReassignments(Map.of(new TopicPartition(name, Integer.parseInt(words[2])),
+                        Optional.of(new NewPartitionReassignment(List.of(Integer.parseInt(words[3])))))).all().get();
+                return "";
+            case "moves":
+                return client.listPartitionReassignments().reassignments().get().keySet().stream()
+                        .map(TopicPartition::toString).sorted().collect(Collectors.joining(" "));
+            case "quotas": // of users
+                return String.join(" ", quotaUsers());
+            case "set-quota": // USER BYTES
+                client.alterClientQuotas(List.of(new ClientQuotaAlteration(
+                        new ClientQuotaEntity(Map.of("user", name)),
+                        List.of(new ClientQuotaAlteration.Op("producer_byte_rate", Double.parseDouble(words[2])))))).all().get();
+                await(() -> quotaUsers().contains(name), true);
+                return "";
+            case "users": // [USER]
+                return String.join(" ", users(words.length > 1 ? List.of(name) : List.of()));
+            case "set-user": // USER PASSWORD
+                client.alterUserScramCredentials(List.of(new UserScramCredentialUpsertion(name,
+                        new ScramCredentialInfo(ScramMechanism.SCRAM_SHA_256, 4096), words[2]))).all().get();
+                await(() -> users(List.of()).contains(name), true);
+                return "";
+            case "quorum": // how many controllers have an address
+                return "endpoints=" + client.describeMetadataQuorum().quorumInfo().get().nodes().values().stream()
+                        .mapToInt(node -> node.endpoints().size()).sum();
+            case "config-resources": // of topics, [PREFIX]
+                return starting(name, client.listConfigResources(
+                                Set.of(ConfigResource.Type.TOPIC, ConfigResource.Type.BROKER),
+                                new ListConfigResourcesOptions()).all().get().stream()
+                        .map(ConfigResource::name).collect(Collectors.toList()));
             default:
                 throw new IllegalArgumentException("no such command: " + words[0]);
         }
@@ -225,6 +287,39 @@ public class Admin {
             }
         }
         return "disks=" + disks + " " + String.join(" ", partitions);
+    }
+
+    private static AclBindingFilter filter(String[] words) {
+        return new AclBindingFilter(
+                new ResourcePatternFilter(ResourceType.valueOf(words[1].toUpperCase()),
+                        words[2].equals("-") ? null : words[2], PatternType.valueOf(words[3])),
+                AccessControlEntryFilter.ANY);
+    }
+
+    private static String told(AclBinding acl) {
+        ResourcePattern pattern = acl.pattern();
+        return pattern.resourceType() + ":" + pattern.patternType() + ":" + pattern.name();
+    }
+
+    private TreeSet<String> quotaUsers() throws Exception {
+        return client.describeClientQuotas(ClientQuotaFilter.contains(
+                        List.of(ClientQuotaFilterComponent.ofEntityType("user")))).entities().get().keySet().stream()
+                .map(entity -> entity.entries().get("user")).collect(Collectors.toCollection(TreeSet::new));
+    }
+
+    private TreeSet<String> users(List<String> names) throws Exception {
+        return new TreeSet<>(client.describeUserScramCredentials(names).all().get().keySet());
+    }
+
+    /** As with topics: waits until the answer was this one several times in a row. */
+    private static void await(Callable<Boolean> question, boolean answer) throws Exception {
+        int inARow = 0;
+        for (int tries = 0; tries < 200 && inARow < 6; tries++) {
+            inARow = question.call() == answer ? inARow + 1 : 0;
+            if (inARow == 0) {
+                Thread.sleep(50);
+            }
+        }
     }
 
     /** As with topics: waits until the value was seen several times in a row, whichever broker was asked. */

@@ -40,6 +40,7 @@ mod fronts; //     TLS toward clients
 mod hazards; //    what a naive gateway gets wrong, by the number it has in the protocol notes
 mod namespaces; // enforced prefixes, additional names, two backends
 mod old; //       Kafka 3.9: alone, and beside 4.3
+mod operate; //    ACLs of the backend, and calls about the whole Kafka cluster
 mod rolling; //   brokers that become another version, one by one
 mod site; //       one broker with every listener, and gateways as cases want them
 mod transactions; // of both generations, and what administrators see of them
@@ -63,6 +64,7 @@ cases! {
     a_client_without_grants_sees_nothing
     a_client_sees_what_it_may_describe
     a_topic_tells_what_a_client_may_do_with_it
+    who_has_no_right_to_the_cluster_does_nothing_to_it
     a_token_for_another_audience_is_refused
 }
 
@@ -325,6 +327,23 @@ fn a_topic_tells_what_a_client_may_do_with_it(way: &Way<'_>) {
     );
     way.check(JavaAdmin, "producer-app", "operations readable-ops -> ok CREATE DESCRIBE READ WRITE");
     way.check(JavaAdmin, "reader-app", "operations readable-ops -> ok DESCRIBE READ");
+}
+
+fn who_has_no_right_to_the_cluster_does_nothing_to_it(way: &Way<'_>) {
+    way.check(JavaAdmin, "admin-app", "create readable-whole 1 {brokers} -> ok");
+    way.check(
+        JavaAdmin,
+        "reader-app",
+        "elect readable-whole 0 -> CLUSTER_AUTHORIZATION_FAILED
+         elect -> CLUSTER_AUTHORIZATION_FAILED
+         move readable-whole 0 1 -> CLUSTER_AUTHORIZATION_FAILED
+         moves -> CLUSTER_AUTHORIZATION_FAILED
+         quotas -> CLUSTER_AUTHORIZATION_FAILED
+         set-quota reader 1000000 -> CLUSTER_AUTHORIZATION_FAILED
+         users -> CLUSTER_AUTHORIZATION_FAILED
+         users reader -> CLUSTER_AUTHORIZATION_FAILED
+         set-user reader secret -> CLUSTER_AUTHORIZATION_FAILED",
+    );
 }
 
 fn a_token_for_another_audience_is_refused(way: &Way<'_>) {
