@@ -9,6 +9,8 @@ use kafka_protocol::messages::*;
 use kafka_protocol::protocol::{Request, StrBytes};
 use sluicegate::api::{Row, rows};
 use sluicegate::wire::ApiKey;
+use sluicegate::wire::messages::ListOffsetsRequest;
+use sluicegate::wire::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 
 use crate::direct::until;
 use crate::site::{Front, Site, site};
@@ -253,7 +255,6 @@ fn ask_about_topics(client: &mut Client, shown: &Ranges) {
         client,
         shown,
         |_| {
-            use list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
             let partition = ListOffsetsPartition::default().with_timestamp(-1);
             let topic = ListOffsetsTopic::default().with_name(name()).with_partitions(vec![partition]);
             ListOffsetsRequest::default().with_replica_id(BrokerId(-1)).with_topics(vec![topic])
