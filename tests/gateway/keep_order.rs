@@ -196,8 +196,10 @@ fn what_is_not_served_ends_the_connection() {
         (999, 0, "unknown_api"),
         (-1, 0, "unknown_api"),
         (7, 0, "withheld"),  // ControlledShutdown, between brokers
-        (52, 0, "withheld"), // Vote, between controllers
+        (40, 1, "withheld"), // ExpireDelegationToken, which no file asks for here
         (71, 0, "withheld"), // GetTelemetrySubscriptions
+        (86, 0, "withheld"), // DeleteShareGroupState, between brokers
+        (29, 0, "unsupported_version"),
         (3, 14, "unsupported_version"),
         (0, 14, "unsupported_version"),
         (0, 2, "unsupported_version"),
