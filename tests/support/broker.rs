@@ -22,7 +22,9 @@ use kafka_protocol::messages::{
     ApiVersionsRequest, ApiVersionsResponse, BrokerId, MetadataRequest, MetadataResponse, TopicName,
 };
 use kafka_protocol::protocol::{Request, StrBytes};
-use sluicegate::wire::{ApiKey, Direction, RequestHeader, decode, grammar, read_request, split_frame};
+use sluicegate::wire::{
+    ApiKey, Direction, Gather, RequestHeader, decode, grammar, read_request, split_frame, write_response,
+};
 use uuid::Uuid;
 
 use super::client::{response_frame, with_length};
@@ -52,6 +54,7 @@ struct State {
     topics: BTreeSet<String>,
     ranges: BTreeMap<i16, RangeInclusive<i16>>,
     script: BTreeMap<i16, Script>,
+    script_for_clients: BTreeMap<i16, Script>,
     asked: Vec<Asked>,
     /// Those that are open, each by its place among all that were made.
     connections: BTreeMap<usize, TcpStream>,
@@ -119,6 +122,14 @@ impl Asked {
     pub fn reply<R: Request>(&self, response: &R::Response) -> Reply {
         assert_eq!(self.key(), R::KEY, "another request came: {self:?}");
         Reply::Frame(response_frame(R::KEY, self.version(), self.correlation_id(), response))
+    }
+
+    /// The frame that answers this, with a body that is written already.
+    pub fn reply_with_body(&self, body: &[u8]) -> Reply {
+        let mut out = Gather::around(None);
+        let flexible = grammar().header_flexible(self.key(), Direction::Response, self.version());
+        write_response(&mut out, self.correlation_id(), flexible);
+        Reply::Frame([&out.finish().to_vec()[4..], body].concat().into())
     }
 
     /// Answers a request that was held back.
@@ -197,6 +208,12 @@ impl Broker {
     /// From now on this is done about every request with this key.
     pub fn on_key(&self, key: ApiKey, answer: impl Fn(&Asked) -> Reply + Send + Sync + 'static) {
         self.state().script.insert(key as i16, Arc::new(answer));
+    }
+
+    /// From now on this is done about clients' requests with this key; what the gateway asks for itself is answered
+    /// as before.
+    pub fn on_clients_key(&self, key: ApiKey, answer: impl Fn(&Asked) -> Reply + Send + Sync + 'static) {
+        self.state().script_for_clients.insert(key as i16, Arc::new(answer));
     }
 
     /// Holds answers to this kind of request back until the test gives them, one by one.
@@ -348,7 +365,8 @@ impl Shared {
         };
         let mut state = self.state();
         state.asked.push(asked.clone());
-        let script = state.script.get(&asked.key()).cloned();
+        let of_client = state.script_for_clients.get(&asked.key()).filter(|_| !asked.is_the_gateways_own());
+        let script = of_client.or_else(|| state.script.get(&asked.key())).cloned();
         drop(state);
         self.changed.notify_all();
         let reply = match script {

@@ -14,6 +14,7 @@ pub mod issuer; //  signs any token, and serves its keys with any fault
 pub mod kafka; //   one broker or three, with the listener on which Kafka itself checks tokens
 pub mod ports; //   ranges of ports that nobody else takes
 pub mod process; // the sluicegate binary: gateway, issuer, and commands that end
+pub mod sense; //   requests that make sense to a broker, for every API and version
 pub mod setup; //   the file of a gateway for dialogues
 pub mod stage; //   gateway, broker and issuer together, for one dialogue
 pub mod words; //   messages said by the paths of their fields

@@ -5,37 +5,26 @@
 use std::collections::BTreeMap;
 
 use sluicegate::api::Row;
-use sluicegate::wire::{Definition, Direction, Embedded, Field, FieldKind, grammar};
+use sluicegate::wire::{ApiKey, Definition, Direction, Embedded, Field, FieldKind, grammar};
 use uuid::Uuid;
 
-use super::deeds;
 use super::neighbour::Neighbour;
 use super::unaimed::UNAIMED;
 use crate::support::entities::{Entity, entities};
+use crate::support::sense::{self, Aim, Aims};
 use crate::support::words::is_within;
 
 /// One request that tries to reach beyond the wall.
 #[derive(Clone, Debug)]
 pub struct Probe {
-    pub key: i16,
+    pub key: ApiKey,
     pub version: i16,
     /// The field and what it says, for the report.
     pub title: String,
-    pub aims: BTreeMap<String, Aim>,
+    pub aims: Aims,
     pub verdict: Verdict,
     /// What `ResourceType` or `KeyType` is, where the field means something else by it.
     pub of_type: Option<i64>,
-}
-
-/// What stands in a field instead of something of our own.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Aim {
-    Text(String),
-    Uuid(Uuid),
-    Int(i64),
-    Topic(Embedded, String),
-    Null,
-    Empty,
 }
 
 /// By what the answer is judged, beside its marks and what it has done.
@@ -52,7 +41,7 @@ pub enum Verdict {
 impl Probe {
     /// The same about things that exist nowhere.
     pub fn nowhere(&self) -> Self {
-        let aims = self.aims.iter().map(|(path, aim)| (path.clone(), aim.nowhere())).collect();
+        let aims = self.aims.iter().map(|(path, aim)| (path.clone(), nowhere(aim))).collect();
         Self { aims, ..self.clone() }
     }
 
@@ -62,20 +51,14 @@ impl Probe {
             .values()
             .any(|aim| matches!(aim, Aim::Text(text) if text.ends_with("crew") || text.ends_with("perj")))
     }
-
-    pub fn aims_within(&self, path: &str) -> bool {
-        self.aims.iter().any(|(at, aim)| *aim != Aim::Null && *aim != Aim::Empty && is_within(at, path))
-    }
 }
 
-impl Aim {
-    fn nowhere(&self) -> Self {
-        match self {
-            Aim::Text(text) => Aim::Text(turned(text)),
-            Aim::Topic(embedded, text) => Aim::Topic(*embedded, turned(text)),
-            Aim::Uuid(uuid) => Aim::Uuid(Uuid::from_u128(!uuid.as_u128())),
-            Aim::Int(_) | Aim::Null | Aim::Empty => self.clone(),
-        }
+fn nowhere(aim: &Aim) -> Aim {
+    match aim {
+        Aim::Text(text) => Aim::Text(turned(text)),
+        Aim::Topic(embedded, text) => Aim::Topic(*embedded, turned(text)),
+        Aim::Uuid(uuid) => Aim::Uuid(Uuid::from_u128(!uuid.as_u128())),
+        Aim::Int(_) | Aim::Null | Aim::Empty => aim.clone(),
     }
 }
 
@@ -93,8 +76,8 @@ pub fn turned(text: &str) -> String {
 /// A probe of every kind for one API in one version; what cannot be aimed is told by its name.
 pub fn probes(row: &Row, version: i16, neighbour: &Neighbour) -> Result<Vec<Probe>, String> {
     let key = row.key as i16;
-    let probe = |title: String, aims: BTreeMap<String, Aim>, verdict, of_type| Probe {
-        key,
+    let probe = |title: String, aims: Aims, verdict, of_type| Probe {
+        key: row.key,
         version,
         title: format!("{} v{version} {title}", row.name),
         aims,
@@ -139,7 +122,7 @@ pub fn probes(row: &Row, version: i16, neighbour: &Neighbour) -> Result<Vec<Prob
 }
 
 /// A name and an id of the same thing do not stand in one request.
-fn together(ways: &[(&Entity, Way)]) -> BTreeMap<String, Aim> {
+fn together(ways: &[(&Entity, Way)]) -> Aims {
     let has_name = |id: &str| {
         let parent = id.rsplit_once('.').map(|(parent, _)| parent);
         ways.iter().any(|(entity, _)| {
@@ -183,11 +166,11 @@ fn ways_of(entity: &Entity, neighbour: &Neighbour) -> Vec<Way> {
         }
         "config_resource" => {
             let mut ways = of_types(&[
-                (deeds::TOPIC_CONFIGS, TOPICS),
-                (deeds::GROUP_CONFIGS, GROUPS),
-                (deeds::CLIENT_METRICS, &["wvk-gauges", "gauges"]),
+                (sense::TOPIC_CONFIGS, TOPICS),
+                (sense::GROUP_CONFIGS, GROUPS),
+                (sense::CLIENT_METRICS, &["wvk-gauges", "gauges"]),
             ]);
-            let visible = [(deeds::BROKER_CONFIGS, "1"), (deeds::BROKER_CONFIGS, ""), (BROKER_LOGGERS, "1")];
+            let visible = [(sense::BROKER_CONFIGS, "1"), (sense::BROKER_CONFIGS, ""), (BROKER_LOGGERS, "1")];
             ways.extend(
                 visible.map(|(of_type, name)| way(Some(of_type), Aim::Text(name.to_owned()), Verdict::Marks)),
             );

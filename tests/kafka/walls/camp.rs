@@ -1,13 +1,15 @@
 //! From where a tenant sends its requests: before the gateway, or right before the broker.
 
+use uuid::Uuid;
+
 use super::aims::Probe;
 use super::judge::Outcome;
-use super::neighbour::{Neighbour, OURS};
-use super::sense::{Request, request};
+use super::neighbour::{Neighbour, OURS, OWN_GROUP, OWN_TOPIC, OWN_TRANSACTION, TWINS};
 use crate::site::{self, CLIENT, Front};
 use crate::support::client::Client;
 use crate::support::kafka::Kafka;
 use crate::support::process::Issuer;
+use crate::support::sense::{Own, Request, request};
 use crate::support::words::ask_body;
 
 pub struct Camp<'c> {
@@ -36,11 +38,30 @@ impl<'c> Camp<'c> {
 
     /// Sends the request of a probe, as the first or the second of the twins.
     pub fn say(&mut self, probe: &Probe, neighbour: &Neighbour, twin: usize) -> (Request, Outcome) {
-        let request = request(probe, neighbour, self.prefix, twin);
-        let outcome = ask_body(&mut self.client, probe.key, probe.version, &request.body);
+        let own = self.own(neighbour, twin, probe.is_of_the_crew());
+        let request = request(probe.key, probe.version, &own, &probe.aims, probe.of_type);
+        let outcome = ask_body(&mut self.client, probe.key as i16, probe.version, &request.body);
         if outcome.is_none() {
             self.client = (self.connect)();
         }
         (request, outcome)
+    }
+
+    /// Of two requests that are compared each is about own things of its own.
+    fn own(&self, neighbour: &Neighbour, twin: usize, is_member: bool) -> Own {
+        let own = |word: &str| format!("{}{word}{}", self.prefix, TWINS[twin]);
+        Own {
+            topic: own(OWN_TOPIC),
+            topic_id: neighbour.own_topic_ids[twin],
+            group: own(OWN_GROUP),
+            joiners: own("joiners"),
+            spare: own("spare"),
+            transaction: own(OWN_TRANSACTION),
+            producer: neighbour.producer,
+            member: neighbour.member.clone(),
+            generation: neighbour.generation,
+            is_member,
+            new_member: Uuid::from_u128(0xabcd_0000_0000 + twin as u128).to_string(),
+        }
     }
 }

@@ -7,6 +7,7 @@ use crate::support::client::Client;
 use crate::support::words::{Answer, Word, ask};
 
 use super::neighbour::OURS;
+use crate::support::sense::{assignment, batch, subscription};
 
 /// Asks again and again until there is an answer; a broker is through with most things in a moment.
 pub fn until<T>(what: &str, ask: impl FnMut() -> Option<T>) -> T {
@@ -218,60 +219,6 @@ pub fn describe_configs(direct: &mut Client, kind: i64, name: &str) -> Answer {
     let words = vec![("Resources[].ResourceType", kind.into()), ("Resources[].ResourceName", name.into())];
     ask(direct, 32, 4, words)
 }
-
-/// A subscription to one topic, in the first version of the consumer protocol.
-pub fn subscription(topic: &str) -> Vec<u8> {
-    let length = u16::try_from(topic.len()).expect("a test's names are short").to_be_bytes();
-    [&[0, 0, 0, 0, 0, 1][..], &length, topic.as_bytes(), &[0xff; 4]].concat()
-}
-
-/// An assignment of a topic's first partition.
-pub fn assignment(topic: &str) -> Vec<u8> {
-    let length = u16::try_from(topic.len()).expect("a test's names are short").to_be_bytes();
-    [&[0, 0, 0, 0, 0, 1][..], &length, topic.as_bytes(), &[0, 0, 0, 1, 0, 0, 0, 0], &[0xff; 4]].concat()
-}
-
-/// A batch of one record.
-pub fn batch(text: &str, producer: i64, epoch: i64, transactional: bool) -> Vec<u8> {
-    let length = 2 * u8::try_from(text.len()).expect("a test's records are short");
-    let record = [&[0, 0, 0, 1, length], text.as_bytes(), &[0]].concat();
-    let mut body = Vec::new();
-    body.extend(if transactional { 0x10_i16 } else { 0 }.to_be_bytes());
-    body.extend(0_i32.to_be_bytes()); // the last offset
-    body.extend(1_000_i64.to_be_bytes());
-    body.extend(1_000_i64.to_be_bytes());
-    body.extend(producer.to_be_bytes());
-    body.extend(i16::try_from(epoch).expect("an epoch is short").to_be_bytes());
-    body.extend(if producer < 0 { -1_i32 } else { 0 }.to_be_bytes());
-    body.extend(1_i32.to_be_bytes());
-    body.push(2 * u8::try_from(record.len()).expect("it is short"));
-    body.extend(record);
-    let mut batch = 0_i64.to_be_bytes().to_vec();
-    let length = i32::try_from(4 + 1 + 4 + body.len()).expect("it is short");
-    batch.extend(length.to_be_bytes());
-    batch.extend((-1_i32).to_be_bytes());
-    batch.push(2); // the format
-    batch.extend(crc32c(&body).to_be_bytes());
-    batch.extend(body);
-    batch
-}
-
-fn crc32c(bytes: &[u8]) -> u32 {
-    const POLYNOMIAL: u32 = 0x82f6_3b78;
-    let mut crc = u32::MAX;
-    for byte in bytes {
-        crc ^= u32::from(*byte);
-        for _ in 0..8 {
-            crc = crc >> 1 ^ if crc & 1 == 1 { POLYNOMIAL } else { 0 };
-        }
-    }
-    !crc
-}
-
-pub const TOPIC_CONFIGS: i64 = 2;
-pub const BROKER_CONFIGS: i64 = 4;
-pub const CLIENT_METRICS: i64 = 16;
-pub const GROUP_CONFIGS: i64 = 32;
 
 const TOPIC_ALREADY_EXISTS: i64 = 36;
 const PATIENCE_MS: i64 = 10_000;

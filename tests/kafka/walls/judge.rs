@@ -2,7 +2,7 @@
 
 use sluicegate::wire::sample::{Leaf, LeafValue};
 
-use super::sense::Request;
+use crate::support::sense::Request;
 use crate::support::words::Answer;
 
 /// What came of a request; `None` when the connection ended instead of an answer.

@@ -10,7 +10,6 @@ mod camp; //      from where a tenant sends its requests
 mod deeds; //     what is said to the broker itself
 mod judge; //     what an answer tells that it should not
 mod neighbour; // what stands on the other side
-mod sense; //     a request that makes sense but for where a probe aims
 mod teeth; //     whether the probes find out a wall that is not there
 mod unaimed; //   what is not aimed at anybody, and why
 
@@ -19,7 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use sluicegate::api::{Row, rows};
 use sluicegate::wire::ApiKey;
 
-use self::aims::{Aim, Probe, Verdict, probes};
+use self::aims::{Probe, Verdict, probes};
 use self::camp::Camp;
 use self::judge::{NOISE, NOISE_OVER_TIME, Outcome, difference, leaks};
 use self::neighbour::{INTERNAL_TOPICS, Neighbour, OURS, OWN_TOPIC, THEIRS};
@@ -28,6 +27,7 @@ use crate::site::{self, Front};
 use crate::support::client::Client;
 use crate::support::kafka::{self, Kafka};
 use crate::support::process::Issuer;
+use crate::support::sense::Aim;
 use crate::support::setup::Tenant;
 
 #[test]
@@ -185,7 +185,7 @@ impl<'w> Walls<'w> {
 
     /// Before version 4 a topic is made by asking for it, sooner or later.
     fn await_what_it_makes(&mut self, probe: &Probe) {
-        let makes = probe.key == ApiKey::Metadata as i16 && probe.version < 4;
+        let makes = probe.key == ApiKey::Metadata && probe.version < 4;
         if makes && let Some(Aim::Text(name)) = probe.aims.get("Topics[].Name") {
             for name in [name.clone(), aims::turned(name)] {
                 if !name.is_empty() && !INTERNAL_TOPICS.contains(&name.as_str()) {

@@ -7,11 +7,11 @@ use std::collections::BTreeSet;
 use uuid::Uuid;
 
 use super::deeds::{
-    BROKER_CONFIGS, CLIENT_METRICS, GROUP_CONFIGS, TOPIC_CONFIGS, allow, begin, commit, commit_as, create,
-    delete_topic, describe_configs, describe_producers, end, join, join_by_heartbeat, list_offsets,
-    offsets_of, produce, set_config, set_password, set_quota, until,
+    allow, begin, commit, commit_as, create, delete_topic, describe_configs, describe_producers, end, join,
+    join_by_heartbeat, list_offsets, offsets_of, produce, set_config, set_password, set_quota, until,
 };
 use crate::support::client::Client;
+use crate::support::sense::{BROKER_CONFIGS, CLIENT_METRICS, GROUP_CONFIGS, TOPIC_CONFIGS};
 use crate::support::words::{Answer, ask};
 
 /// What stands before our names at the backend, and before theirs.

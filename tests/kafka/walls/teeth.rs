@@ -67,7 +67,7 @@ pub fn blunt(kafka: &Kafka, neighbour: &mut Neighbour) -> Vec<String> {
 /// The one field that a probe aims at.
 fn field(probe: &Probe) -> Option<String> {
     let field = probe.aims.keys().next()?;
-    let mut entities = entities(probe.key, Direction::Request, probe.version);
+    let mut entities = entities(probe.key as i16, Direction::Request, probe.version);
     let is_blunt = entities
         .any(|entity| entity.path == field && BLUNT_KINDS.iter().any(|(kind, _)| *kind == entity.kind));
     let counts = probe.verdict != Verdict::AsBefore && probe.aims.len() == 1 && !is_blunt;

@@ -2,7 +2,8 @@
 
 use sluicegate::wire::ApiKey;
 
-use super::aims::{Aim, Probe};
+use super::aims::Probe;
+use crate::support::sense::Aim;
 
 /// Kinds of fields that can name nothing of another tenant's.
 pub const UNAIMED: &[(&str, &str)] = &[
@@ -15,7 +16,7 @@ pub const UNAIMED: &[(&str, &str)] = &[
 
 /// Whether a name that a probe aims at may be told from one that exists nowhere: nobody may create it.
 pub fn is_told_apart(probe: &Probe) -> bool {
-    let creates = [ApiKey::CreateTopics as i16, ApiKey::Metadata as i16].contains(&probe.key);
+    let creates = [ApiKey::CreateTopics, ApiKey::Metadata].contains(&probe.key);
     let is_internal = |aim: &Aim| matches!(aim, Aim::Text(text) if text.starts_with("__"));
     creates && probe.aims.values().any(is_internal)
 }

@@ -1,88 +1,117 @@
-//! A request that makes sense to a broker: about our own things, but for where a probe aims.
+//! A request that makes sense to a broker: about one's own things, but for where it aims at something else.
 //!
 //! A broker would do all of it if it came so far.
+
+use std::collections::BTreeMap;
 
 use sluicegate::wire::sample::{Filler, body};
 use sluicegate::wire::{ApiKey, Direction, Embedded};
 use uuid::Uuid;
 
-use super::aims::{Aim, Probe};
-use super::deeds::{CLIENT_METRICS, GROUP_CONFIGS, TOPIC_CONFIGS, assignment, batch, subscription};
-use super::neighbour::{Neighbour, OWN_GROUP, OWN_TOPIC, OWN_TRANSACTION, TWINS};
-use crate::support::entities::entities;
-use crate::support::words::is_within;
+use super::entities::entities;
+use super::words::is_within;
+
+/// One's own things, as the client calls them.
+pub struct Own {
+    pub topic: String,
+    pub topic_id: Uuid,
+    pub group: String,
+    /// A group that others join and leave.
+    pub joiners: String,
+    /// Neither a topic nor a group, so that it can be deleted.
+    pub spare: String,
+    pub transaction: String,
+    pub producer: (i64, i64),
+    /// A member of the group that is asked about, if it has one, and the group's generation.
+    pub member: String,
+    pub generation: i64,
+    /// Whether offsets are committed as that member.
+    pub is_member: bool,
+    /// A member that joins by itself.
+    pub new_member: String,
+}
+
+/// What stands in a field instead of something of one's own.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Aim {
+    Text(String),
+    Uuid(Uuid),
+    Int(i64),
+    /// The topic in a blob.
+    Topic(Embedded, String),
+    Null,
+    Empty,
+}
+
+/// What is aimed at, by the paths of the fields.
+pub type Aims = BTreeMap<String, Aim>;
 
 /// A request's body, and what the client has said in it.
 pub struct Request {
     pub body: Vec<u8>,
-    /// In the order of the fields; in both twins of a probe there are as many.
+    /// Names and ids, in the order of the fields.
     pub said: Vec<Vec<u8>>,
 }
 
-/// Writes the request of a probe, with what stands before the names of our own where it is said.
-///
-/// Of two that are compared each is about own things of its own.
-pub fn request(probe: &Probe, neighbour: &Neighbour, prefix: &'static str, twin: usize) -> Request {
-    let mut sense = Sense { probe, neighbour, prefix, twin, said: Vec::new() };
-    let body =
-        body(probe.key, Direction::Request, probe.version, &mut sense).expect("it is a served version");
+/// Writes a request; `of_type` is its `ResourceType` or `KeyType`, if that is not the usual one.
+pub fn request(key: ApiKey, version: i16, own: &Own, aims: &Aims, of_type: Option<i64>) -> Request {
+    let mut sense = Sense { key, version, own, aims, of_type, said: Vec::new() };
+    let body = body(key as i16, Direction::Request, version, &mut sense).expect("it is a served version");
     Request { body, said: sense.said }
 }
 
+/// Whether something below a path is aimed at.
+pub fn aims_within(aims: &Aims, path: &str) -> bool {
+    aims.iter().any(|(at, aim)| *aim != Aim::Null && *aim != Aim::Empty && is_within(at, path))
+}
+
 struct Sense<'a> {
-    probe: &'a Probe,
-    neighbour: &'a Neighbour,
-    prefix: &'static str,
-    twin: usize,
+    key: ApiKey,
+    version: i16,
+    own: &'a Own,
+    aims: &'a Aims,
+    of_type: Option<i64>,
     said: Vec<Vec<u8>>,
 }
 
 impl Sense<'_> {
-    fn key(&self) -> ApiKey {
-        ApiKey::try_from(self.probe.key).expect("it is served")
-    }
-
     fn kind(&self, path: &str) -> Option<&'static str> {
-        let mut entities = entities(self.probe.key, Direction::Request, self.probe.version);
+        let mut entities = entities(self.key as i16, Direction::Request, self.version);
         entities.find(|entity| entity.path == path).map(|entity| entity.kind)
     }
 
-    fn own(&self, word: &str) -> String {
-        format!("{}{word}{}", self.prefix, TWINS[self.twin])
-    }
-
     fn resource(&self) -> i64 {
-        self.probe.of_type.unwrap_or(TOPIC_CONFIGS)
+        self.of_type.unwrap_or(TOPIC_CONFIGS)
     }
 
     fn is_of_group(&self) -> bool {
         use ApiKey::{Heartbeat, LeaveGroup, SyncGroup};
-        matches!(self.key(), Heartbeat | LeaveGroup | SyncGroup) || self.probe.is_of_the_crew()
+        matches!(self.key, Heartbeat | LeaveGroup | SyncGroup) || self.own.is_member
     }
 
     fn own_text(&self, kind: &str) -> String {
         match kind {
-            "topic_name" if self.key() == ApiKey::DescribeQuorum => "__cluster_metadata".to_owned(),
+            "topic_name" if self.key == ApiKey::DescribeQuorum => "__cluster_metadata".to_owned(),
             // What a probe deletes is nothing that others need.
-            "topic_name" if self.key() == ApiKey::DeleteTopics => self.own("spare"),
-            "group_id" if self.key() == ApiKey::DeleteGroups => self.own("spare"),
-            "topic_name" => self.own(OWN_TOPIC),
+            "topic_name" if self.key == ApiKey::DeleteTopics => self.own.spare.clone(),
+            "group_id" if self.key == ApiKey::DeleteGroups => self.own.spare.clone(),
+            "topic_name" => self.own.topic.clone(),
             // Who is in it depends on the time.
-            "group_id" if self.key() == ApiKey::JoinGroup => self.own("joiners"),
-            "group_id" => self.own(OWN_GROUP),
-            "transactional_id" => self.own(OWN_TRANSACTION),
-            "config_resource" | "resource_name" => self.own(OWN_TOPIC),
+            "group_id" if self.key == ApiKey::JoinGroup => self.own.joiners.clone(),
+            "group_id" => self.own.group.clone(),
+            "transactional_id" => self.own.transaction.clone(),
+            "config_resource" | "resource_name" => self.own.topic.clone(),
             "principal" => "User:some-app".to_owned(),
-            "member_id" if self.is_of_group() => self.neighbour.member.clone(),
-            "member_id" if self.key() as i16 >= ApiKey::ConsumerGroupHeartbeat as i16 => {
-                Uuid::from_u128(0xabcd_0000_0000 + self.twin as u128).to_string()
+            "member_id" if self.is_of_group() => self.own.member.clone(),
+            "member_id" if self.key as i16 >= ApiKey::ConsumerGroupHeartbeat as i16 => {
+                self.own.new_member.clone()
             }
             _ => String::new(),
         }
     }
 
     fn plain_text(&self, name: &str) -> &'static str {
-        match (self.key(), name) {
+        match (self.key, name) {
             (_, "ProtocolType") => "consumer",
             (ApiKey::JoinGroup, "Name") | (_, "ProtocolName") => "range",
             (_, "EntityType") => "user",
@@ -102,7 +131,7 @@ impl Sense<'_> {
 
 impl Filler for Sense<'_> {
     fn text(&mut self, path: &str) -> String {
-        let text = match (self.probe.aims.get(path), self.kind(path)) {
+        let text = match (self.aims.get(path), self.kind(path)) {
             (Some(Aim::Text(text)), _) => text.clone(),
             (_, Some(kind)) => self.own_text(kind),
             _ => return self.plain_text(path.rsplit('.').next().unwrap_or(path)).to_owned(),
@@ -112,11 +141,11 @@ impl Filler for Sense<'_> {
     }
 
     fn uuid(&mut self, path: &str) -> Uuid {
-        let id = match (self.probe.aims.get(path), self.kind(path)) {
+        let id = match (self.aims.get(path), self.kind(path)) {
             (Some(Aim::Uuid(id)), _) => *id,
             // What has a name has no id beside it.
             (_, Some("topic_id")) if self.has_name_beside(path) => return Uuid::nil(),
-            (_, Some("topic_id")) => self.neighbour.own_topic_ids[self.twin],
+            (_, Some("topic_id")) => self.own.topic_id,
             _ => return Uuid::nil(),
         };
         self.said.push(id.as_bytes().to_vec());
@@ -124,13 +153,13 @@ impl Filler for Sense<'_> {
     }
 
     fn bytes(&mut self, path: &str) -> Vec<u8> {
-        let own = self.own(OWN_TOPIC);
-        let (embedded, topic) = match (self.probe.aims.get(path), self.key()) {
+        let own = self.own.topic.clone();
+        let (embedded, topic) = match (self.aims.get(path), self.key) {
             (Some(Aim::Topic(embedded, topic)), _) => (*embedded, topic.clone()),
             (_, ApiKey::JoinGroup) => (Embedded::Subscription, own),
             (_, ApiKey::SyncGroup) => (Embedded::Assignment, own),
-            (_, ApiKey::Produce) if self.probe.aims_within("TransactionalId") => {
-                let (producer, epoch) = self.neighbour.producer;
+            (_, ApiKey::Produce) if aims_within(self.aims, "TransactionalId") => {
+                let (producer, epoch) = self.own.producer;
                 return batch("notes", producer, epoch, true);
             }
             (_, ApiKey::Produce) => return batch("notes", -1, -1, false),
@@ -145,13 +174,13 @@ impl Filler for Sense<'_> {
 
     fn int(&mut self, path: &str) -> i64 {
         let name = path.rsplit('.').next().unwrap_or(path);
-        match (self.probe.aims.get(path), self.kind(path)) {
+        match (self.aims.get(path), self.kind(path)) {
             (Some(Aim::Int(int)), _) => return *int,
             (_, Some("node_id")) => return if name == "ReplicaId" { -1 } else { 1 },
             _ => {}
         }
-        let producer = self.neighbour.producer;
-        match (self.key(), name) {
+        let producer = self.own.producer;
+        match (self.key, name) {
             (ApiKey::Produce, "Acks") => -1,
             (ApiKey::InitProducerId, "ProducerId" | "ProducerEpoch") => -1,
             (_, "ProducerId" | "V3AndBelowProducerId") => producer.0,
@@ -165,12 +194,12 @@ impl Filler for Sense<'_> {
             (_, "MaxWaitMs" | "AllowAutoTopicCreation") => 0,
             (_, "RetentionTimeMs" | "DurationFilter") => -1,
             (ApiKey::OffsetCommit | ApiKey::TxnOffsetCommit, "GenerationIdOrMemberEpoch") => {
-                if self.is_of_group() { self.neighbour.generation } else { -1 }
+                if self.is_of_group() { self.own.generation } else { -1 }
             }
             (ApiKey::OffsetFetch, "MemberEpoch") => -1,
-            (_, "GenerationId") => self.neighbour.generation,
+            (_, "GenerationId") => self.own.generation,
             (_, "CommittedOffset" | "Offset" | "StartOffset") => 1,
-            (_, "KeyType") => self.probe.of_type.unwrap_or(0),
+            (_, "KeyType") => self.of_type.unwrap_or(0),
             (_, "ResourceType" | "ResourceTypeFilter") => self.resource(),
             (_, "ResourcePatternType" | "PatternTypeFilter") => 3, // literal
             (ApiKey::CreateAcls, "Operation" | "PermissionType") => 3,
@@ -179,7 +208,7 @@ impl Filler for Sense<'_> {
             (_, "TransactionTimeoutMs") => 60_000,
             (_, "TimeoutMs" | "timeoutMs") => 10_000,
             (ApiKey::CreateTopics, "NumPartitions" | "ReplicationFactor") => {
-                if self.probe.aims_within("Topics[].Assignments[]") { -1 } else { 1 }
+                if aims_within(self.aims, "Topics[].Assignments[]") { -1 } else { 1 }
             }
             (ApiKey::CreatePartitions, "Count") => 2,
             (_, "Committed" | "EndpointType" | "Mechanism" | "ShareSessionEpoch" | "TopologyEpoch") => 1,
@@ -192,27 +221,27 @@ impl Filler for Sense<'_> {
     }
 
     fn count(&mut self, path: &str) -> usize {
-        if self.probe.aims.get(path) == Some(&Aim::Empty) {
+        if self.aims.get(path) == Some(&Aim::Empty) {
             return 0;
         }
         let name = path.rsplit('.').next().unwrap_or(path);
-        usize::from(!EMPTY.contains(&name) || self.probe.aims_within(path))
+        usize::from(!EMPTY.contains(&name) || aims_within(self.aims, path))
     }
 
     fn present(&mut self, path: &str) -> bool {
-        if self.probe.aims.get(path) == Some(&Aim::Null) {
+        if self.aims.get(path) == Some(&Aim::Null) {
             return false;
         }
         let name = path.rsplit('.').next().unwrap_or(path);
-        let by_id = self.probe.aims.contains_key("Topics[].TopicId") && path == "Topics[].Name";
-        !by_id && !ABSENT.contains(&name) || self.probe.aims.keys().any(|aim| is_within(aim, path))
+        let by_id = self.aims.contains_key("Topics[].TopicId") && path == "Topics[].Name";
+        !by_id && !ABSENT.contains(&name) || self.aims.keys().any(|aim| is_within(aim, path))
     }
 }
 
 impl Sense<'_> {
     fn has_name_beside(&self, path: &str) -> bool {
         let parent = |path: &str| path.rsplit_once('.').map(|(parent, _)| parent.to_owned());
-        entities(self.probe.key, Direction::Request, self.probe.version)
+        entities(self.key as i16, Direction::Request, self.version)
             .any(|entity| entity.kind == "topic_name" && parent(entity.path) == parent(path))
     }
 }
@@ -269,3 +298,57 @@ const ABSENT: &[&str] = &[
     "OwnerPrincipalType",
     "OwnerPrincipalName",
 ];
+
+/// A subscription to one topic, in the first version of the consumer protocol.
+pub fn subscription(topic: &str) -> Vec<u8> {
+    let length = u16::try_from(topic.len()).expect("a test's names are short").to_be_bytes();
+    [&[0, 0, 0, 0, 0, 1][..], &length, topic.as_bytes(), &[0xff; 4]].concat()
+}
+
+/// An assignment of a topic's first partition.
+pub fn assignment(topic: &str) -> Vec<u8> {
+    let length = u16::try_from(topic.len()).expect("a test's names are short").to_be_bytes();
+    [&[0, 0, 0, 0, 0, 1][..], &length, topic.as_bytes(), &[0, 0, 0, 1, 0, 0, 0, 0], &[0xff; 4]].concat()
+}
+
+/// A batch of one record.
+pub fn batch(text: &str, producer: i64, epoch: i64, transactional: bool) -> Vec<u8> {
+    let length = 2 * u8::try_from(text.len()).expect("a test's records are short");
+    let record = [&[0, 0, 0, 1, length], text.as_bytes(), &[0]].concat();
+    let mut body = Vec::new();
+    body.extend(if transactional { 0x10_i16 } else { 0 }.to_be_bytes());
+    body.extend(0_i32.to_be_bytes()); // the last offset
+    body.extend(1_000_i64.to_be_bytes());
+    body.extend(1_000_i64.to_be_bytes());
+    body.extend(producer.to_be_bytes());
+    body.extend(i16::try_from(epoch).expect("an epoch is short").to_be_bytes());
+    body.extend(if producer < 0 { -1_i32 } else { 0 }.to_be_bytes());
+    body.extend(1_i32.to_be_bytes());
+    body.push(2 * u8::try_from(record.len()).expect("it is short"));
+    body.extend(record);
+    let mut batch = 0_i64.to_be_bytes().to_vec();
+    let length = i32::try_from(4 + 1 + 4 + body.len()).expect("it is short");
+    batch.extend(length.to_be_bytes());
+    batch.extend((-1_i32).to_be_bytes());
+    batch.push(2); // the format
+    batch.extend(crc32c(&body).to_be_bytes());
+    batch.extend(body);
+    batch
+}
+
+fn crc32c(bytes: &[u8]) -> u32 {
+    const POLYNOMIAL: u32 = 0x82f6_3b78;
+    let mut crc = u32::MAX;
+    for byte in bytes {
+        crc ^= u32::from(*byte);
+        for _ in 0..8 {
+            crc = crc >> 1 ^ if crc & 1 == 1 { POLYNOMIAL } else { 0 };
+        }
+    }
+    !crc
+}
+
+pub const TOPIC_CONFIGS: i64 = 2;
+pub const BROKER_CONFIGS: i64 = 4;
+pub const CLIENT_METRICS: i64 = 16;
+pub const GROUP_CONFIGS: i64 = 32;
