@@ -37,4 +37,9 @@ pub const BLUNT_KINDS: &[(&str, &str)] = &[
 const BLUNT: &[(ApiKey, &str, &str)] = &[
     (ApiKey::Fetch, "ClusterId", "brokers look at it only among themselves"),
     (ApiKey::Fetch, "ForgottenTopicsData[].Topic", "a fetch without a session has nothing to forget"),
+    (
+        ApiKey::ListPartitionReassignments,
+        "Topics[].Name",
+        "one broker alone has nobody to give a partition to",
+    ),
 ];
