@@ -105,11 +105,10 @@ impl Register {
 
 impl Meaning {
     pub fn is_name(self) -> bool {
-        match self {
-            Self::Topic | Self::Group | Self::TransactionalId => true,
-            Self::ConfigResource | Self::AclResource => true,
-            _ => false,
-        }
+        matches!(
+            self,
+            Self::Topic | Self::Group | Self::TransactionalId | Self::ConfigResource | Self::AclResource
+        )
     }
 }
 
