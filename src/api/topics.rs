@@ -3,21 +3,23 @@
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
-use crate::wire::ApiKey;
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::create_partitions_response::CreatePartitionsTopicResult;
 use kafka_protocol::messages::create_topics_response::CreatableTopicResult;
+use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
 use kafka_protocol::messages::delete_topics_response::DeletableTopicResult;
 use kafka_protocol::messages::{
     CreatePartitionsRequest, CreatePartitionsResponse, CreateTopicsRequest, CreateTopicsResponse,
     DeleteTopicsRequest, DeleteTopicsResponse, TopicName,
 };
 use kafka_protocol::protocol::StrBytes;
+use uuid::Uuid;
 
-use super::{Api, Asking, Pass, Refusal, Showing, standard_text};
+use super::{Api, Asking, METADATA_BY_ID, Pass, Refusal, Showing, standard_text};
 use crate::cluster::Cause;
 use crate::names::Kind;
 use crate::policy::{Operation, Resource};
+use crate::wire::ApiKey;
 
 /// The refused topics of a request. A broker answers for a name once, however often it is asked.
 pub type Refused = BTreeMap<TopicName, Refusal>;
@@ -96,53 +98,107 @@ pub struct DeleteTopics;
 impl Api for DeleteTopics {
     type Request = DeleteTopicsRequest;
     type Response = DeleteTopicsResponse;
-    type Aside = Refused;
+    type Aside = Vec<DeletableTopicResult>;
 
     const KEY: ApiKey = ApiKey::DeleteTopics;
-    /// From 6 on a topic may go by its id (KIP-516).
-    const VERSIONS: RangeInclusive<i16> = 1..=5;
+    const VERSIONS: RangeInclusive<i16> = 1..=6;
+
+    fn needs(version: i16) -> Option<(ApiKey, i16)> {
+        (version >= DELETES_BY_ID).then_some(METADATA_BY_ID)
+    }
+
+    fn ids(request: &DeleteTopicsRequest, _version: i16, tell: &mut dyn FnMut(Uuid)) {
+        request.topics.iter().for_each(|topic| tell(topic.topic_id));
+    }
 
     fn admit(mut request: DeleteTopicsRequest, ask: &mut Asking<'_>) -> Result<Pass<Self>, Refusal> {
         let by_cluster = ask.gate.grants_cluster(Operation::Delete);
-        let refused = keep(
-            &mut request.topic_names,
-            |name| name,
-            |name| {
-                if !by_cluster {
-                    ask.gate.ask(Operation::Delete, Resource::Topic, &name.0)?;
-                }
-                refuse_additional(ask, Operation::Delete, name)?;
-                Ok(ask.gate.rename(Operation::Delete, name.into())?)
-            },
-        );
-        let nothing_left = request.topic_names.is_empty() && !refused.is_empty();
-        Ok(if nothing_left { Pass::Answer(refused) } else { Pass::Forward(request, refused) })
+        let refused =
+            keep(&mut request.topic_names, |name| name, |name| admit_deletion(ask, by_cluster, name));
+        let mut refused: Vec<_> = refused
+            .into_iter()
+            .map(|(name, why)| undeleted(Some(name), Uuid::nil(), why, ask.version))
+            .collect();
+        request.topics.retain_mut(|topic| {
+            let (name, id) = (topic.name.clone(), topic.topic_id);
+            let Err(why) = admit_deletion_of(ask, by_cluster, topic) else { return true };
+            // Who may know of the topic reads its name beside its id.
+            let behind = ask.gate.topic_behind(id).map(|name| TopicName(name.into_inner()));
+            let known = behind.filter(|name| ask.gate.grants(Operation::Describe, Resource::Topic, &name.0));
+            refused.push(undeleted(name.or(known), id, why, ask.version));
+            false
+        });
+        let nothing_left = request.topic_names.is_empty() && request.topics.is_empty();
+        Ok(match nothing_left && !refused.is_empty() {
+            true => Pass::Answer(refused),
+            false => Pass::Forward(request, refused),
+        })
     }
 
-    fn reveal(response: &mut DeleteTopicsResponse, refused: Refused, show: &Showing<'_>) {
+    fn reveal(response: &mut DeleteTopicsResponse, refused: Self::Aside, show: &Showing<'_>) {
         response.responses.retain_mut(|topic| {
-            let Some(name) = &mut topic.name else { return false };
+            let Some(name) = &mut topic.name else {
+                // Asked for by an id that is gone meanwhile.
+                topic.error_message =
+                    topic.error_message.take().and_then(|_| standard_text(topic.error_code));
+                return !topic.topic_id.is_nil() && show.lens.topic_behind(topic.topic_id).is_some();
+            };
             if !show.lens.one(&mut *name) {
                 return false;
             }
             topic.error_message = topic.error_message.take().and_then(|_| text(topic.error_code, name));
             true
         });
-        response.responses.extend(refused.into_iter().map(|(name, why)| undeleted(name, why, show.version)));
+        response.responses.extend(refused);
     }
 
     fn refuse(request: DeleteTopicsRequest, why: Refusal, version: i16) -> DeleteTopicsResponse {
-        let topics = request.topic_names.into_iter().map(|name| undeleted(name, why, version));
+        let named = request.topic_names.into_iter().map(|name| (Some(name), Uuid::nil()));
+        let topics = named.chain(request.topics.into_iter().map(|topic| (topic.name, topic.topic_id)));
+        let topics = topics.map(|(name, id)| undeleted(name, id, why, version));
         DeleteTopicsResponse::default().with_responses(topics.collect())
     }
 }
 
-fn undeleted(name: TopicName, why: Refusal, version: i16) -> DeletableTopicResult {
+fn admit_deletion(ask: &Asking<'_>, by_cluster: bool, name: &mut TopicName) -> Result<(), Refusal> {
+    if !by_cluster {
+        ask.gate.ask(Operation::Delete, Resource::Topic, &name.0)?;
+    }
+    refuse_additional(ask, Operation::Delete, name)?;
+    Ok(ask.gate.rename(Operation::Delete, name.into())?)
+}
+
+/// A topic goes by its name or by its id, and never by both.
+fn admit_deletion_of(
+    ask: &Asking<'_>,
+    by_cluster: bool,
+    topic: &mut DeleteTopicState,
+) -> Result<(), Refusal> {
+    match &mut topic.name {
+        Some(name) if topic.topic_id.is_nil() => admit_deletion(ask, by_cluster, name),
+        Some(_) => Err(Refusal::InvalidRequest),
+        None if topic.topic_id.is_nil() => Err(Refusal::InvalidRequest),
+        None => {
+            if by_cluster && let Some(name) = ask.gate.topic_behind(topic.topic_id) {
+                return refuse_additional(ask, Operation::Delete, &TopicName(name.into_inner()));
+            }
+            ask.gate.topic_id(Operation::Delete, &mut topic.topic_id)?;
+            let name = ask.gate.topic_behind(topic.topic_id).ok_or(Refusal::UnknownTopicId)?;
+            refuse_additional(ask, Operation::Delete, &TopicName(name.into_inner()))
+        }
+    }
+}
+
+fn undeleted(name: Option<TopicName>, id: Uuid, why: Refusal, version: i16) -> DeletableTopicResult {
     DeletableTopicResult::default()
-        .with_name(Some(name))
+        .with_name(name)
+        .with_topic_id(id)
         .with_error_code(why.code())
         .with_error_message((version >= 5).then(|| StrBytes::from_string(why.text())))
 }
+
+/// From here on a topic may go by its id (KIP-516).
+const DELETES_BY_ID: i16 = 6;
 
 /// More partitions for topics.
 pub struct CreatePartitions;
@@ -375,6 +431,46 @@ mod tests {
         assert!(talk.sent().topics.is_empty());
     }
 
+    #[test]
+    fn a_topic_is_deleted_by_its_name_or_by_its_id() {
+        let mut world = World::allowing(&[
+            (Operation::Delete, Resource::Topic, "orders"),
+            (Operation::Delete, Resource::Topic, "extra_topic"),
+            (Operation::Describe, Resource::Topic, "seen"),
+        ]);
+        let known =
+            [(1, "my-orders"), (2, "my-secret"), (3, "their-orders"), (4, "extra_topic"), (5, "my-seen")];
+        known.iter().for_each(|(id, name)| world.learn(Uuid::from_u128(*id), name));
+        let by = |name: Option<&str>, id| {
+            let name = name.map(|name| TopicName(text(name)));
+            DeleteTopicState::default().with_name(name).with_topic_id(Uuid::from_u128(id))
+        };
+        for (asked, sent, code, shown) in [
+            (by(Some("orders"), 0), Some(by(Some("my-orders"), 0)), 0, Some("orders")),
+            (by(None, 1), Some(by(None, 1)), 0, Some("orders")),
+            (by(Some("secret"), 0), None, 29, Some("secret")),
+            (by(None, 2), None, 29, None),
+            (by(None, 5), None, 29, Some("seen")),
+            (by(None, 3), None, 100, None),
+            (by(None, 9), None, 100, None),
+            (by(None, 4), None, 44, Some("extra_topic")),
+            (by(Some("orders"), 1), None, 42, Some("orders")),
+            (by(None, 0), None, 42, None),
+        ] {
+            let request = DeleteTopicsRequest::default().with_topics(vec![asked.clone()]);
+            let deleted = DeletableTopicResult::default()
+                .with_name(Some(name("my-orders")))
+                .with_topic_id(Uuid::from_u128(1));
+            let answer = DeleteTopicsResponse::default().with_responses(vec![deleted]);
+            let talk = world.talk::<DeleteTopics>(6, &request, &answer);
+            let went = talk.sent.first().map(|request| request.topics[0].clone());
+            assert_eq!(went, sent, "{asked:?}");
+            let [seen] = &talk.seen.responses[..] else { panic!("{:?}", talk.seen) };
+            let seen = (seen.error_code, seen.name.as_ref().map(|name| name.0.as_str()));
+            assert_eq!(seen, (code, shown), "{asked:?}");
+        }
+    }
+
     fn deletion(names: &[&str]) -> DeleteTopicsRequest {
         DeleteTopicsRequest::default().with_topic_names(names.iter().map(|topic| name(topic)).collect())
     }
@@ -392,7 +488,7 @@ mod tests {
 
     #[test]
     fn only_topics_of_ones_own_are_deleted() {
-        for version in DeleteTopics::VERSIONS {
+        for version in 1..=5 {
             let mut world =
                 World::with(Mode::HidePrefix, &[ANY_DELETE], &[(Operation::Delete, Resource::Topic, "kept")]);
             let request = deletion(&["orders", "kept", "extra_topic", "gone"]);
@@ -461,7 +557,7 @@ mod tests {
             assert!(seen.topics.iter().all(|topic| topic.error_code == 31));
             assert_eq!(seen.topics.len(), 2);
         }
-        for version in DeleteTopics::VERSIONS {
+        for version in 1..=5 {
             let seen = crate::api::testing::said(
                 &DeleteTopics::refuse(deletion(&["a", "b"]), why, version),
                 version,

@@ -10,6 +10,7 @@ use kafka_protocol::messages::create_partitions_response::CreatePartitionsTopicR
 use kafka_protocol::messages::create_topics_request::CreatableTopic;
 use kafka_protocol::messages::create_topics_response::CreatableTopicResult;
 use kafka_protocol::messages::delete_groups_response::DeletableGroupResult;
+use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
 use kafka_protocol::messages::delete_topics_response::DeletableTopicResult;
 use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
 use kafka_protocol::messages::describe_configs_response::DescribeConfigsResult;
@@ -552,14 +553,22 @@ impl About for CreateTopicsRequest {
 }
 
 impl About for DeleteTopicsRequest {
-    const SERVED: RangeInclusive<i16> = 1..=5;
+    const SERVED: RangeInclusive<i16> = 1..=6;
 
-    fn about(names: &[&str], _version: i16) -> Self {
-        Self::default().with_topic_names(names.iter().map(|name| topic(name)).collect())
+    fn about(names: &[&str], version: i16) -> Self {
+        let named = names.iter().map(|name| topic(name));
+        match version {
+            6.. => {
+                let topics = named.map(|name| DeleteTopicState::default().with_name(Some(name)));
+                Self::default().with_topics(topics.collect())
+            }
+            _ => Self::default().with_topic_names(named.collect()),
+        }
     }
 
     fn names(&self) -> Vec<String> {
-        strings(self.topic_names.iter().map(|name| &name.0))
+        let topics = self.topics.iter().filter_map(|topic| topic.name.as_ref());
+        strings(self.topic_names.iter().chain(topics).map(|name| &name.0))
     }
 
     fn answered(&self, version: i16, manner: &Manner) -> DeleteTopicsResponse {

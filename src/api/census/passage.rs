@@ -65,7 +65,11 @@ impl Passage<'_> {
             let LeafValue::Uuid(id) = &leaf.value else { continue };
             let is_foreign = match direction {
                 Direction::Request => self.case.ids_foreign,
-                Direction::Response => self.case.is_foreign(place, &leaf.path),
+                // The id of what another's name stands beside is another's.
+                Direction::Response => self.case.foreign.as_ref().is_some_and(|(at, name)| {
+                    let parent = |path: &str| path.rsplit_once('.').map(|(parent, _)| parent.to_owned());
+                    *at == place && parent(name) == parent(&leaf.path)
+                }),
             };
             let prefix = if is_foreign { FOREIGN_PREFIX } else { OWN_PREFIX };
             world.learn(*id, &format!("{prefix}of-{}", id.as_u128()));

@@ -32,7 +32,7 @@ fn called(backend: &str, version: i16, side: fn(&str) -> &str) -> (TopicName, Uu
 }
 
 /// The backend's name for what is called either way.
-fn name<'m>(topic: &'m TopicName, id: Uuid) -> &'m str {
+fn name(topic: &TopicName, id: Uuid) -> &str {
     let known = TOPICS.iter().find(|(known, _)| Uuid::from_u128(*known) == id);
     if id.is_nil() { topic.0.as_str() } else { known.map_or("nobody's", |(_, name)| *name) }
 }
