@@ -16,6 +16,7 @@ use crate::support::client::Client;
 use crate::support::entities::{Entity, entities};
 use crate::support::sense::{self, Aims, Own, assignment, subscription};
 use crate::support::stage::Stage;
+use crate::support::walled;
 use crate::support::words::{Answer, ask_body, is_within};
 
 const OURS: &str = "qzx-";
@@ -49,13 +50,14 @@ const PASSES: &[(&str, &str)] = &[
 fn a_client_is_told_of_nothing_but_its_own() {
     let stage = Stage::start_with(1, |setup, _| {
         setup.tenant().namespace = format!("{{mode: hide_prefix, prefix: \"{OURS}\"}}");
+        setup.tenant().more.extend(walled::lines());
         setup.tenant().mapping = "advertised_host: localhost, min_broker_id: 1".to_owned();
     });
     stage.broker().has_topics(&[&format!("{OURS}orders"), THEIR_TOPIC]);
     let client = stage.log_in("some-app");
     let mut walls = Walls { stage, client, script: Arc::default(), complaints: Vec::new() };
     let mut report = Vec::new();
-    for row in rows() {
+    for row in rows().iter().filter(|row| walled::is_offered(row)) {
         walls.script(row);
         let count: usize = row.versions.clone().map(|version| walls.besiege(row, version)).sum();
         report.push(format!("{} {count}", row.name));
@@ -199,6 +201,7 @@ fn own() -> Own {
         member: "member-1".to_owned(),
         generation: 1,
         is_member: false,
+        log_dir: "/logs".to_owned(),
         new_member: "member-2".to_owned(),
     }
 }

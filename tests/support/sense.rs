@@ -27,6 +27,8 @@ pub struct Own {
     pub generation: i64,
     /// Whether offsets are committed as that member.
     pub is_member: bool,
+    /// Where the broker keeps its logs.
+    pub log_dir: String,
     /// A member that joins by itself.
     pub new_member: String,
 }
@@ -91,6 +93,7 @@ impl Sense<'_> {
 
     fn own_text(&self, kind: &str) -> String {
         match kind {
+            "log_dir" => self.own.log_dir.clone(),
             "topic_name" if self.key == ApiKey::DescribeQuorum => "__cluster_metadata".to_owned(),
             // What a probe deletes is nothing that others need.
             "topic_name" if self.key == ApiKey::DeleteTopics => self.own.spare.clone(),
@@ -110,7 +113,7 @@ impl Sense<'_> {
         }
     }
 
-    fn plain_text(&self, name: &str) -> &'static str {
+    fn plain_text(&self, name: &str) -> &str {
         match (self.key, name) {
             (_, "ProtocolType") => "consumer",
             (ApiKey::JoinGroup, "Name") | (_, "ProtocolName") => "range",
@@ -122,7 +125,7 @@ impl Sense<'_> {
             (_, "Name") => "retention.ms",
             (_, "Value") if self.resource() == GROUP_CONFIGS => "51234",
             (_, "Value") => "86412345",
-            (_, "Path") => "/nowhere",
+            (_, "Path") => &self.own.log_dir,
             (_, "Host" | "HostFilter") => "*",
             _ => "",
         }
@@ -225,6 +228,11 @@ impl Filler for Sense<'_> {
             return 0;
         }
         let name = path.rsplit('.').next().unwrap_or(path);
+        // Who joins has no partitions yet.
+        let joins = self.key == ApiKey::ConsumerGroupHeartbeat && name == "TopicPartitions[]";
+        if joins && !aims_within(self.aims, path) {
+            return 0;
+        }
         usize::from(!EMPTY.contains(&name) || aims_within(self.aims, path))
     }
 
@@ -282,7 +290,6 @@ const ABSENT: &[&str] = &[
     "ConfigurationKeys",
     "SubscribedTopicRegex",
     "ServerAssignor",
-    "TopicPartitions",
     "HostFilter",
     "PrincipalFilter",
     "Reason",

@@ -9,7 +9,7 @@ use sluicegate::wire::{ApiKey, Definition, Direction, Embedded, Field, FieldKind
 use uuid::Uuid;
 
 use super::neighbour::Neighbour;
-use super::unaimed::UNAIMED;
+use super::unaimed::is_unaimed;
 use crate::support::entities::{Entity, entities};
 use crate::support::sense::{self, Aim, Aims};
 use crate::support::words::is_within;
@@ -91,11 +91,14 @@ pub fn probes(row: &Row, version: i16, neighbour: &Neighbour) -> Result<Vec<Prob
         let title = format!("{path} is {aim:?}");
         probes.push(probe(title, BTreeMap::from([(path, aim)]), Verdict::AsBefore, None));
     }
-    probes.push(probe("as it is".to_owned(), BTreeMap::new(), Verdict::Marks, None));
+    // Who names nothing asks for all there is, too.
+    let names_nothing = entities(key, Direction::Request, version).next().is_none();
+    let verdict = if names_nothing { Verdict::AsBefore } else { Verdict::Marks };
+    probes.push(probe("as it is".to_owned(), Aims::new(), verdict, None));
     let mut ways: Vec<Vec<(&Entity, Way)>> = Vec::new();
     for entity in entities(key, Direction::Request, version) {
         let aims = ways_of(entity, neighbour);
-        if aims.is_empty() && !UNAIMED.iter().any(|(kind, _)| *kind == entity.kind) {
+        if aims.is_empty() && !is_unaimed(entity) {
             return Err(format!(
                 "{} v{version} {}: nobody knows how to aim a {}",
                 row.name, entity.path, entity.kind
@@ -214,9 +217,7 @@ fn sweeps(definition: &Definition, key: i16, version: i16) -> Vec<(String, Aim)>
             let dot = if parent.is_empty() { "" } else { "." };
             let path = format!("{parent}{dot}{}", field.name);
             let names = entities(key, Direction::Request, version).any(|entity| {
-                is_within(entity.path, &path)
-                    && entity.kind != "node_id"
-                    && !UNAIMED.iter().any(|(kind, _)| *kind == entity.kind)
+                is_within(entity.path, &path) && entity.kind != "node_id" && !is_unaimed(entity)
             });
             let inner = if field.array { format!("{path}[]") } else { path.clone() };
             if names && field.nullable.contains(version) {
@@ -244,8 +245,18 @@ const TOPICS: &[&str] = &[
     "barge",
     "__consumer_offsets",
     "__transaction_state",
+    "__share_group_state",
 ];
-const GROUPS: &[&str] = &["wvk-anchors", "anchors", "qzx-anchors", "wvk-crew", "barge-hands", "wvk-flock"];
+const GROUPS: &[&str] = &[
+    "wvk-anchors",
+    "anchors",
+    "qzx-anchors",
+    "wvk-crew",
+    "barge-hands",
+    "wvk-flock",
+    "wvk-shoal",
+    "wvk-creek",
+];
 const TRANSACTIONS: &[&str] = &["wvk-voyage", "voyage", "qzx-voyage", "wvk-homeward", "barge-trip"];
 
 const REGEXES: &[&str] =

@@ -61,6 +61,7 @@ impl<'c> Camp<'c> {
             member: neighbour.member.clone(),
             generation: neighbour.generation,
             is_member,
+            log_dir: neighbour.log_dir.clone(),
             new_member: Uuid::from_u128(0xabcd_0000_0000 + twin as u128).to_string(),
         }
     }

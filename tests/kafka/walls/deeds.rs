@@ -116,6 +116,39 @@ pub fn join_by_heartbeat(direct: &mut Client, group: &str, topic: &str) {
     insist(direct, 68, 0, "ErrorCode", words);
 }
 
+/// A consumer that shares a topic with others.
+pub fn join_sharing(direct: &mut Client, group: &str, topic: &str) {
+    find_coordinator(direct, group, 0);
+    let words = vec![
+        ("GroupId", group.into()),
+        ("MemberId", "AAAAAAAAAAAAAAAAAAAAAQ".into()),
+        ("SubscribedTopicNames[]", topic.into()),
+    ];
+    insist(direct, 76, 1, "ErrorCode", words);
+    until("the group has begun to share", || {
+        let answer = ask(direct, 90, 0, vec![("Groups[].GroupId", group.into())]);
+        answer.at("Groups[].Topics[].TopicName").map(|_| ())
+    });
+}
+
+/// A Streams application.
+pub fn join_streams(direct: &mut Client, group: &str, topic: &str) {
+    find_coordinator(direct, group, 0);
+    let words = vec![
+        ("GroupId", group.into()),
+        ("MemberId", "AAAAAAAAAAAAAAAAAAAAAQ".into()),
+        ("RebalanceTimeoutMs", FOREVER_MS.into()),
+        ("Topology.Subtopologies[].SubtopologyId", "0".into()),
+        ("Topology.Subtopologies[].SourceTopics[]", topic.into()),
+        ("ActiveTasks[]", Word::Empty),
+        ("StandbyTasks[]", Word::Empty),
+        ("WarmupTasks[]", Word::Empty),
+        ("ProcessId", "process".into()),
+        ("ClientTags[]", Word::Empty),
+    ];
+    insist(direct, 88, 0, "ErrorCode", words);
+}
+
 /// Opens a transaction with a record in it.
 pub fn begin(direct: &mut Client, transaction: &str, topic: &str) -> (i64, i64) {
     find_coordinator(direct, transaction, 1);

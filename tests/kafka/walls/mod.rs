@@ -29,6 +29,7 @@ use crate::support::kafka::{self, Kafka};
 use crate::support::process::Issuer;
 use crate::support::sense::Aim;
 use crate::support::setup::Tenant;
+use crate::support::walled;
 
 #[test]
 fn nothing_of_another_tenant_is_reached_or_told() {
@@ -67,10 +68,21 @@ const SETTINGS: &[&str] = &[
     "group.consumer.min.session.timeout.ms=1",
     "group.consumer.session.timeout.ms=100",
     "group.consumer.max.session.timeout.ms=1800000",
+    "group.share.min.session.timeout.ms=1",
+    "group.share.session.timeout.ms=100",
+    "group.share.max.session.timeout.ms=1800000",
+    "group.share.min.heartbeat.interval.ms=1",
+    "group.share.heartbeat.interval.ms=10",
+    "group.streams.min.session.timeout.ms=1",
+    "group.streams.session.timeout.ms=100",
+    "group.streams.max.session.timeout.ms=1800000",
+    "group.streams.min.heartbeat.interval.ms=1",
+    "group.streams.heartbeat.interval.ms=10",
     "group.consumer.min.heartbeat.interval.ms=1",
     "group.consumer.heartbeat.interval.ms=10",
     "offsets.topic.num.partitions=1",
     "transaction.state.log.num.partitions=1",
+    "share.coordinator.state.topic.num.partitions=1",
 ];
 
 /// Both tenants live here, and the clients of the first one are told of no address but `localhost`.
@@ -78,6 +90,7 @@ fn front<'i>(kafka: &Kafka, issuer: &'i Issuer) -> Front<'i> {
     let mut setup = site::setup(kafka, issuer, OURS);
     let authentication = setup.tenant().authentication.clone();
     setup.tenant().mapping = "advertised_host: localhost, min_broker_id: 1".to_owned();
+    setup.tenant().more.extend(walled::lines());
     let mut theirs = Tenant::new("theirs", THEIRS, "");
     theirs.authentication = authentication;
     setup.tenants.push(theirs);
@@ -103,12 +116,14 @@ impl<'w> Walls<'w> {
 
     /// Asks for all there is, while nobody else is there. Twice: the first time changes what is ours.
     fn sweep_before(&mut self) {
-        for probe in [self.sweeping(), self.sweeping()].concat() {
-            let (_, outcome) = self.camp.say(&probe, &self.neighbour, 0);
-            self.camp.say(&probe, &self.neighbour, 1);
-            self.before.insert(probe.title, outcome);
+        for _ in 0..2 {
+            for probe in self.sweeping() {
+                let (_, outcome) = self.camp.say(&probe, &self.neighbour, 0);
+                self.camp.say(&probe, &self.neighbour, 1);
+                self.before.insert(probe.title, outcome);
+            }
+            self.neighbour.tidy();
         }
-        self.neighbour.tidy();
     }
 
     /// Asks for all there is again, and returns how often: before anything else changes what is ours.
@@ -126,7 +141,10 @@ impl<'w> Walls<'w> {
         let rows = rows().iter().flat_map(|row| row.versions.clone().map(move |version| (row, version)));
         let probes =
             rows.flat_map(|(row, version)| probes(row, version, &self.neighbour).unwrap_or_default());
-        probes.filter(|probe| probe.verdict == Verdict::AsBefore).collect()
+        let mut probes: Vec<_> = probes.filter(|probe| probe.verdict == Verdict::AsBefore).collect();
+        // Lists come before what others make that would be on them.
+        probes.sort_by_key(|probe| !probe.aims.is_empty());
+        probes
     }
 
     /// Sends all other probes of an API, and returns how many.

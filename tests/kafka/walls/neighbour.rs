@@ -8,7 +8,8 @@ use uuid::Uuid;
 
 use super::deeds::{
     allow, begin, commit, commit_as, create, delete_topic, describe_configs, describe_producers, end, join,
-    join_by_heartbeat, list_offsets, offsets_of, produce, set_config, set_password, set_quota, until,
+    join_by_heartbeat, join_sharing, join_streams, list_offsets, offsets_of, produce, set_config,
+    set_password, set_quota, until,
 };
 use crate::support::client::Client;
 use crate::support::sense::{BROKER_CONFIGS, CLIENT_METRICS, GROUP_CONFIGS, TOPIC_CONFIGS};
@@ -20,8 +21,8 @@ pub const THEIRS: &str = "wvk-";
 
 /// The words in their names: nobody but them says these.
 const WORDS: &[&str] = &[
-    "harbour", "quay", "anchors", "crew", "flock", "voyage", "homeward", "barge", "tugboat", "gauges",
-    "cargo",
+    "harbour", "quay", "anchors", "crew", "flock", "shoal", "creek", "voyage", "homeward", "barge",
+    "tugboat", "gauges", "cargo",
 ];
 
 /// Our own topics, groups and transactional ids; of each a twin, so that two requests can be alike.
@@ -35,7 +36,7 @@ const TOPICS: &[(&str, i64)] = &[("wvk-harbour", 2), ("wvk-quay", 1), ("barge", 
 const GROUPS: &[&str] = &["wvk-anchors", "wvk-crew", "wvk-flock", "barge-hands"];
 const TRANSACTIONS: &[&str] = &["wvk-voyage", "wvk-homeward", "barge-trip"];
 const PRINCIPAL: &str = "tugboat";
-pub const INTERNAL_TOPICS: [&str; 2] = ["__consumer_offsets", "__transaction_state"];
+pub const INTERNAL_TOPICS: [&str; 3] = ["__consumer_offsets", "__transaction_state", "__share_group_state"];
 
 /// The neighbours, as far as somebody who wants to reach them would have to know them.
 pub struct Neighbour {
@@ -49,18 +50,21 @@ pub struct Neighbour {
     /// Who is in a transaction under `wvk-voyage`, and its epoch.
     pub producer: (i64, i64),
     pub cluster_id: String,
+    /// Where the broker keeps its logs.
+    pub log_dir: String,
 }
 
 impl Neighbour {
     /// Makes what is ours; nobody else is there yet.
     pub fn before_moving_in(mut direct: Client) -> Self {
         let cluster_id = metadata(&mut direct).text("ClusterId").to_owned();
+        let log_dir = ask(&mut direct, 35, 1, vec![]).text("Results[].LogDir").to_owned();
         // Of nobody, for as long as nobody is there.
         let topic_ids = vec![Uuid::from_u128(0xfeed); TOPICS.len() + INTERNAL_TOPICS.len()];
         let (member, generation, producer) = ("nobody".to_owned(), 1, (4711, 0));
         let own_topic_ids = Vec::new();
         let mut neighbour =
-            Self { direct, topic_ids, own_topic_ids, member, generation, producer, cluster_id };
+            Self { direct, topic_ids, own_topic_ids, member, generation, producer, cluster_id, log_dir };
         neighbour.make_our_own();
         neighbour
     }
@@ -131,11 +135,15 @@ impl Neighbour {
         for (kind, name, config, value) in [
             (TOPIC_CONFIGS, "wvk-harbour", "retention.ms", "86400321"),
             (GROUP_CONFIGS, "wvk-flock", "consumer.session.timeout.ms", "1799321"),
+            (GROUP_CONFIGS, "wvk-shoal", "share.session.timeout.ms", "1799321"),
+            (GROUP_CONFIGS, "wvk-creek", "streams.session.timeout.ms", "1799321"),
             (CLIENT_METRICS, "wvk-gauges", "interval.ms", "64321"),
         ] {
             set_config(direct, kind, name, config, value);
         }
         join_by_heartbeat(direct, "wvk-flock", "wvk-harbour");
+        join_sharing(direct, "wvk-shoal", "wvk-harbour");
+        join_streams(direct, "wvk-creek", "wvk-harbour");
         let all = metadata(direct);
         let topics = TOPICS.iter().map(|(topic, _)| *topic).chain(INTERNAL_TOPICS);
         self.topic_ids = topics.map(|topic| id_of(&all, topic)).collect();
@@ -143,12 +151,15 @@ impl Neighbour {
 
     /// What no answer may hold, each with the words for it.
     pub fn marks(&self) -> Vec<(String, Vec<u8>)> {
-        let texts = [OURS, THEIRS, INTERNAL_TOPICS[0], INTERNAL_TOPICS[1], "127.0.0.1", "ANONYMOUS"];
-        let texts = texts.iter().chain(WORDS).map(|text| ((*text).to_owned(), text.as_bytes().to_vec()));
+        let texts = [OURS, THEIRS, "127.0.0.1", "ANONYMOUS"];
+        let texts = texts
+            .iter()
+            .chain(&INTERNAL_TOPICS)
+            .chain(WORDS)
+            .map(|text| ((*text).to_owned(), text.as_bytes().to_vec()));
         let ids = self.topic_ids.iter().map(|id| (format!("topic id {id}"), id.as_bytes().to_vec()));
-        let member = (self.member.clone(), self.member.as_bytes().to_vec());
-        let cluster_id = (self.cluster_id.clone(), self.cluster_id.as_bytes().to_vec());
-        texts.chain(ids).chain([member, cluster_id]).collect()
+        let of_text = |text: &String| (text.clone(), text.as_bytes().to_vec());
+        texts.chain(ids).chain([&self.member, &self.cluster_id, &self.log_dir].map(of_text)).collect()
     }
 
     /// All there is on the brokers that is not ours, a line for each thing.
@@ -198,6 +209,10 @@ impl Neighbour {
             &ask(direct, 66, 1, vec![("DurationFilter", (-1).into())]),
             "TransactionStates[]",
         );
+        note("group", &ask(direct, 77, 1, vec![("GroupIds[]", "wvk-shoal".into())]), "Groups[]");
+        note("group", &ask(direct, 89, 0, vec![("GroupIds[]", "wvk-creek".into())]), "Groups[]");
+        let shared = vec![("Groups[].GroupId", "wvk-shoal".into())];
+        note("shared", &ask(direct, 90, 0, shared), "Groups[]");
         for transaction in TRANSACTIONS {
             let answer = ask(direct, 65, 0, vec![("TransactionalIds[]", (*transaction).into())]);
             note("transaction", &answer, "TransactionStates[]");

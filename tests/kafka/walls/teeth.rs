@@ -14,6 +14,7 @@ use super::neighbour::{Neighbour, OURS, THEIRS};
 use super::unaimed::{BLUNT_KINDS, is_blunt};
 use crate::support::entities::entities;
 use crate::support::kafka::Kafka;
+use crate::support::walled;
 
 /// The fields by which nobody would find out that there is no wall, for each API.
 ///
@@ -22,7 +23,7 @@ pub fn blunt(kafka: &Kafka, neighbour: &mut Neighbour) -> Vec<String> {
     let mut camp = Camp::before_the_broker(kafka);
     let mut blunt = Vec::new();
     let mut intact = BTreeSet::new();
-    for row in rows() {
+    for row in rows().iter().filter(|row| walled::is_offered(row)) {
         let (mut fields, mut all): (BTreeMap<_, Vec<_>>, Vec<_>) = Default::default();
         for version in row.versions.clone() {
             for probe in probes(row, version, neighbour).unwrap_or_default() {

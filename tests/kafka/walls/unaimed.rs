@@ -3,16 +3,35 @@
 use sluicegate::wire::ApiKey;
 
 use super::aims::Probe;
+use crate::support::entities::Entity;
 use crate::support::sense::Aim;
 
 /// Kinds of fields that can name nothing of another tenant's.
-pub const UNAIMED: &[(&str, &str)] = &[
+const UNAIMED: &[(&str, &str)] = &[
     ("rack", "a rack is the client's own word, and racks of brokers are shown to all"),
     ("client_id", "a client calls itself as it likes"),
     ("client_host", "no request has it"),
     ("acl_host", "an address of a client, and none of a broker"),
     ("app_endpoint", "the address of the client's own application"),
 ];
+
+/// Fields that can name something, and yet nobody is reached by them.
+const UNAIMED_FIELDS: &[(ApiKey, &str, &str)] = &[
+    (
+        ApiKey::PushTelemetry,
+        "Metrics",
+        "what a client measures goes to a collector, and no answer tells of it",
+    ),
+    (ApiKey::RenewDelegationToken, "Hmac", "it is a secret that nobody guesses"),
+    (ApiKey::ExpireDelegationToken, "Hmac", "it is a secret that nobody guesses"),
+];
+
+/// Whether nobody has to aim a field.
+pub fn is_unaimed(entity: &Entity) -> bool {
+    let is_of_kind = UNAIMED.iter().any(|(kind, _)| *kind == entity.kind);
+    is_of_kind
+        || UNAIMED_FIELDS.iter().any(|(key, path, _)| *key as i16 == entity.key && *path == entity.path)
+}
 
 /// Whether a name that a probe aims at may be told from one that exists nowhere: nobody may create it.
 pub fn is_told_apart(probe: &Probe) -> bool {
@@ -36,6 +55,7 @@ pub const BLUNT_KINDS: &[(&str, &str)] = &[
 
 const BLUNT: &[(ApiKey, &str, &str)] = &[
     (ApiKey::Fetch, "ClusterId", "brokers look at it only among themselves"),
+    (ApiKey::DescribeQuorum, "Topics[].TopicName", "brokers know of one topic here, and it is their own"),
     (ApiKey::Fetch, "ForgottenTopicsData[].Topic", "a fetch without a session has nothing to forget"),
     (
         ApiKey::ListPartitionReassignments,
