@@ -90,7 +90,7 @@ impl Dialogue {
     pub fn reveal(&self, world: &World, pending: Box<dyn Pending>) -> Virtual<Segments> {
         let frames = std::slice::from_ref(&self.answer);
         pending
-            .reveal(frames, CORRELATION_ID, &world.lens(), &world.limits)
+            .reveal(frames, CORRELATION_ID, &world.lens(), &world.limits, &mut Conversation::default())
             .expect("the answer is well-formed")
     }
 

@@ -87,8 +87,14 @@ pub trait Api: Sized + 'static {
     /// request is admitted.
     fn ids(_request: &Self::Request, _version: i16, _tell: &mut dyn FnMut(Uuid)) {}
 
+    /// The ids that earlier requests named, and that this one stands on too.
+    fn ids_kept(_request: &Self::Request, _conversation: &Conversation, _tell: &mut dyn FnMut(Uuid)) {}
+
     /// Lets the granted part through, renamed, and sets the refused part aside. `Err` refuses it all.
     fn admit(request: Self::Request, ask: &mut Asking<'_>) -> Result<Pass<Self>, Refusal>;
+
+    /// Keeps in mind what a broker's answer means for later requests of the connection.
+    fn remember(_response: &Self::Response, _aside: &Self::Aside, _conversation: &mut Conversation) {}
 
     /// Leaves in the response what this client may see, under the names it knows, and adds an answer
     /// for what was set aside. Where nothing was left to ask, the response comes in empty.
@@ -143,6 +149,7 @@ pub struct Conversation {
     consumer_protocol: HashMap<String, bool>,
     /// Ids of which a broker said lately that nobody has them.
     absent_ids: HashSet<Uuid>,
+    fetch_sessions: fetch::Sessions,
 }
 
 impl Conversation {
@@ -240,6 +247,7 @@ pub trait Pending: Send {
         correlation_id: i32,
         lens: &Lens<'_>,
         limits: &Limits,
+        conversation: &mut Conversation,
     ) -> Result<Virtual<Segments>, Broken>;
 }
 
@@ -321,11 +329,13 @@ fn unknown_ids<A: Api>(
         return None;
     }
     let mut unknown = BTreeSet::new();
-    A::ids(request, version, &mut |id| {
+    let mut told = |id| {
         if !gate.knows_id(id) && !conversation.absent_ids.contains(&id) {
             unknown.insert(id);
         }
-    });
+    };
+    A::ids(request, version, &mut told);
+    A::ids_kept(request, conversation, &mut told);
     (!unknown.is_empty()).then(|| Question::Ids(unknown.into_iter().collect()))
 }
 
@@ -336,6 +346,7 @@ impl<A: Api> Pending for Awaiting<A> {
         correlation_id: i32,
         lens: &Lens<'_>,
         limits: &Limits,
+        conversation: &mut Conversation,
     ) -> Result<Virtual<Segments>, Broken> {
         let upstream_version = A::upstream_version(self.version);
         let (mut response, mut source): (Option<A::Response>, _) = (None, None);
@@ -359,6 +370,7 @@ impl<A: Api> Pending for Awaiting<A> {
             }
         }
         let mut response = response.unwrap_or_default();
+        A::remember(&response, &self.aside, conversation);
         A::reveal(&mut response, self.aside, &Showing { lens, version: self.version });
         // A joined answer owns pieces of two frames; only one can lend its bytes.
         let source = source.filter(|_| frames.len() == 1);

@@ -106,6 +106,11 @@ impl World {
         self.cluster.backend.topic_ids.learn(id, &Backend::said_by_broker(text(name)));
     }
 
+    /// The client logs in again, and may do these things from now on.
+    pub fn log_in_again(&mut self, rules: &[(Operation, Resource, &str)]) {
+        self.rights = Self::allowing(rules).rights;
+    }
+
     pub fn lens(&self) -> Lens<'_> {
         Lens::new(&self.cluster, &self.rights, &self.book)
     }
@@ -124,7 +129,9 @@ impl World {
             Ok(Pass::Answer(aside)) => self.reveal::<A>(A::Response::default(), aside, version),
             Ok(Pass::Forward(request, aside)) => {
                 sent.push(said(&request, upstream));
-                self.reveal::<A>(said(answer, upstream), aside, version)
+                let answer = said(answer, upstream);
+                A::remember(&answer, &aside, &mut self.conversation);
+                self.reveal::<A>(answer, aside, version)
             }
             Ok(Pass::ForwardBoth(first, second, aside)) => {
                 sent.extend([said(&first, upstream), said(&second, upstream)]);

@@ -80,6 +80,11 @@ impl<'a> Gate<'a> {
         self.cluster
     }
 
+    /// What the client may do as long as these are its rights.
+    pub fn rights(&self) -> &'a Rights {
+        self.rights
+    }
+
     pub fn into_denials(self) -> Vec<Denial> {
         self.denials.into_inner()
     }

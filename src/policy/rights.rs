@@ -39,6 +39,11 @@ impl Rights {
         Self(Arc::new(Inner::Ruled { rules, shares, failures }))
     }
 
+    /// Whether these are of one login, and so alike: two logins' are different, even if they say the same.
+    pub fn is_same(&self, other: &Rights) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
     /// Whether the operation on this name is granted, and by which rule; a deny beats every allow.
     ///
     /// Shape: of several rules that say the same, the first of the file is named. `Operation::All`

@@ -797,7 +797,9 @@ impl Session {
             Arrived::Complete(awaited) => {
                 let Awaited { key, correlation_id, frames, pending, rights, .. } = awaited;
                 let lens = Lens::new(&self.listener.cluster, &rights, &self.listener.book);
-                let answer = pending.reveal(&frames, correlation_id, &lens, &self.limits).map_err(broker)?;
+                let answer = pending
+                    .reveal(&frames, correlation_id, &lens, &self.limits, &mut self.conversation)
+                    .map_err(broker)?;
                 send(Answer { key, segments: answer }, out);
                 self.send_answers(out);
                 Ok(())

@@ -781,23 +781,32 @@ fn a_neighbour_s_topic_id_is_an_id_that_nobody_has() {
 fn hazard_27_nobody_reads_as_a_broker_or_in_another_s_fetch_session() {
     let stage = Stage::start_with(1, red_and_blue);
     let answering = Manner::default();
-    stage.broker().on::<FetchRequest>(move |request| {
-        // Sessions are the broker's, and all clients would share them.
-        assert_eq!((request.replica_id.0, request.session_id, request.session_epoch), (-1, 0, -1));
-        assert!(request.forgotten_topics_data.is_empty());
-        request.answered(7, &answering).with_session_id(77)
+    stage.broker().on_key(ApiKey::Fetch, move |asked| {
+        let request = asked.request::<FetchRequest>();
+        let session = if request.session_epoch < 0 { 0 } else { 77 };
+        let answer = request.answered(asked.version(), &answering).with_session_id(session);
+        asked.reply::<FetchRequest>(&answer)
     });
     script::<ListOffsetsRequest>(stage.broker(), &Manner::default());
+    stage.broker().has_topics(&["red-orders"]);
     let mut red = red(&stage);
-    for version in 7..=12 {
-        let request = FetchRequest::about(&["orders"], version);
-        let answer = red.ask(version, &request.clone().with_session_epoch(0));
-        assert_eq!((answer.error_code, answer.session_id), (0, 0), "no session is given out");
-        for epoch in [-1, 0, 1] {
-            let in_session = request.clone().with_session_id(77).with_session_epoch(epoch);
-            let answer = red.ask(version, &in_session);
-            assert_eq!((answer.error_code, answer.responses.len()), (70, 0));
-        }
+    for version in 7..=18 {
+        let mut owner = log_in(&stage, 0);
+        let request = FetchRequest::behind("red-", &["orders"], version);
+        let answer = owner.ask(version, &request.clone().with_session_epoch(0));
+        assert_eq!((answer.error_code, answer.session_id), (0, 77));
+        // Sessions are the broker's: by their number any client could go on with one, or end it.
+        let before = stage.broker().asked().len();
+        let in_session = request.clone().with_session_id(77).with_session_epoch(1);
+        let answer = red.ask(version, &in_session);
+        assert_eq!((answer.error_code, answer.responses.len()), (70, 0));
+        assert_eq!(stage.broker().asked().len(), before);
+        let ending = request.clone().with_session_id(77).with_session_epoch(-1);
+        red.ask(version, &ending);
+        assert_eq!(last::<FetchRequest>(stage.broker()).session_id, 0);
+        let answer = owner.ask(version, &in_session);
+        assert_eq!((answer.error_code, answer.session_id), (0, 77));
+        assert_eq!(last::<FetchRequest>(stage.broker()).session_id, 77);
     }
     let before = stage.broker().asked().len();
     for version in FetchRequest::SERVED {

@@ -272,7 +272,7 @@ pub fn leak(bytes: &[u8]) -> Option<&'static str> {
 
 /// What a client says and no broker is told, and why.
 const LEFT_OUT: &[(Place, &str, &str)] = &[
-    (FETCH, "ForgottenTopicsData[]", "it is about a fetch session, and none is given out"),
+    (FETCH, "ForgottenTopicsData[]", "a fetch that opens a session forgets nothing"),
     (FETCH, "ClusterId", "what the client knows is the virtual cluster's"),
     (FETCH, "ReplicaState", "a client is no follower"),
     (FETCH, "Topics[].Partitions[].ReplicaDirectoryId", "a client is no follower"),

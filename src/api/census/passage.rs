@@ -147,7 +147,8 @@ impl Passage<'_> {
         let said = self.said(Direction::Response, self.upstream(), &body);
         self.tell_ids(&world, Direction::Response, &said);
         let frames: Vec<_> = requests.iter().map(|_| Backend::said_by_broker(self.answer(&body))).collect();
-        let response = pending.reveal(&frames, 7, &world.lens(), &Limits::default());
+        let response =
+            pending.reveal(&frames, 7, &world.lens(), &Limits::default(), &mut Conversation::default());
         let response = response.unwrap_or_else(|why| panic!("{}: {why}", self.title())).into_inner();
         let (shown, bytes) = self.shown(response);
         let mut complaints = self.judge(Direction::Response).complaints(&said, &shown);

@@ -1,5 +1,9 @@
 //! Fetch.
 
+mod sessions; // which partitions a fetch session stands for
+
+pub use sessions::Sessions;
+
 use std::ops::RangeInclusive;
 
 use crate::wire::ApiKey;
@@ -8,20 +12,31 @@ use kafka_protocol::messages::fetch_response::{FetchableTopicResponse, Partition
 use kafka_protocol::messages::{BrokerId, FetchRequest, FetchResponse};
 use uuid::Uuid;
 
-use super::{Api, Asking, METADATA_BY_ID, Pass, Refusal, Showing};
+use self::sessions::{Session, Ticket};
+use super::{Api, Asking, Conversation, METADATA_BY_ID, Pass, Refusal, Showing};
+use crate::cluster::Lens;
 use crate::names::TopicSlot;
-use crate::policy::Operation;
+use crate::policy::{Operation, Resource};
 
 /// Records from topics.
 ///
-/// No fetch session is ever given out (KIP-227 allows that): each fetch is full, so what is refused
-/// is refused in each.
+/// Shape: from version 7 on a fetch may stand on earlier ones (KIP-227); see [`Sessions`].
 pub struct Fetch;
+
+/// What is kept of a fetch until its answer comes.
+#[derive(Debug, Default)]
+pub struct Apart {
+    refused: Vec<(FetchTopic, Refusal)>,
+    /// The session that the fetch opens or goes on with.
+    session: Option<Ticket>,
+    /// Whether the answer tells of each partition that the broker was asked for.
+    is_full: bool,
+}
 
 impl Api for Fetch {
     type Request = FetchRequest;
     type Response = FetchResponse;
-    type Aside = Vec<(FetchTopic, Refusal)>;
+    type Aside = Apart;
 
     const KEY: ApiKey = ApiKey::Fetch;
     const VERSIONS: RangeInclusive<i16> = 4..=18;
@@ -36,43 +51,43 @@ impl Api for Fetch {
         }
     }
 
+    fn ids_kept(request: &FetchRequest, conversation: &Conversation, tell: &mut dyn FnMut(Uuid)) {
+        conversation.fetch_sessions.unknown_ids(request.session_id, tell);
+    }
+
     fn admit(mut request: FetchRequest, ask: &mut Asking<'_>) -> Result<Pass<Self>, Refusal> {
         if is_follower(&request) {
             // A follower reads what is not committed, and moves the high watermark.
             return Err(Refusal::TopicDenied);
         }
-        if request.session_id != 0 {
-            return Err(Refusal::UnknownFetchSession);
-        }
         request.replica_id = BrokerId(-1);
         request.replica_state = ReplicaState::default();
         request.cluster_id = None;
-        request.session_epoch = -1; // neither an old session nor a new one
-        request.forgotten_topics_data.clear();
-        let nothing_asked = request.topics.is_empty();
         for partition in request.topics.iter_mut().flat_map(|topic| &mut topic.partitions) {
             // Only a follower says these.
             partition.replica_directory_id = Uuid::nil();
             partition.high_watermark = i64::MAX;
         }
-        let by_id = ask.version >= BY_ID;
-        let refused = ask.gate.each_topic(Operation::Read, &mut request.topics, |topic| {
-            TopicSlot::of(by_id, &mut topic.topic, &mut topic.topic_id)
-        });
-        let refused = refused.into_iter().map(|(topic, no)| (topic, no.into())).collect();
-        Ok(if request.topics.is_empty() && !nothing_asked {
-            Pass::Answer(refused)
-        } else {
-            Pass::Forward(request, refused)
-        })
+        match request.session_epoch {
+            OPENS | CLOSES => Ok(admit_full(request, ask)),
+            _ => admit_change(request, ask),
+        }
     }
 
-    fn reveal(response: &mut FetchResponse, refused: Self::Aside, show: &Showing<'_>) {
-        response.session_id = 0;
+    fn remember(response: &FetchResponse, apart: &Apart, conversation: &mut Conversation) {
+        if let Some(ticket) = apart.session {
+            conversation.fetch_sessions.answered(ticket, response);
+        }
+    }
+
+    fn reveal(response: &mut FetchResponse, apart: Apart, show: &Showing<'_>) {
+        if apart.session.is_none() {
+            response.session_id = 0;
+        }
+        // A broker that throttles says nothing of any partition, and a client knows that by it.
+        let is_put_off = apart.is_full && response.responses.is_empty() && response.throttle_time_ms > 0;
         let by_id = show.version >= BY_ID;
-        show.lens.echoed_topics(&mut response.responses, |topic| {
-            TopicSlot::of(by_id, &mut topic.topic, &mut topic.topic_id)
-        });
+        response.responses.retain_mut(|topic| is_shown(topic, by_id, show.lens));
         for partition in response.responses.iter_mut().flat_map(|topic| &mut topic.partitions) {
             if !show.lens.has_door(partition.current_leader.leader_id.0) {
                 partition.current_leader.leader_id = BrokerId(-1);
@@ -85,7 +100,9 @@ impl Api for Fetch {
         response
             .node_endpoints
             .retain_mut(|node| show.lens.advertise(node.node_id.0, &mut node.host, &mut node.port));
-        refuse_topics(response, refused);
+        if response.error_code == 0 && !is_put_off {
+            refuse_topics(response, apart.refused);
+        }
     }
 
     fn refuse(request: FetchRequest, why: Refusal, version: i16) -> FetchResponse {
@@ -96,6 +113,71 @@ impl Api for Fetch {
             refuse_topics(&mut response, request.topics.into_iter().map(|topic| (topic, why)).collect());
         }
         response
+    }
+}
+
+/// A fetch that names all its partitions. It ends the session that it shows, and may open another.
+fn admit_full(mut request: FetchRequest, ask: &mut Asking<'_>) -> Pass<Fetch> {
+    let by_id = ask.version >= BY_ID;
+    let closes = ask.conversation.fetch_sessions.close(request.session_id);
+    if !closes {
+        request.session_id = 0; // another connection's, or nobody's
+    }
+    request.forgotten_topics_data.clear();
+    let nothing_asked = request.topics.is_empty();
+    let mut apart = Apart { is_full: true, ..Apart::default() };
+    if request.session_epoch == OPENS {
+        let mut session = Session::new(by_id, ask.gate.rights().clone());
+        session.take_in(&mut request, ask.gate);
+        apart.refused = session.refused();
+        if nothing_asked || !request.topics.is_empty() {
+            apart.session = ask.conversation.fetch_sessions.open(session);
+        }
+    } else {
+        let refused = ask.gate.each_topic(Operation::Read, &mut request.topics, |topic| {
+            TopicSlot::of(by_id, &mut topic.topic, &mut topic.topic_id)
+        });
+        apart.refused = refused.into_iter().map(|(topic, no)| (topic, no.into())).collect();
+    }
+    if apart.session.is_none() {
+        request.session_epoch = CLOSES;
+    }
+    if request.topics.is_empty() && !nothing_asked && !closes {
+        return Pass::Answer(apart);
+    }
+    apart.is_full = !request.topics.is_empty();
+    Pass::Forward(request, apart)
+}
+
+/// A fetch that names what has changed in its session, which may be nothing.
+fn admit_change(mut request: FetchRequest, ask: &mut Asking<'_>) -> Result<Pass<Fetch>, Refusal> {
+    let sessions = &mut ask.conversation.fetch_sessions;
+    // By its number alone, anybody could read on in another's session, or end it.
+    let session = sessions.find(request.session_id).ok_or(Refusal::UnknownFetchSession)?;
+    let ticket = session.ticket();
+    let mut apart = Apart { session: Some(ticket), ..Apart::default() };
+    if session.goes_by_id() != (ask.version >= BY_ID) {
+        // The broker refuses the change from names to ids, or back, whatever else is said.
+        session.break_off();
+        request.topics.clear();
+        request.forgotten_topics_data.clear();
+    } else {
+        session.take_in(&mut request, ask.gate);
+        apart.refused = session.refused();
+    }
+    if !sessions.has_room() {
+        sessions.close(request.session_id);
+        return Err(Refusal::UnknownFetchSession);
+    }
+    Ok(Pass::Forward(request, apart))
+}
+
+/// Whether a topic of an answer is this client's to read; it gets the client's name.
+fn is_shown(topic: &mut FetchableTopicResponse, by_id: bool, lens: &Lens<'_>) -> bool {
+    let may_read = |name: &str| lens.grants(Operation::Read, Resource::Topic, name);
+    match by_id {
+        true => lens.topic_behind(topic.topic_id).is_some_and(|name| may_read(&name)),
+        false => lens.one(&mut topic.topic) && may_read(&topic.topic.0),
     }
 }
 
@@ -127,5 +209,12 @@ fn refuse_topics(response: &mut FetchResponse, refused: Vec<(FetchTopic, Refusal
 /// From here on a topic goes by its id (KIP-516).
 const BY_ID: i16 = 13;
 
+/// The epoch of a fetch that opens a session.
+const OPENS: i32 = 0;
+/// The epoch of a fetch that ends its session, and opens none.
+const CLOSES: i32 = -1;
+
+#[cfg(test)]
+mod session_tests;
 #[cfg(test)]
 mod tests;

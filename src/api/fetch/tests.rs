@@ -2,14 +2,14 @@
 
 use bytes::Bytes;
 use kafka_protocol::messages::TopicName;
-use kafka_protocol::messages::fetch_request::{FetchPartition, ForgottenTopic};
+use kafka_protocol::messages::fetch_request::FetchPartition;
 use kafka_protocol::messages::fetch_response::{LeaderIdAndEpoch, NodeEndpoint};
 
 use super::*;
 use crate::api::testing::{World, text};
 use crate::policy::Resource;
 
-fn world() -> World {
+pub fn world() -> World {
     let world = World::allowing(&[
         (Operation::Read, Resource::Topic, "orders"),
         (Operation::Read, Resource::Topic, "extra_topic"),
@@ -23,7 +23,7 @@ const TOPICS: [(u128, &str); 4] =
     [(1, "my-orders"), (2, "my-secret"), (3, "extra_topic"), (4, "their-orders")];
 
 /// As a version calls a topic of the backend; `side` makes of its name what is said.
-fn called(backend: &str, version: i16, side: fn(&str) -> &str) -> (TopicName, Uuid) {
+pub fn called(backend: &str, version: i16, side: fn(&str) -> &str) -> (TopicName, Uuid) {
     if version < BY_ID {
         return (TopicName(text(side(backend))), Uuid::nil());
     }
@@ -32,17 +32,17 @@ fn called(backend: &str, version: i16, side: fn(&str) -> &str) -> (TopicName, Uu
 }
 
 /// The backend's name for what is called either way.
-fn name(topic: &TopicName, id: Uuid) -> &str {
+pub fn name(topic: &TopicName, id: Uuid) -> &str {
     let known = TOPICS.iter().find(|(known, _)| Uuid::from_u128(*known) == id);
     if id.is_nil() { topic.0.as_str() } else { known.map_or("nobody's", |(_, name)| *name) }
 }
 
 /// A client's name for a topic of the backend.
-fn hidden(backend: &str) -> &str {
+pub fn hidden(backend: &str) -> &str {
     backend.strip_prefix("my-").unwrap_or(backend)
 }
 
-fn request(version: i16, topics: &[&str]) -> FetchRequest {
+pub fn request(version: i16, topics: &[&str]) -> FetchRequest {
     let topics = topics.iter().map(|topic| {
         let (topic, id) = called(topic, version, hidden);
         let partitions = (0..2).map(|index| FetchPartition::default().with_partition(index));
@@ -51,7 +51,7 @@ fn request(version: i16, topics: &[&str]) -> FetchRequest {
     FetchRequest::default().with_replica_id(BrokerId(-1)).with_topics(topics.collect())
 }
 
-fn response(version: i16, topics: &[&str]) -> FetchResponse {
+pub fn response(version: i16, topics: &[&str]) -> FetchResponse {
     let topics = topics.iter().map(|topic| {
         let (topic, id) = called(topic, version, |name| name);
         FetchableTopicResponse::default().with_topic(topic).with_topic_id(id).with_partitions(vec![
@@ -63,12 +63,12 @@ fn response(version: i16, topics: &[&str]) -> FetchResponse {
     FetchResponse::default().with_responses(topics.collect())
 }
 
-fn names(request: &FetchRequest) -> Vec<&str> {
+pub fn names(request: &FetchRequest) -> Vec<&str> {
     request.topics.iter().map(|topic| name(&topic.topic, topic.topic_id)).collect()
 }
 
 /// The topics of an answer, with the code of each partition.
-fn codes(response: &FetchResponse) -> Vec<(&str, Vec<i16>)> {
+pub fn codes(response: &FetchResponse) -> Vec<(&str, Vec<i16>)> {
     let topics = response.responses.iter().map(|topic| {
         let codes = topic.partitions.iter().map(|partition| partition.error_code);
         (hidden(name(&topic.topic, topic.topic_id)), codes.collect())
@@ -120,32 +120,6 @@ fn a_request_of_refused_topics_is_answered_here() {
         assert!(talk.sent.is_empty());
         let foreign = if version < BY_ID { 29 } else { 100 };
         assert_eq!(codes(&talk.seen), [("secret", vec![29, 29]), ("their-orders", vec![foreign, foreign])]);
-    }
-}
-
-#[test]
-fn each_fetch_is_full_and_no_session_is_given_out() {
-    for version in 7..=18 {
-        let (topic, id) = called("my-orders", version, hidden);
-        let forgotten = ForgottenTopic::default().with_topic(topic).with_topic_id(id);
-        let request = request(version, &["my-orders"]).with_session_epoch(0);
-        let request = request.with_forgotten_topics_data(vec![forgotten]);
-        let answer = response(version, &["my-orders"]).with_session_id(7);
-        let talk = world().talk::<Fetch>(version, &request, &answer);
-        assert_eq!((talk.sent().session_id, talk.sent().session_epoch), (0, -1));
-        assert!(talk.sent().forgotten_topics_data.is_empty());
-        assert_eq!(talk.seen.session_id, 0);
-    }
-}
-
-#[test]
-fn a_session_that_was_never_given_out_is_unknown() {
-    for version in 7..=18 {
-        let request = request(version, &["my-orders"]).with_session_id(7).with_session_epoch(3);
-        let talk = world().talk::<Fetch>(version, &request, &response(version, &[]));
-        assert!(talk.sent.is_empty());
-        assert_eq!(talk.refused, Some(Refusal::UnknownFetchSession));
-        assert_eq!((talk.seen.error_code, talk.seen.responses.len()), (70, 0));
     }
 }
 
