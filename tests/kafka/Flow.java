@@ -18,6 +18,7 @@ import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.Metric;
 import org.apache.kafka.common.MetricName;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.errors.TimeoutException;
 import org.apache.kafka.common.protocol.Errors;
 import org.apache.kafka.common.serialization.StringDeserializer;
 import org.apache.kafka.common.serialization.StringSerializer;
@@ -35,6 +36,8 @@ public class Flow {
     private final Properties properties;
     /** The one who joined a group and stays. */
     private KafkaConsumer<String, String> member;
+    /** The one who reads what it was given, in no group. */
+    private KafkaConsumer<String, String> reader;
     /** The one whose transaction is open. */
     private KafkaProducer<String, String> open;
 
@@ -56,6 +59,9 @@ public class Flow {
         }
         if (flow.member != null) {
             flow.member.close();
+        }
+        if (flow.reader != null) {
+            flow.reader.close();
         }
     }
 
@@ -110,6 +116,19 @@ public class Flow {
                 TopicPartition first = new TopicPartition(words[1], 0);
                 OffsetAndMetadata found = member.committed(Set.of(first)).get(first);
                 return found == null ? "nothing" : Long.toString(found.offset());
+            case "spread": // VALUE TOPIC:PARTITIONS...: writes the value to each partition
+                return spread(words);
+            case "assign": // RACK|- TOPIC:PARTITIONS...: reads them from their beginning on, from now on
+                return assign(words);
+            case "poll": // COUNT: so many values more
+                return String.join(" ", poll(Integer.parseInt(words[1])));
+            case "poll-for": // VALUE: reads on until this one comes
+                while (!poll(1).contains(words[1])) {}
+                return "";
+            case "count": // COUNT: how many values more, if there are so many
+                return Integer.toString(poll(Integer.parseInt(words[1])).size());
+            case "read-from": // which broker the reader was sent to for its first partition; -1: the leader
+                return readFrom();
             default:
                 throw new IllegalArgumentException("no such command: " + words[0]);
         }
@@ -249,6 +268,67 @@ public class Flow {
             first.commitTransaction();
         }
         return "not fenced";
+    }
+
+    private static List<TopicPartition> partitions(String[] words, int from) {
+        List<TopicPartition> all = new ArrayList<>();
+        for (int place = from; place < words.length; place++) {
+            String[] topic = words[place].split(":");
+            for (int partition = 0; partition < Integer.parseInt(topic[1]); partition++) {
+                all.add(new TopicPartition(topic[0], partition));
+            }
+        }
+        return all;
+    }
+
+    private String spread(String[] words) throws Exception {
+        try (var producer = producer(Map.of("acks", "all"))) {
+            List<Future<?>> sent = new ArrayList<>();
+            for (TopicPartition one : partitions(words, 2)) {
+                sent.add(producer.send(new ProducerRecord<>(one.topic(), one.partition(), null, words[1])));
+            }
+            for (Future<?> one : sent) {
+                one.get();
+            }
+        }
+        return "";
+    }
+
+    private String assign(String[] words) {
+        Properties all = new Properties();
+        all.putAll(properties);
+        all.put("enable.auto.commit", "false");
+        if (!words[1].equals("-")) {
+            all.put("client.rack", words[1]);
+        }
+        if (reader != null) {
+            reader.close();
+        }
+        reader = new KafkaConsumer<>(all, new StringDeserializer(), new StringDeserializer());
+        reader.assign(partitions(words, 2));
+        reader.seekToBeginning(reader.assignment());
+        return "";
+    }
+
+    private List<String> poll(int count) {
+        List<String> values = new ArrayList<>();
+        long deadline = System.nanoTime() + PATIENCE.toNanos();
+        while (values.size() < count) {
+            if (System.nanoTime() > deadline) {
+                throw new TimeoutException(values.size() + " of " + count + " came");
+            }
+            reader.poll(Duration.ofMillis(200)).forEach(record -> values.add(record.value()));
+        }
+        return values;
+    }
+
+    private String readFrom() {
+        for (Map.Entry<MetricName, ? extends Metric> metric : reader.metrics().entrySet()) {
+            if (metric.getKey().name().equals("preferred-read-replica")) {
+                return metric.getValue().metricValue().toString();
+            }
+        }
+        return "nowhere";
     }
 
     private String join(String topic, String group) {

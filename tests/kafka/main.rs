@@ -36,6 +36,7 @@ mod clients; //    libraries that others wrote, each as its page says
 mod definitions; // what is written down of Kafka's messages
 mod direct; //     a conversation with a broker past the gateway
 mod elastic; //    brokers that come and go
+mod fetching; //   by name and by id, in sessions, from the nearest replica
 mod fronts; //     TLS toward clients
 mod hazards; //    what a naive gateway gets wrong, by the number it has in the protocol notes
 mod namespaces; // enforced prefixes, additional names, two backends

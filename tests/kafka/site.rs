@@ -153,6 +153,13 @@ impl<'i> Front<'i> {
         self.issuer.token(CLIENT, SECRET)
     }
 
+    /// A raw connection to the first tenant, logged in.
+    pub fn log_in(&self) -> Client {
+        let mut connection = Client::connect(self.setup.tenants[0].port);
+        connection.log_in(&self.issuer.token(CLIENT, SECRET));
+        connection
+    }
+
     fn login<'a>(&'a self, token_url: &'a str) -> Login<'a> {
         Login { client: CLIENT, secret: SECRET, token_url, ca: self.ca.as_deref() }
     }

@@ -303,10 +303,11 @@ fn key<'m>(by_id: bool, name: &'m TopicName, id: &'m Uuid) -> &'m [u8] {
 
 /// Whether the client may read a topic, with nothing renamed.
 fn verdict(by_id: bool, name: &TopicName, mut id: Uuid, gate: &Gate<'_>) -> Result<(), Refusal> {
-    Ok(match by_id {
-        true => gate.topic_id(Operation::Read, &mut id)?,
-        false => gate.one(Operation::Read, &mut name.clone())?,
-    })
+    let asked = match by_id {
+        true => gate.topic_id(Operation::Read, &mut id),
+        false => gate.one(Operation::Read, &mut name.clone()),
+    };
+    asked.map_err(Refusal::from)
 }
 
 /// Writes the backend's name in place of the client's, where a topic goes by its name at all.
