@@ -29,6 +29,9 @@ mod operator; //      calls about the whole Kafka cluster
 mod partitions; //    DescribeTopicPartitions
 mod produce; //       Produce
 pub mod regex; //     a client's pattern over names
+mod share_fetch; //   ShareFetch, ShareAcknowledge
+mod share_groups; //  ShareGroupHeartbeat, ShareGroupDescribe
+mod share_offsets; // DescribeShareGroupOffsets, AlterShareGroupOffsets, DeleteShareGroupOffsets
 mod topics; //        CreateTopics, DeleteTopics, CreatePartitions
 mod transaction_admin; // DescribeTransactions, ListTransactions
 mod transactions; //  InitProducerId, AddPartitionsToTxn, AddOffsetsToTxn, EndTxn, TxnOffsetCommit
@@ -150,6 +153,8 @@ pub struct Conversation {
     /// Ids of which a broker said lately that nobody has them.
     absent_ids: HashSet<Uuid>,
     fetch_sessions: fetch::Sessions,
+    /// What share consumers read on this connection.
+    share_sessions: share_fetch::ShareSessions,
 }
 
 impl Conversation {

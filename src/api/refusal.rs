@@ -23,6 +23,8 @@ pub enum Refusal {
     UnknownTopicId,
     /// A fetch session that this gateway never gave out.
     UnknownFetchSession,
+    /// More share sessions, or more in them, than one connection may have.
+    ShareSessionsFull,
     /// An additional topic is the backend's: nobody creates or deletes it from here.
     AdditionalTopic,
     /// It would concern everything there is on the Kafka cluster, other tenants' things included.
@@ -89,6 +91,7 @@ impl Refusal {
             Refusal::TokenDenied => ResponseError::DelegationTokenAuthorizationFailed,
             Refusal::UnknownTopicId => ResponseError::UnknownTopicId,
             Refusal::UnknownFetchSession => ResponseError::FetchSessionIdNotFound,
+            Refusal::ShareSessionsFull => ResponseError::ShareSessionLimitReached,
             Refusal::AdditionalTopic | Refusal::AdditionalName => ResponseError::PolicyViolation,
             Refusal::MismatchedEndpoint => ResponseError::MismatchedEndpointType,
             Refusal::UnsupportedEndpoint => ResponseError::UnsupportedEndpointType,
@@ -109,6 +112,7 @@ impl Refusal {
             Refusal::InvalidRequest => "invalid_request",
             Refusal::UnknownTopicId => "unknown_topic_id",
             Refusal::UnknownFetchSession => "unknown_fetch_session",
+            Refusal::ShareSessionsFull => "share_sessions_full",
             Refusal::AdditionalTopic => "additional_topic",
             Refusal::WholeCluster => "whole_cluster",
             Refusal::NoAuthorizer => "no_authorizer",
@@ -136,6 +140,7 @@ impl Refusal {
             Refusal::InvalidRequest => "The request is not valid.".to_owned(),
             Refusal::UnknownTopicId => "This server does not host this topic ID.".to_owned(),
             Refusal::UnknownFetchSession => "There is no such fetch session.".to_owned(),
+            Refusal::ShareSessionsFull => "The limit of share sessions is reached.".to_owned(),
             Refusal::AdditionalTopic => {
                 "This topic is shared with the virtual cluster; it is managed on the backend.".to_owned()
             }
@@ -226,6 +231,10 @@ pub fn standard_text(code: i16) -> Option<StrBytes> {
         ResponseError::InvalidRecord => "The broker's checks refuse the record.",
         ResponseError::UnknownTopicId => "This server does not host this topic ID.",
         ResponseError::ThrottlingQuotaExceeded => "The throttling quota has been exceeded.",
+        ResponseError::InvalidRecordState => "The record state is not valid for the acknowledgement.",
+        ResponseError::ShareSessionNotFound => "The share session was not found.",
+        ResponseError::InvalidShareSessionEpoch => "The epoch of the share session is not valid.",
+        ResponseError::ShareSessionLimitReached => "The limit of share sessions is reached.",
         ResponseError::MismatchedEndpointType => "The request was sent to an endpoint of the wrong type.",
         ResponseError::UnsupportedEndpointType => "This endpoint type is not supported yet.",
         _ => return None,
@@ -254,6 +263,7 @@ mod tests {
             Refusal::InvalidTopic(InvalidName::Empty),
             Refusal::InvalidRequest,
             Refusal::UnknownTopicId,
+            Refusal::ShareSessionsFull,
             Refusal::AdditionalTopic,
             Refusal::MismatchedEndpoint,
             Refusal::UnsupportedEndpoint,

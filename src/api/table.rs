@@ -141,6 +141,13 @@ table! {
         DescribeTransactions: transaction_admin,
         ListTransactions: transaction_admin,
         DescribeTopicPartitions: partitions,
+        ShareGroupHeartbeat: share_groups,
+        ShareGroupDescribe: share_groups,
+        ShareFetch: share_fetch,
+        ShareAcknowledge: share_fetch,
+        DescribeShareGroupOffsets: share_offsets,
+        AlterShareGroupOffsets: share_offsets,
+        DeleteShareGroupOffsets: share_offsets,
     }
     on_request {
         WriteTxnMarkers: operator, OptIn::Operator(OperatorApi::WriteTxnMarkers);
@@ -175,10 +182,6 @@ table! {
         ConsumerGroupDescribe
         ControllerRegistration
         AssignReplicasToDirs
-        ShareGroupHeartbeat
-        ShareGroupDescribe
-        ShareFetch
-        ShareAcknowledge
         AddRaftVoter
         RemoveRaftVoter
         UpdateRaftVoter
@@ -189,9 +192,6 @@ table! {
         ReadShareGroupStateSummary
         StreamsGroupHeartbeat
         StreamsGroupDescribe
-        DescribeShareGroupOffsets
-        AlterShareGroupOffsets
-        DeleteShareGroupOffsets
         StreamsGroupTopologyDescriptionUpdate
         UnregisterController
     }

@@ -87,6 +87,12 @@ impl<'a> Lens<'a> {
         Some(self.cluster.namespace.pattern_to_virtual(kind, &said)?.into_inner())
     }
 
+    /// Whether the topic behind an id is known to be another tenant's.
+    pub fn is_foreign(&self, id: Uuid) -> bool {
+        let name = self.cluster.backend.topic_ids.name(id);
+        name.is_some_and(|name| self.cluster.namespace.to_virtual(Kind::Topic, &name).is_none())
+    }
+
     pub fn grants(&self, need: Operation, resource: Resource, name: &str) -> bool {
         self.rights.allows(need, resource, name)
     }

@@ -149,6 +149,8 @@ impl Filler for Markers<'_> {
             "ResourceType" => self.case.resource_type,
             "PatternType" | "PatternTypeFilter" | "ResourcePatternType" => 3, // literal
             "EndpointType" | "AllowAutoTopicCreation" => 1,                   // brokers
+            // The request that opens a session acknowledges nothing yet.
+            "ShareSessionEpoch" => 1,
             _ if name.starts_with("Include") => i64::from(self.case.operations),
             _ if name.ends_with("ErrorCode") => self.case.error_code,
             _ => 0,
@@ -163,6 +165,9 @@ impl Filler for Markers<'_> {
         // What is about the whole cluster goes nowhere: an election without a list, a deletion of ACLs.
         if matches!(path, "TopicPartitions" | "Filters[].ResourceNameFilter") {
             return true;
+        }
+        if path == "GroupId" {
+            return true; // ShareFetch and ShareAcknowledge may leave it out, and are refused
         }
         match self.case.absent {
             Absent::Nothing => true,

@@ -29,6 +29,9 @@ impl Judge<'_> {
     /// What is wrong with `after`, a sentence for each field.
     pub fn complaints(&self, before: &Said, after: &Said) -> Vec<String> {
         let (said, shown) = (self.values(before), self.values(after));
+        if self.is_told_by_name_alone() {
+            return self.judge_name_alone(after.version, &said, &shown);
+        }
         let fields = |version| self.place.fields(version).into_iter().map(|(path, _)| path);
         let has: BTreeSet<String> = fields(after.version).collect();
         let paths: BTreeSet<&str> = said.keys().chain(shown.keys()).copied().collect();
@@ -75,6 +78,31 @@ impl Judge<'_> {
             }
         }
         values
+    }
+
+    /// Whether a group is described that reads what is another tenant's.
+    fn is_told_by_name_alone(&self) -> bool {
+        let foreign = self.case.foreign.as_ref();
+        READING_GROUPS.contains(&self.place)
+            && foreign.is_some_and(|(place, path)| *place == self.place && path.ends_with(".TopicName"))
+    }
+
+    fn judge_name_alone(&self, version: i16, said: &Values<'_>, shown: &Values<'_>) -> Vec<String> {
+        let none = Vec::new();
+        let verdicts = shown.iter().map(|(path, shown)| {
+            let said = said.get(path).unwrap_or(&none);
+            match self.register.meaning(self.place, version, path) {
+                Some(name @ Meaning::Group) => self.judge(name, path, said, shown),
+                Some(error @ Meaning::ErrorMessage) => self.judge(error, path, said, shown),
+                Some(Meaning::AuthorizedOperations) => {
+                    every(shown, |value| *value == LeafValue::Int(i64::from(i32::MIN)))
+                }
+                _ => every(shown, |value| is_text(value, "")),
+            }
+            .err()
+            .map(|why| format!("{path}: {why}"))
+        });
+        verdicts.flatten().collect()
     }
 
     /// Whether nothing of this field may come out: it belongs to an element with a foreign name, to a
@@ -285,6 +313,8 @@ const CONFIG_RESOURCES: Place = Place::Message(74, Direction::Response);
 const CLIENT_METRICS: &str = "client metrics are no tenant's";
 const FETCH: Place = Place::Message(1, Direction::Request);
 
+/// Describes groups with what their members read.
+const READING_GROUPS: [Place; 1] = [Place::Message(ApiKey::ShareGroupDescribe as i16, Direction::Response)];
 /// Asks about all topics by their names.
 const ALL_PARTITIONS: Place = Place::Message(ApiKey::DescribeTopicPartitions as i16, Direction::Request);
 /// Tells of operations whether they are asked for or not.
