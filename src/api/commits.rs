@@ -20,9 +20,10 @@ use crate::wire::messages::{
 };
 use kafka_protocol::messages::GroupId;
 use kafka_protocol::protocol::StrBytes;
+use uuid::Uuid;
 
-use super::{Api, Asking, Pass, Refusal, Showing};
-use crate::cluster::Gate;
+use super::{Api, Asking, METADATA_BY_ID, Pass, Refusal, Showing};
+use crate::names::TopicSlot;
 use crate::policy::Operation;
 
 /// A group notes how far it has read.
@@ -31,26 +32,36 @@ pub struct OffsetCommit;
 impl Api for OffsetCommit {
     type Request = OffsetCommitRequest;
     type Response = OffsetCommitResponse;
-    type Aside = Vec<OffsetCommitRequestTopic>;
+    type Aside = Vec<(OffsetCommitRequestTopic, Refusal)>;
 
     const KEY: ApiKey = ApiKey::OffsetCommit;
-    /// From 10 on a topic goes by its id (KIP-848).
-    const VERSIONS: RangeInclusive<i16> = 2..=9;
+    const VERSIONS: RangeInclusive<i16> = 2..=10;
+
+    fn needs(version: i16) -> Option<(ApiKey, i16)> {
+        (version >= BY_ID).then_some(METADATA_BY_ID)
+    }
+
+    fn ids(request: &OffsetCommitRequest, _version: i16, tell: &mut dyn FnMut(Uuid)) {
+        request.topics.iter().for_each(|topic| tell(topic.topic_id));
+    }
 
     fn admit(mut request: OffsetCommitRequest, ask: &mut Asking<'_>) -> Result<Pass<Self>, Refusal> {
         ask.gate.one(Operation::Read, &mut request.group_id)?;
-        let refused = ask.gate.each(Operation::Read, &mut request.topics, |topic| (&mut topic.name).into());
+        let by_id = ask.version >= BY_ID;
+        let refused = ask.gate.each_topic(Operation::Read, &mut request.topics, |topic| {
+            TopicSlot::of(by_id, &mut topic.name, &mut topic.topic_id)
+        });
+        let refused: Vec<_> = refused.into_iter().map(|(topic, no)| (topic, no.into())).collect();
         let nothing_left = request.topics.is_empty() && !refused.is_empty();
         Ok(if nothing_left { Pass::Answer(refused) } else { Pass::Forward(request, refused) })
     }
 
-    fn reveal(
-        response: &mut OffsetCommitResponse,
-        refused: Vec<OffsetCommitRequestTopic>,
-        show: &Showing<'_>,
-    ) {
-        show.lens.echoed(&mut response.topics, |topic| (&mut topic.name).into());
-        response.topics.extend(refused.into_iter().map(|topic| uncommitted(topic, Refusal::TopicDenied)));
+    fn reveal(response: &mut OffsetCommitResponse, refused: Self::Aside, show: &Showing<'_>) {
+        let by_id = show.version >= BY_ID;
+        show.lens.echoed_topics(&mut response.topics, |topic| {
+            TopicSlot::of(by_id, &mut topic.name, &mut topic.topic_id)
+        });
+        response.topics.extend(refused.into_iter().map(|(topic, why)| uncommitted(topic, why)));
     }
 
     fn refuse(request: OffsetCommitRequest, why: Refusal, _version: i16) -> OffsetCommitResponse {
@@ -65,7 +76,10 @@ fn uncommitted(topic: OffsetCommitRequestTopic, why: Refusal) -> OffsetCommitRes
             .with_partition_index(partition.partition_index)
             .with_error_code(why.code())
     });
-    OffsetCommitResponseTopic::default().with_partitions(partitions.collect()).with_name(topic.name)
+    OffsetCommitResponseTopic::default()
+        .with_partitions(partitions.collect())
+        .with_name(topic.name)
+        .with_topic_id(topic.topic_id)
 }
 
 /// How far groups have read.
@@ -79,7 +93,7 @@ pub struct OffsetFetchAside {
     /// Of the one group, up to version 7.
     topics: Vec<OffsetFetchRequestTopic>,
     /// Of each group, from version 8 on.
-    topics_of: BTreeMap<GroupId, Vec<OffsetFetchRequestTopics>>,
+    topics_of: BTreeMap<GroupId, Vec<(OffsetFetchRequestTopics, Refusal)>>,
     groups: Vec<(GroupId, Refusal)>,
 }
 
@@ -89,8 +103,19 @@ impl Api for OffsetFetch {
     type Aside = OffsetFetchAside;
 
     const KEY: ApiKey = ApiKey::OffsetFetch;
-    /// From 10 on a topic goes by its id (KIP-848).
-    const VERSIONS: RangeInclusive<i16> = 1..=9;
+    const VERSIONS: RangeInclusive<i16> = 1..=10;
+
+    fn needs(version: i16) -> Option<(ApiKey, i16)> {
+        (version >= BY_ID).then_some(METADATA_BY_ID)
+    }
+
+    fn ids(request: &OffsetFetchRequest, _version: i16, tell: &mut dyn FnMut(Uuid)) {
+        request
+            .groups
+            .iter()
+            .flat_map(|group| group.topics.iter().flatten())
+            .for_each(|topic| tell(topic.topic_id));
+    }
 
     fn admit(mut request: OffsetFetchRequest, ask: &mut Asking<'_>) -> Result<Pass<Self>, Refusal> {
         let mut aside = OffsetFetchAside::default();
@@ -101,8 +126,13 @@ impl Api for OffsetFetch {
                 topics.is_empty() && !aside.topics.is_empty()
             })
         } else {
+            let asks_for_all = request.groups.iter().any(|group| group.topics.is_none());
+            if ask.version >= BY_ID && asks_for_all && ask.topics.is_none() {
+                // The answer will be ids alone, and whose they are must be known by then.
+                return Ok(Pass::AskTopics);
+            }
             let nothing_asked = request.groups.is_empty();
-            request.groups.retain_mut(|group| admit_group(group, &mut aside, ask.gate));
+            request.groups.retain_mut(|group| admit_group(group, &mut aside, ask));
             request.groups.is_empty() && !nothing_asked
         };
         Ok(if nothing_left { Pass::Answer(aside) } else { Pass::Forward(request, aside) })
@@ -123,7 +153,9 @@ impl Api for OffsetFetch {
             if !show.lens.one(&mut group.group_id) {
                 return false;
             }
-            show.lens.listed(Operation::Describe, &mut group.topics, |topic| (&mut topic.name).into());
+            show.lens.listed_topics(Operation::Describe, &mut group.topics, |topic| {
+                TopicSlot::of(show.version >= BY_ID, &mut topic.name, &mut topic.topic_id)
+            });
             let refused = aside.topics_of.remove(&group.group_id).unwrap_or_default();
             if group.error_code == 0 {
                 group.topics.extend(refused.into_iter().map(unknown_topics));
@@ -156,17 +188,21 @@ impl Api for OffsetFetch {
 }
 
 /// Whether something is left to ask of this group; what is not is set aside.
-fn admit_group(group: &mut OffsetFetchRequestGroup, aside: &mut OffsetFetchAside, gate: &Gate<'_>) -> bool {
+fn admit_group(group: &mut OffsetFetchRequestGroup, aside: &mut OffsetFetchAside, ask: &Asking<'_>) -> bool {
+    let (gate, by_id) = (ask.gate, ask.version >= BY_ID);
     let shown = group.group_id.clone();
     if let Err(no) = gate.one(Operation::Describe, &mut group.group_id) {
         aside.groups.push((shown, no.into()));
         return false;
     }
     let Some(topics) = &mut group.topics else { return true };
-    let refused = gate.each(Operation::Describe, topics, |topic| (&mut topic.name).into());
+    let refused = gate.each_topic(Operation::Describe, topics, |topic| {
+        TopicSlot::of(by_id, &mut topic.name, &mut topic.topic_id)
+    });
     if refused.is_empty() {
         return true;
     }
+    let refused = refused.into_iter().map(|(topic, no)| (topic, no.into()));
     aside.topics_of.entry(shown).or_default().extend(refused);
     !topics.is_empty()
 }
@@ -183,17 +219,23 @@ fn unknown_topic(topic: OffsetFetchRequestTopic, why: Refusal) -> OffsetFetchRes
     OffsetFetchResponseTopic::default().with_partitions(partitions.collect()).with_name(topic.name)
 }
 
-fn unknown_topics(topic: OffsetFetchRequestTopics) -> OffsetFetchResponseTopics {
+fn unknown_topics((topic, why): (OffsetFetchRequestTopics, Refusal)) -> OffsetFetchResponseTopics {
     let partitions = topic.partition_indexes.iter().map(|index| {
         OffsetFetchResponsePartitions::default()
             .with_partition_index(*index)
             .with_committed_offset(-1)
             .with_committed_leader_epoch(-1)
             .with_metadata(Some(StrBytes::default()))
-            .with_error_code(Refusal::TopicDenied.code())
+            .with_error_code(why.code())
     });
-    OffsetFetchResponseTopics::default().with_partitions(partitions.collect()).with_name(topic.name)
+    OffsetFetchResponseTopics::default()
+        .with_partitions(partitions.collect())
+        .with_name(topic.name)
+        .with_topic_id(topic.topic_id)
 }
+
+/// From here on a topic goes by its id (KIP-848).
+const BY_ID: i16 = 10;
 
 fn refused_group((group, why): (GroupId, Refusal)) -> OffsetFetchResponseGroup {
     OffsetFetchResponseGroup::default().with_group_id(group).with_error_code(why.code())
@@ -235,7 +277,7 @@ mod tests {
 
     /// What a commit of these topics is answered when the broker takes all that it gets.
     fn check_commit(group: &str, topics: &[&str], sent: &[&str], seen: &[(&str, i16)]) {
-        for version in OffsetCommit::VERSIONS {
+        for version in 2..=9 {
             let taken = sent.iter().map(|topic| committed(topic, 0)).collect();
             let answer = OffsetCommitResponse::default().with_topics(taken);
             let dialogue = world().talk::<OffsetCommit>(version, &commit(group, topics), &answer);
@@ -259,6 +301,55 @@ mod tests {
     fn who_may_not_read_the_group_commits_nothing() {
         check_commit("watched", &["orders", "payments"], &[], &[("orders", 30), ("payments", 30)]);
         check_commit("", &["orders"], &[], &[("orders", 24)]);
+    }
+
+    #[test]
+    fn offsets_of_topics_by_their_ids_are_those_of_ones_own() {
+        let mut world = world();
+        for (id, name) in [(1, "my-orders"), (2, "my-payments"), (3, "their-orders")] {
+            world.learn(Uuid::from_u128(id), name);
+        }
+        let ids = [1, 2, 3, 4].map(Uuid::from_u128);
+        let expected = [0, 29, 100, 100];
+        let partition = OffsetCommitRequestPartition::default();
+        let topics = ids.map(|id| {
+            OffsetCommitRequestTopic::default().with_topic_id(id).with_partitions(vec![partition.clone()])
+        });
+        let request = commit("readers", &[]).with_topics(topics.to_vec());
+        let taken = OffsetCommitResponseTopic::default()
+            .with_topic_id(ids[0])
+            .with_partitions(vec![OffsetCommitResponsePartition::default()]);
+        let answer = OffsetCommitResponse::default().with_topics(vec![taken]);
+        let talk = world.talk::<OffsetCommit>(10, &request, &answer);
+        let sent: Vec<_> = talk.sent().topics.iter().map(|topic| topic.topic_id).collect();
+        assert_eq!(sent, [ids[0]]);
+        let seen = talk.seen.topics.iter().map(|topic| (topic.topic_id, topic.partitions[0].error_code));
+        assert_eq!(seen.collect::<Vec<_>>(), std::iter::zip(ids, expected).collect::<Vec<_>>());
+
+        let topics = ids
+            .map(|id| OffsetFetchRequestTopics::default().with_topic_id(id).with_partition_indexes(vec![0]));
+        let group = OffsetFetchRequestGroup::default().with_group_id(text("readers").into());
+        let request =
+            OffsetFetchRequest::default().with_groups(vec![group.clone().with_topics(Some(topics.to_vec()))]);
+        let told = |ids: &[Uuid]| {
+            let topics = ids.iter().map(|id| {
+                let partition = OffsetFetchResponsePartitions::default().with_committed_offset(5);
+                OffsetFetchResponseTopics::default().with_topic_id(*id).with_partitions(vec![partition])
+            });
+            let group = OffsetFetchResponseGroup::default().with_group_id(text("my-readers").into());
+            OffsetFetchResponse::default().with_groups(vec![group.with_topics(topics.collect())])
+        };
+        let talk = world.talk::<OffsetFetch>(10, &request, &told(&ids[..1]));
+        let seen = talk.seen.groups[0].topics.iter();
+        let seen = seen.map(|topic| (topic.topic_id, topic.partitions[0].error_code));
+        assert_eq!(seen.collect::<Vec<_>>(), std::iter::zip(ids, expected).collect::<Vec<_>>());
+
+        // All topics: the broker tells of others', too.
+        world.topics = Some(Vec::new());
+        let request = OffsetFetchRequest::default().with_groups(vec![group.with_topics(None)]);
+        let talk = world.talk::<OffsetFetch>(10, &request, &told(&ids));
+        let seen: Vec<_> = talk.seen.groups[0].topics.iter().map(|topic| topic.topic_id).collect();
+        assert_eq!(seen, [ids[0]]);
     }
 
     fn fetch_one(group: &str, topics: Option<&[&str]>) -> OffsetFetchRequest {

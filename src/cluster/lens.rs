@@ -64,6 +64,22 @@ impl<'a> Lens<'a> {
         });
     }
 
+    /// Renames the topics that the broker volunteered, by whatever the version has of them, and drops what
+    /// the client may not know of.
+    pub fn listed_topics<E>(
+        &self,
+        need: Operation,
+        of: &mut Vec<E>,
+        topic: impl Fn(&mut E) -> TopicSlot<'_>,
+    ) {
+        of.retain_mut(|element| match topic(element) {
+            TopicSlot::Name(name) => self.one(&mut *name) && self.grants(need, Resource::Topic, &name.0),
+            TopicSlot::Id(id) => {
+                self.topic_behind(*id).is_some_and(|name| self.grants(need, Resource::Topic, &name))
+            }
+        });
+    }
+
     /// The client's name for a broker's, where no slot of a message holds it.
     pub fn to_virtual(&self, kind: Kind, name: &StrBytes) -> Option<StrBytes> {
         let name = Backend::said_by_broker(name.clone());

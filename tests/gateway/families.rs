@@ -397,27 +397,35 @@ impl About for OffsetForLeaderEpochRequest {
 }
 
 impl About for OffsetCommitRequest {
-    const SERVED: RangeInclusive<i16> = 2..=9;
+    const SERVED: RangeInclusive<i16> = 2..=10;
 
-    fn about(names: &[&str], _version: i16) -> Self {
+    fn about(names: &[&str], version: i16) -> Self {
+        Self::behind(PREFIX, names, version)
+    }
+
+    fn behind(prefix: &str, names: &[&str], version: i16) -> Self {
         let topics = names.iter().map(|name| {
+            let (name, id) = by_either(prefix, name, version >= 10);
             OffsetCommitRequestTopic::default()
-                .with_name(topic(name))
+                .with_name(name)
+                .with_topic_id(id)
                 .with_partitions(vec![OffsetCommitRequestPartition::default()])
         });
         Self::default().with_group_id(group(GROUP)).with_topics(topics.collect())
     }
 
     fn names(&self) -> Vec<String> {
-        strings(self.topics.iter().map(|topic| &topic.name.0))
+        self.topics.iter().map(|topic| called(&topic.name, topic.topic_id)).collect()
     }
 
-    fn answered(&self, _version: i16, manner: &Manner) -> OffsetCommitResponse {
+    fn answered(&self, version: i16, manner: &Manner) -> OffsetCommitResponse {
         let partition = OffsetCommitResponsePartition::default().with_error_code(manner.code);
         let asked = self.names();
         let topics = manner.with(asked.iter().map(String::as_str)).into_iter().map(|name| {
+            let (name, id) = by_either("", &name, version >= 10);
             OffsetCommitResponseTopic::default()
-                .with_name(TopicName(name))
+                .with_name(name)
+                .with_topic_id(id)
                 .with_partitions(vec![partition.clone()])
         });
         OffsetCommitResponse::default().with_topics(topics.collect())
@@ -425,7 +433,7 @@ impl About for OffsetCommitRequest {
 
     fn codes(response: &OffsetCommitResponse) -> Vec<(String, i16)> {
         let topics = response.topics.iter();
-        topics.map(|topic| (topic.name.to_string(), topic.partitions[0].error_code)).collect()
+        topics.map(|topic| (shown(&topic.name, topic.topic_id), topic.partitions[0].error_code)).collect()
     }
 }
 
@@ -464,9 +472,13 @@ impl About for TxnOffsetCommitRequest {
 }
 
 impl About for OffsetFetchRequest {
-    const SERVED: RangeInclusive<i16> = 1..=9;
+    const SERVED: RangeInclusive<i16> = 1..=10;
 
     fn about(names: &[&str], version: i16) -> Self {
+        Self::behind(PREFIX, names, version)
+    }
+
+    fn behind(prefix: &str, names: &[&str], version: i16) -> Self {
         if version < 8 {
             let topics = names.iter().map(|name| {
                 OffsetFetchRequestTopic::default().with_name(topic(name)).with_partition_indexes(vec![0])
@@ -474,16 +486,18 @@ impl About for OffsetFetchRequest {
             return Self::default().with_group_id(group(GROUP)).with_topics(Some(topics.collect()));
         }
         let topics = names.iter().map(|name| {
-            OffsetFetchRequestTopics::default().with_name(topic(name)).with_partition_indexes(vec![0])
+            let (name, id) = by_either(prefix, name, version >= 10);
+            let topic = OffsetFetchRequestTopics::default().with_name(name).with_topic_id(id);
+            topic.with_partition_indexes(vec![0])
         });
         let of_group = OffsetFetchRequestGroup::default().with_group_id(group(GROUP));
         Self::default().with_groups(vec![of_group.with_topics(Some(topics.collect()))])
     }
 
     fn names(&self) -> Vec<String> {
-        let of_one = self.topics.iter().flatten().map(|topic| &topic.name.0);
+        let of_one = self.topics.iter().flatten().map(|topic| topic.name.to_string());
         let of_groups = self.groups.iter().flat_map(|group| group.topics.iter().flatten());
-        strings(of_one.chain(of_groups.map(|topic| &topic.name.0)))
+        of_one.chain(of_groups.map(|topic| called(&topic.name, topic.topic_id))).collect()
     }
 
     fn answered(&self, version: i16, manner: &Manner) -> OffsetFetchResponse {
@@ -500,8 +514,10 @@ impl About for OffsetFetchRequest {
         }
         let partition = OffsetFetchResponsePartitions::default().with_error_code(manner.code);
         let topics = names.map(|name| {
+            let (name, id) = by_either("", &name, version >= 10);
             OffsetFetchResponseTopics::default()
-                .with_name(TopicName(name))
+                .with_name(name)
+                .with_topic_id(id)
                 .with_partitions(vec![partition.clone()])
         });
         let topics: Vec<_> = topics.collect();
@@ -517,7 +533,8 @@ impl About for OffsetFetchRequest {
         let of_one = response.topics.iter();
         let of_one = of_one.map(|topic| (topic.name.to_string(), topic.partitions[0].error_code));
         let of_groups = response.groups.iter().flat_map(|group| &group.topics);
-        let of_groups = of_groups.map(|topic| (topic.name.to_string(), topic.partitions[0].error_code));
+        let of_groups =
+            of_groups.map(|topic| (shown(&topic.name, topic.topic_id), topic.partitions[0].error_code));
         of_one.chain(of_groups).collect()
     }
 }
