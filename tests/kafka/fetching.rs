@@ -1,16 +1,17 @@
 //! Reading by name and by id, in fetch sessions, and from the nearest replica.
 
-use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
+use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic, ReplicaState};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
-use kafka_protocol::messages::{FetchRequest, FetchResponse, MetadataRequest, TopicName};
+use kafka_protocol::messages::{BrokerId, FetchRequest, FetchResponse, MetadataRequest, TopicName};
 use kafka_protocol::protocol::StrBytes;
 use uuid::Uuid;
 
 use crate::direct::until;
-use crate::site::{self, AUDIENCE, Front, site};
+use crate::site::{self, AUDIENCE, Front, Site, site};
 use crate::support::client::Client;
 use crate::support::clients::Tool::{JavaAdmin, JavaFlow, Librdkafka};
 use crate::support::kafka::{self, Kafka};
+use crate::support::setup::{Policy, rule};
 use crate::world::Way;
 
 cases! {
@@ -18,6 +19,7 @@ cases! {
     hazard_15_a_session_tells_of_a_denied_topic_in_each_answer
     a_session_ends_as_it_is_said
     a_topic_that_is_made_again_is_read_on
+    hazard_27_a_client_does_not_read_as_a_broker
 }
 
 /// By name, and by id.
@@ -90,6 +92,23 @@ fn a_session_ends_as_it_is_said(way: &Way<'_>) {
     }
 }
 
+fn hazard_27_a_client_does_not_read_as_a_broker(way: &Way<'_>) {
+    way.check(JavaAdmin, "admin-app", "create readable-copied 1 {brokers} -> ok");
+    let mut client = way.log_in("reader-app");
+    let ids = [("readable-copied", id_of(&mut client, "readable-copied"))];
+    for version in [4, 12, 13, 15, 18] {
+        let request = match version {
+            ..7 => FetchRequest::default().with_topics(fetch(version, 0, -1, &ids).topics),
+            _ => fetch(version, 0, -1, &ids),
+        };
+        let request = match version {
+            ..15 => request.with_replica_id(BrokerId(1)),
+            _ => request.with_replica_state(ReplicaState::default().with_replica_id(BrokerId(1))),
+        };
+        assert_eq!(codes(&client.ask(version, &request), &ids), [("readable-copied", 29)], "{version}");
+    }
+}
+
 fn a_topic_that_is_made_again_is_read_on(way: &Way<'_>) {
     way.check(JavaAdmin, "admin-app", "create readable-again 1 {brokers} -> ok");
     way.check(JavaFlow, "producer-app", "produce readable-again one -> ok");
@@ -107,7 +126,7 @@ fn a_topic_that_is_made_again_is_read_on(way: &Way<'_>) {
 }
 
 #[test]
-fn many_partitions_are_read_in_sessions() {
+fn hazard_16_many_partitions_are_read_in_sessions() {
     let Some(site) = site() else { return };
     let front = site.front(site.setup("many-"));
     let topics: Vec<String> = (0..20).map(|number| format!("t{number}")).collect();
@@ -127,6 +146,37 @@ fn many_partitions_are_read_in_sessions() {
         ),
     );
     front.check(Librdkafka, "consume t1 readers 1 -> ok one");
+    what_is_refused_makes_no_fetch_full(site, &all);
+}
+
+fn what_is_refused_makes_no_fetch_full(site: &Site, all: &str) {
+    let mut setup = site.setup("many-");
+    let rules = [rule("allow", "topic", "all", "*"), rule("deny", "topic", "read", "t19")];
+    setup.tenant().policies = vec![Policy::new("but one", None, &rules)];
+    let front = site.front(setup);
+    let mut reader = front.converse(JavaFlow);
+    let mut read = |line: &str| {
+        until("the value is read among refusals", || match reader.say(line).as_str() {
+            "ok" => Some(()),
+            "TOPIC_AUTHORIZATION_FAILED" => None,
+            other => panic!("{line}: {other}"),
+        });
+    };
+    read(&format!("assign - {all}"));
+    read("poll-for three");
+    let fetched = || {
+        let [bytes, requests] = ["sluicegate_request_bytes_total", "sluicegate_requests_total"]
+            .map(|metric| front.count(metric, "api=\"Fetch\""));
+        (bytes, requests)
+    };
+    let before = fetched();
+    for number in 0..20 {
+        read(&format!("spread v{number} t0:1"));
+        read(&format!("poll-for v{number}"));
+    }
+    let (bytes, requests) = (fetched().0 - before.0, fetched().1 - before.1);
+    // A partition takes more than thirty bytes of a request, and there are two hundred.
+    assert!(requests > 19.5 && bytes / requests < 2000.0, "{bytes} bytes in {requests} fetches");
 }
 
 #[test]

@@ -155,8 +155,8 @@ impl<'i> Front<'i> {
 
     /// A raw connection to the first tenant, logged in.
     pub fn log_in(&self) -> Client {
-        let mut connection = Client::connect(self.setup.tenants[0].port);
-        connection.log_in(&self.issuer.token(CLIENT, SECRET));
+        let mut connection = self.connect(0, 0);
+        connection.log_in(&self.token());
         connection
     }
 
