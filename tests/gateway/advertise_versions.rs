@@ -7,8 +7,8 @@ use kafka_protocol::messages::*;
 use kafka_protocol::protocol::Request;
 use sluicegate::wire::ApiKey;
 use sluicegate::wire::messages::{
-    DescribeLogDirsRequest, DescribeLogDirsResponse, ListOffsetsRequest, OffsetCommitRequest,
-    OffsetFetchRequest,
+    DescribeLogDirsRequest, DescribeLogDirsResponse, DescribeShareGroupOffsetsRequest, ListOffsetsRequest,
+    OffsetCommitRequest, OffsetFetchRequest, ShareAcknowledgeRequest, ShareFetchRequest,
 };
 
 use super::families::{About, Manner, for_each_of_groups, for_each_of_topics, script};

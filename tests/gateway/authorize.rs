@@ -11,7 +11,8 @@ use kafka_protocol::messages::*;
 use serde_json::{Value, json};
 use sluicegate::wire::ApiKey;
 use sluicegate::wire::messages::{
-    DescribeLogDirsRequest, ListOffsetsRequest, OffsetCommitRequest, OffsetFetchRequest,
+    DescribeLogDirsRequest, DescribeShareGroupOffsetsRequest, ListOffsetsRequest, OffsetCommitRequest,
+    OffsetFetchRequest, ShareAcknowledgeRequest, ShareFetchRequest,
 };
 
 use super::families::{About, GROUP, Manner, for_each_of_groups, for_each_of_topics, group, script, text};
@@ -61,19 +62,25 @@ fn needed(key: ApiKey) -> (&'static str, i16) {
         ApiKey::Produce => ("write", 29),
         ApiKey::Fetch | ApiKey::OffsetCommit | ApiKey::OffsetDelete => ("read", 29),
         ApiKey::DescribeProducers | ApiKey::TxnOffsetCommit => ("read", 29),
+        ApiKey::ShareFetch
+        | ApiKey::ShareAcknowledge
+        | ApiKey::AlterShareGroupOffsets
+        | ApiKey::DeleteShareGroupOffsets => ("read", 29),
         ApiKey::ListOffsets
         | ApiKey::OffsetForLeaderEpoch
         | ApiKey::Metadata
         | ApiKey::OffsetFetch
-        | ApiKey::DescribeTopicPartitions => ("describe", 29),
+        | ApiKey::DescribeTopicPartitions
+        | ApiKey::DescribeShareGroupOffsets => ("describe", 29),
         ApiKey::CreateTopics => ("create", 29),
         ApiKey::DeleteTopics | ApiKey::DeleteRecords => ("delete", 29),
         ApiKey::CreatePartitions => ("alter", 29),
         ApiKey::DescribeConfigs => ("describe_configs", 29),
         ApiKey::AlterConfigs | ApiKey::IncrementalAlterConfigs => ("alter_configs", 29),
-        ApiKey::FindCoordinator | ApiKey::DescribeGroups => ("describe", 30),
+        ApiKey::FindCoordinator | ApiKey::DescribeGroups | ApiKey::ShareGroupDescribe => ("describe", 30),
         ApiKey::DeleteGroups => ("delete", 30),
         ApiKey::JoinGroup | ApiKey::SyncGroup | ApiKey::Heartbeat | ApiKey::LeaveGroup => ("read", 30),
+        ApiKey::ShareGroupHeartbeat => ("read", 30),
         other => panic!("{other:?} is not about topics or groups"),
     }
 }
@@ -105,8 +112,18 @@ fn is_refused_partly_and_wholly<R: About>(stage: &Stage, clients: &mut BTreeMap<
             let told = R::codes(&client.ask(version, &R::about(&["shut"], version)));
             let shown = if told[0].0.is_empty() { "" } else { "shut" };
             assert_eq!(told, [(shown.to_owned(), code)], "{said}");
-            if matches!(key, ApiKey::Metadata | ApiKey::OffsetDelete) {
-                // The brokers, or the group, are asked for all the same.
+            let is_about_more = matches!(
+                key,
+                ApiKey::Metadata
+                    | ApiKey::OffsetDelete
+                    | ApiKey::ShareFetch
+                    | ApiKey::ShareAcknowledge
+                    | ApiKey::DescribeShareGroupOffsets
+                    | ApiKey::AlterShareGroupOffsets
+                    | ApiKey::DeleteShareGroupOffsets
+            );
+            if is_about_more {
+                // The brokers, the group or the session are asked for all the same.
                 assert_eq!(last::<R>(broker), [] as [&str; 0], "{said}");
             } else {
                 assert_eq!(broker.asked().len(), before, "{said}");

@@ -93,12 +93,12 @@ fn by_either(prefix: &str, name: &str, by_id: bool) -> (TopicName, Uuid) {
 }
 
 /// The backend's name for a topic that is called either way.
-fn called(name: &TopicName, id: Uuid) -> String {
+pub fn called(name: &TopicName, id: Uuid) -> String {
     topic_of(id).unwrap_or_else(|| name.to_string())
 }
 
 /// The client's name for a topic that is called either way.
-fn shown(name: &TopicName, id: Uuid) -> String {
+pub fn shown(name: &TopicName, id: Uuid) -> String {
     match topic_of(id) {
         Some(backend) => {
             let hidden = [PREFIX, "red-"].into_iter().find_map(|prefix| backend.strip_prefix(prefix));
@@ -109,7 +109,7 @@ fn shown(name: &TopicName, id: Uuid) -> String {
 }
 
 /// What stands before the tenant's names on the broker.
-const PREFIX: &str = "my-";
+pub const PREFIX: &str = "my-";
 
 /// How a broker answers beside what it is asked.
 #[derive(Clone, Debug, Default)]
@@ -843,7 +843,8 @@ macro_rules! for_each_of_topics {
             OffsetCommitRequest OffsetFetchRequest CreateTopicsRequest DeleteTopicsRequest
             CreatePartitionsRequest DescribeConfigsRequest IncrementalAlterConfigsRequest
             AlterConfigsRequest DeleteRecordsRequest DescribeProducersRequest OffsetDeleteRequest
-            TxnOffsetCommitRequest DescribeTopicPartitionsRequest
+            TxnOffsetCommitRequest DescribeTopicPartitionsRequest ShareFetchRequest ShareAcknowledgeRequest
+            DescribeShareGroupOffsetsRequest AlterShareGroupOffsetsRequest DeleteShareGroupOffsetsRequest
         }
     };
 }
@@ -853,7 +854,7 @@ macro_rules! for_each_of_groups {
     ($then:ident) => {
         $then! {
             FindCoordinatorRequest DescribeGroupsRequest DeleteGroupsRequest JoinGroupRequest SyncGroupRequest
-            HeartbeatRequest LeaveGroupRequest
+            HeartbeatRequest LeaveGroupRequest ShareGroupHeartbeatRequest ShareGroupDescribeRequest
         }
     };
 }

@@ -20,8 +20,8 @@ use sluicegate::wire::messages::describe_log_dirs_request::DescribableLogDirTopi
 use sluicegate::wire::messages::describe_log_dirs_response::{DescribeLogDirsResult, DescribeLogDirsTopic};
 use sluicegate::wire::messages::offset_fetch_request::OffsetFetchRequestGroup;
 use sluicegate::wire::messages::{
-    DescribeLogDirsRequest, DescribeLogDirsResponse, ListOffsetsRequest, OffsetCommitRequest,
-    OffsetFetchRequest,
+    DescribeLogDirsRequest, DescribeLogDirsResponse, DescribeShareGroupOffsetsRequest, ListOffsetsRequest,
+    OffsetCommitRequest, OffsetFetchRequest, ShareAcknowledgeRequest, ShareFetchRequest,
 };
 use uuid::Uuid;
 

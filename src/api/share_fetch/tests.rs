@@ -68,8 +68,11 @@ fn fetched(topics: &[(u128, i32)]) -> ShareFetchResponse {
     ShareFetchResponse::default().with_responses(topics.collect())
 }
 
+/// Topics with partitions of theirs.
+type Indexes = Vec<(u128, Vec<i32>)>;
+
 /// The topics and partitions that a broker is asked for, and those that it is to forget.
-fn sent(talk: &Dialogue<ShareFetch>) -> (Vec<(u128, Vec<i32>)>, Vec<(u128, Vec<i32>)>) {
+fn sent(talk: &Dialogue<ShareFetch>) -> (Indexes, Indexes) {
     let topics = talk.sent().topics.iter().map(|topic| {
         let partitions = topic.partitions.iter().map(|partition| partition.partition_index);
         (topic.topic_id.as_u128(), partitions.collect())
