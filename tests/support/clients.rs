@@ -34,6 +34,8 @@ pub enum Tool {
     JavaAdmin,
     /// Kafka's Java producer and consumer: `tests/kafka/Flow.java`, where its commands are.
     JavaFlow,
+    /// Kafka's Java share consumers: `tests/kafka/Share.java`, where its commands are.
+    JavaShare,
     /// `tests/kafka/librdkafka.py`, where its commands are.
     Librdkafka,
 }
@@ -50,7 +52,7 @@ pub struct Said {
 pub fn run(tool: Tool, bootstrap: &str, login: Option<Login<'_>>, commands: &[&str]) -> Said {
     match tool {
         Tool::Console => console(bootstrap, login, commands),
-        Tool::JavaAdmin | Tool::JavaFlow => {
+        Tool::JavaAdmin | Tool::JavaFlow | Tool::JavaShare => {
             let dir = tempfile::tempdir().expect("a temporary directory");
             told(&talk(java(tool, &dir, bootstrap, login), &lines(commands)))
         }
@@ -179,7 +181,7 @@ fn java(tool: Tool, dir: &TempDir, bootstrap: &str, login: Option<Login<'_>>) ->
         let output = Command::new("javac")
             .args(["-cp", &format!("{}/*", kafka_libs()), "-d"])
             .arg(dir.path())
-            .args([file("Admin.java"), file("Flow.java")])
+            .args([file("Admin.java"), file("Flow.java"), file("Share.java")])
             .output()
             .expect("javac starts");
         assert!(output.status.success(), "javac: {}", String::from_utf8_lossy(&output.stderr));
@@ -193,7 +195,11 @@ fn java(tool: Tool, dir: &TempDir, bootstrap: &str, login: Option<Login<'_>>) ->
         // Kafka's clients fetch tokens only from URLs that their JVM was told of.
         java.arg(format!("-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={}", login.token_url));
     }
-    let class = if matches!(tool, Tool::JavaFlow) { "Flow" } else { "Admin" };
+    let class = match tool {
+        Tool::JavaFlow => "Flow",
+        Tool::JavaShare => "Share",
+        _ => "Admin",
+    };
     java.args(["-cp", &format!("{}:{}/*", CLASSES.path().display(), kafka_libs()), class]).arg(&settings);
     java
 }
