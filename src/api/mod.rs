@@ -17,6 +17,7 @@ mod client_telemetry; // GetTelemetrySubscriptions, PushTelemetry
 mod cluster; //       FindCoordinator, DescribeCluster
 mod commits; //       OffsetCommit, OffsetFetch
 mod configs; //       DescribeConfigs, AlterConfigs, IncrementalAlterConfigs
+mod consumer_groups; // ConsumerGroupHeartbeat, ConsumerGroupDescribe
 mod described; //     topics as they are described
 mod fetch; //         Fetch
 mod group_admin; //   DescribeGroups, ListGroups, DeleteGroups, OffsetDelete
@@ -32,6 +33,7 @@ pub mod regex; //     a client's pattern over names
 mod share_fetch; //   ShareFetch, ShareAcknowledge
 mod share_groups; //  ShareGroupHeartbeat, ShareGroupDescribe
 mod share_offsets; // DescribeShareGroupOffsets, AlterShareGroupOffsets, DeleteShareGroupOffsets
+mod subscriptions; // what members subscribe to by a pattern
 mod topics; //        CreateTopics, DeleteTopics, CreatePartitions
 mod transaction_admin; // DescribeTransactions, ListTransactions
 mod transactions; //  InitProducerId, AddPartitionsToTxn, AddOffsetsToTxn, EndTxn, TxnOffsetCommit
@@ -52,6 +54,7 @@ use bytes::Bytes;
 use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
 use uuid::Uuid;
 
+use self::subscriptions::Subscriptions;
 use crate::cluster::{Denial, Gate, Lens, Limits};
 use crate::names::{Backend, Virtual};
 use crate::wire::{
@@ -155,6 +158,7 @@ pub struct Conversation {
     fetch_sessions: fetch::Sessions,
     /// What share consumers read on this connection.
     share_sessions: share_fetch::ShareSessions,
+    subscriptions: Subscriptions,
 }
 
 impl Conversation {

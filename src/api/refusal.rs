@@ -44,6 +44,8 @@ pub enum Refusal {
     UnsupportedEndpoint,
     /// A pattern over names that says nothing, or too much.
     InvalidPattern,
+    /// A member of a group that must say everything again.
+    FencedMember,
     /// Granted by itself, and refused with something beside it.
     NotAttempted,
 }
@@ -96,6 +98,7 @@ impl Refusal {
             Refusal::MismatchedEndpoint => ResponseError::MismatchedEndpointType,
             Refusal::UnsupportedEndpoint => ResponseError::UnsupportedEndpointType,
             Refusal::InvalidPattern => ResponseError::InvalidRegularExpression,
+            Refusal::FencedMember => ResponseError::FencedMemberEpoch,
             Refusal::NotAttempted => ResponseError::OperationNotAttempted,
         }
     }
@@ -123,6 +126,7 @@ impl Refusal {
             Refusal::MismatchedEndpoint => "mismatched_endpoint",
             Refusal::UnsupportedEndpoint => "unsupported_endpoint",
             Refusal::InvalidPattern => "invalid_pattern",
+            Refusal::FencedMember => "fenced_member",
             Refusal::NotAttempted => "not_attempted",
         }
     }
@@ -160,6 +164,7 @@ impl Refusal {
                 "Only brokers are shown here.".to_owned()
             }
             Refusal::InvalidPattern => "The regular expression is not valid.".to_owned(),
+            Refusal::FencedMember => "The member must join the group again.".to_owned(),
             Refusal::NotAttempted => "Another part of the request was refused.".to_owned(),
         }
     }
@@ -201,6 +206,25 @@ pub fn standard_text(code: i16) -> Option<StrBytes> {
         ResponseError::TopicAuthorizationFailed => "Topic authorization failed.",
         ResponseError::GroupAuthorizationFailed => "Group authorization failed.",
         ResponseError::ClusterAuthorizationFailed => "Cluster authorization failed.",
+        ResponseError::InvalidGroupId => "The group id is not valid.",
+        ResponseError::UnknownMemberId => "The coordinator is not aware of this member.",
+        ResponseError::UnsupportedVersion => "The version of the API is not supported.",
+        ResponseError::GroupMaxSizeReached => "The consumer group has reached its max size.",
+        ResponseError::FencedInstanceId => {
+            "Another consumer with the same group.instance.id has registered with a different member.id."
+        }
+        ResponseError::FencedMemberEpoch => {
+            "The member epoch is fenced by the group coordinator. The member must abandon all its \
+             partitions and rejoin."
+        }
+        ResponseError::UnreleasedInstanceId => {
+            "The instance ID is still used by another member in the consumer group. That member must leave \
+             first."
+        }
+        ResponseError::UnsupportedAssignor => {
+            "The assignor or its version range is not supported by the consumer group."
+        }
+        ResponseError::InvalidRegularExpression => "The regular expression is not valid.",
         ResponseError::InvalidTimestamp => "The timestamp of the message is out of acceptable range.",
         ResponseError::TopicAlreadyExists => "Topic with this name already exists.",
         ResponseError::InvalidPartitions => "The number of partitions is not valid.",
@@ -261,6 +285,9 @@ mod tests {
             Refusal::TransactionalIdDenied,
             Refusal::ClusterDenied,
             Refusal::InvalidTopic(InvalidName::Empty),
+            Refusal::InvalidGroup,
+            Refusal::InvalidPattern,
+            Refusal::FencedMember,
             Refusal::InvalidRequest,
             Refusal::UnknownTopicId,
             Refusal::ShareSessionsFull,

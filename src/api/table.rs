@@ -140,6 +140,8 @@ table! {
         DescribeProducers: log_admin,
         DescribeTransactions: transaction_admin,
         ListTransactions: transaction_admin,
+        ConsumerGroupHeartbeat: consumer_groups,
+        ConsumerGroupDescribe: consumer_groups,
         DescribeTopicPartitions: partitions,
         ShareGroupHeartbeat: share_groups,
         ShareGroupDescribe: share_groups,
@@ -178,8 +180,6 @@ table! {
         BrokerRegistration
         BrokerHeartbeat
         AllocateProducerIds
-        ConsumerGroupHeartbeat
-        ConsumerGroupDescribe
         ControllerRegistration
         AssignReplicasToDirs
         AddRaftVoter

@@ -91,6 +91,14 @@ impl World {
         world
     }
 
+    /// A client that may do these things, of a virtual cluster without additional topics.
+    pub fn alone(rules: &[(Operation, Resource, &str)]) -> Self {
+        let mut world = Self::allowing(rules);
+        let (topics, groups) = (Additional::default(), Additional::default());
+        world.cluster.namespace = Namespace::new(Mode::HidePrefix, "my-", topics, groups).unwrap();
+        world
+    }
+
     /// The same client of a virtual cluster that offers these.
     pub fn with_opt_ins(mut self, opt_ins: OptIns) -> Self {
         self.cluster.opt_ins = opt_ins;

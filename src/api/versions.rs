@@ -501,13 +501,20 @@ mod tests {
 
     #[test]
     fn a_feature_is_shown_once_all_that_it_needs_is() {
-        let known = with_features(1, &[("transaction.version", 1, 2)]);
-        let needs = [(ApiKey::Produce, 12), (ApiKey::TxnOffsetCommit, 5), (ApiKey::EndTxn, 5)];
-        for shown in 0..=needs.len() {
-            let apis = needs[..shown].iter().map(|(key, max)| api(*key, &(0..=*max)));
-            let mut response = ApiVersionsResponse::default().with_api_keys(apis.collect());
-            show_features(&mut response, &known, 4);
-            assert_eq!(names(&response).0.is_empty(), shown < needs.len());
+        for (feature, needs) in [
+            (
+                "transaction.version",
+                &[(ApiKey::Produce, 12), (ApiKey::TxnOffsetCommit, 5), (ApiKey::EndTxn, 5)][..],
+            ),
+            ("group.version", &[(ApiKey::ConsumerGroupHeartbeat, 0), (ApiKey::ConsumerGroupDescribe, 0)]),
+        ] {
+            let known = with_features(1, &[(feature, 1, 2)]);
+            for shown in 0..=needs.len() {
+                let apis = needs[..shown].iter().map(|(key, max)| api(*key, &(0..=*max)));
+                let mut response = ApiVersionsResponse::default().with_api_keys(apis.collect());
+                show_features(&mut response, &known, 4);
+                assert_eq!(names(&response).0.is_empty(), shown < needs.len(), "{feature}");
+            }
         }
     }
 

@@ -179,6 +179,11 @@ impl<'a> Gate<'a> {
         self.rights.allows(need, resource, name)
     }
 
+    /// Whether an operation is granted on every name that a client could say.
+    pub fn grants_every(&self, need: Operation, resource: Resource) -> bool {
+        self.rights.allows_on_every(need, resource)
+    }
+
     pub fn grants_cluster(&self, need: Operation) -> bool {
         self.grants(need, Resource::Cluster, CLUSTER_NAME)
     }

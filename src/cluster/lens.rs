@@ -5,7 +5,7 @@ use uuid::Uuid;
 
 use super::gate::CLUSTER_NAME;
 use super::{AddressBook, VirtualCluster};
-use crate::names::{Backend, Kind, NameSlot, Pattern, TopicSlot};
+use crate::names::{Backend, Kind, NameSlot, Namespace, Pattern, TopicSlot};
 use crate::policy::{Operation, Resource, Rights};
 
 /// One client's view of what a broker says.
@@ -103,10 +103,13 @@ impl<'a> Lens<'a> {
         Some(self.cluster.namespace.pattern_to_virtual(kind, &said)?.into_inner())
     }
 
-    /// Whether the topic behind an id is known to be another tenant's.
+    /// Whether the topic behind an id is known, and not in this virtual cluster.
     pub fn is_foreign(&self, id: Uuid) -> bool {
-        let name = self.cluster.backend.topic_ids.name(id);
-        name.is_some_and(|name| self.cluster.namespace.to_virtual(Kind::Topic, &name).is_none())
+        self.cluster.backend.topic_ids.name(id).is_some() && self.topic_behind(id).is_none()
+    }
+
+    pub fn namespace(&self) -> &'a Namespace {
+        &self.cluster.namespace
     }
 
     pub fn grants(&self, need: Operation, resource: Resource, name: &str) -> bool {

@@ -140,6 +140,13 @@ impl Namespace {
         }
     }
 
+    /// Whether the topics here are those behind the hidden prefix and no others.
+    pub fn is_all_behind_prefix(&self) -> bool {
+        self.mode == Mode::HidePrefix
+            && self.topics.is_empty()
+            && !INTERNAL_TOPICS.iter().any(|topic| topic.starts_with(&self.prefix))
+    }
+
     /// The additional topics whose prefixed twin is among the backend's topics.
     pub fn conflicts<'n>(&self, backend_topics: impl Iterator<Item = &'n str>) -> BTreeSet<String> {
         if self.mode == Mode::EnforcePrefix {
@@ -317,6 +324,20 @@ mod tests {
         assert_eq!(there(&namespace, Kind::Topic, "orders"), None);
         assert_eq!(back(&namespace, Kind::Topic, "my-orders").as_deref(), Some("my-orders"));
         assert_eq!(there(&namespace, Kind::Topic, "extra_topic").as_deref(), Some("extra_topic"));
+    }
+
+    #[test]
+    fn a_prefix_says_it_all_where_nothing_stands_outside_it_and_nothing_of_kafkas_behind_it() {
+        let extra = || Additional::new(["extra_topic".to_owned()], []);
+        for (mode, prefix, topics, expected) in [
+            (Mode::HidePrefix, "my-", Additional::default(), true),
+            (Mode::HidePrefix, "my-", extra(), false),
+            (Mode::EnforcePrefix, "my-", Additional::default(), false),
+            (Mode::HidePrefix, "__consumer_", Additional::default(), false),
+        ] {
+            let namespace = Namespace::new(mode, prefix, topics, extra()).unwrap();
+            assert_eq!(namespace.is_all_behind_prefix(), expected, "{mode:?} {prefix}");
+        }
     }
 
     #[test]

@@ -99,6 +99,16 @@ impl Rights {
         refused.unwrap_or(Decision { allowed: false, by: None })
     }
 
+    /// Whether the operation is granted on every possible name, as far as that is plain to see: a rule
+    /// allows it everywhere, and none denies it anywhere.
+    pub fn allows_on_every(&self, operation: Operation, resource: Resource) -> bool {
+        let Inner::Ruled { shares, .. } = &*self.0 else { return true };
+        let is_allowed =
+            |share: &Share| !share.denies_only && share.index.shelf(resource).allows_everywhere(operation);
+        shares.iter().any(is_allowed)
+            && !shares.iter().any(|share| share.index.shelf(resource).denies_anywhere(operation))
+    }
+
     /// Every operation that is granted on this name.
     pub fn operations_on(&self, resource: Resource, name: &str) -> OperationSet {
         let Inner::Ruled { shares, .. } = &*self.0 else {
@@ -263,6 +273,17 @@ impl Shelf {
         plain.chain(globs.map(|(_, entry)| entry))
     }
 
+    fn allows_everywhere(&self, operation: Operation) -> bool {
+        let allows = |entry: &Entry| entry.effect == Effect::Allow && entry.operations.contains(operation);
+        self.everywhere.iter().any(allows)
+    }
+
+    fn denies_anywhere(&self, operation: Operation) -> bool {
+        let globs = self.globs.iter().map(|(_, entry)| entry);
+        let mut entries = self.everywhere.iter().chain(globs).chain(self.exact.values().flatten());
+        entries.any(|entry| entry.effect == Effect::Deny && entry.operations.contains(operation))
+    }
+
     /// What the allows of this operation name, each with its rule.
     fn allowed_patterns(&self, operation: Operation) -> impl Iterator<Item = (u32, Pattern<'_>)> {
         let everywhere = self.everywhere.iter().map(|entry| (entry, Pattern::Glob("*")));
@@ -394,6 +415,25 @@ mod tests {
             Some(1),
         );
         check(&[(Deny, Read, "o*"), (Deny, Read, "orders")], Read, "orders", false, Some(0));
+    }
+
+    #[test]
+    fn what_is_allowed_everywhere_is_denied_nowhere() {
+        for (lines, expected) in [
+            (&[(Allow, Describe, "*")][..], true),
+            (&[(Allow, Read, "**")], true),
+            (&[(Allow, Describe, "*"), (Deny, Write, "secret")], true),
+            (&[], false),
+            (&[(Allow, Create, "*")], false),
+            (&[(Allow, Describe, "a*"), (Allow, Describe, "?")], false),
+            (&[(Allow, Describe, "*"), (Deny, Describe, "secret")], false),
+            (&[(Allow, Describe, "*"), (Deny, All, "secret-*")], false),
+            (&[(Allow, Describe, "*"), (Deny, Describe, "*")], false),
+        ] {
+            assert_eq!(topics(lines).allows_on_every(Describe, Resource::Topic), expected, "{lines:?}");
+        }
+        assert!(!topics(&[(Allow, All, "*")]).allows_on_every(Describe, Resource::Group));
+        assert!(Rights::everything().allows_on_every(Describe, Resource::Topic));
     }
 
     #[test]

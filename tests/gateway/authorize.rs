@@ -77,10 +77,11 @@ fn needed(key: ApiKey) -> (&'static str, i16) {
         ApiKey::CreatePartitions => ("alter", 29),
         ApiKey::DescribeConfigs => ("describe_configs", 29),
         ApiKey::AlterConfigs | ApiKey::IncrementalAlterConfigs => ("alter_configs", 29),
-        ApiKey::FindCoordinator | ApiKey::DescribeGroups | ApiKey::ShareGroupDescribe => ("describe", 30),
+        ApiKey::FindCoordinator | ApiKey::DescribeGroups => ("describe", 30),
+        ApiKey::ConsumerGroupDescribe | ApiKey::ShareGroupDescribe => ("describe", 30),
         ApiKey::DeleteGroups => ("delete", 30),
         ApiKey::JoinGroup | ApiKey::SyncGroup | ApiKey::Heartbeat | ApiKey::LeaveGroup => ("read", 30),
-        ApiKey::ShareGroupHeartbeat => ("read", 30),
+        ApiKey::ConsumerGroupHeartbeat | ApiKey::ShareGroupHeartbeat => ("read", 30),
         other => panic!("{other:?} is not about topics or groups"),
     }
 }

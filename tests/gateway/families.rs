@@ -854,7 +854,8 @@ macro_rules! for_each_of_groups {
     ($then:ident) => {
         $then! {
             FindCoordinatorRequest DescribeGroupsRequest DeleteGroupsRequest JoinGroupRequest SyncGroupRequest
-            HeartbeatRequest LeaveGroupRequest ShareGroupHeartbeatRequest ShareGroupDescribeRequest
+            HeartbeatRequest LeaveGroupRequest ConsumerGroupHeartbeatRequest ConsumerGroupDescribeRequest
+            ShareGroupHeartbeatRequest ShareGroupDescribeRequest
         }
     };
 }

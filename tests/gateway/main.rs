@@ -16,6 +16,7 @@ mod advertise_versions; // what is advertised is spoken
 mod attacks; // what strangers and clients try that are up to no good
 mod authenticate; // the ways in, and the ways to be refused
 mod authorize; // what one may do, for each API
+mod consumer_groups; // groups whose coordinator assigns the partitions
 mod drain; // the end of the process
 mod endurance;
 mod families; // every served API in one form, for those that go through all of them

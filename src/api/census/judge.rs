@@ -140,6 +140,8 @@ impl Judge<'_> {
                 every(shown, |value| matches!(value, LeafValue::Text(name) if name.starts_with(OWN_PREFIX)))
             }
             name if name.is_name() => self.same(said.iter().map(|value| self.renamed(name, value)), shown),
+            // Beside an additional topic no prefix confines it, and its topics are found here.
+            Meaning::Regex if self.place == SUBSCRIBING => self.each(said, shown, |value| is_text(value, "")),
             Meaning::Regex => self.judge_patterns(said, shown),
             Meaning::Node if self.to_client => self.judge_nodes(path, said, shown),
             Meaning::Node if path == "ReplicaId" => self.same(said.iter().map(|_| LeafValue::Int(-1)), shown),
@@ -314,7 +316,11 @@ const CLIENT_METRICS: &str = "client metrics are no tenant's";
 const FETCH: Place = Place::Message(1, Direction::Request);
 
 /// Describes groups with what their members read.
-const READING_GROUPS: [Place; 1] = [Place::Message(ApiKey::ShareGroupDescribe as i16, Direction::Response)];
+const READING_GROUPS: [Place; 2] = [
+    Place::Message(ApiKey::ConsumerGroupDescribe as i16, Direction::Response),
+    Place::Message(ApiKey::ShareGroupDescribe as i16, Direction::Response),
+];
+const SUBSCRIBING: Place = Place::Message(ApiKey::ConsumerGroupHeartbeat as i16, Direction::Request);
 /// Asks about all topics by their names.
 const ALL_PARTITIONS: Place = Place::Message(ApiKey::DescribeTopicPartitions as i16, Direction::Request);
 /// Tells of operations whether they are asked for or not.

@@ -284,6 +284,12 @@ fn a_gateway_that_changes_nothing_is_found_out_field_by_field() {
     check_untouched(ApiKey::SyncGroup, Response, 0, &["Assignment"]);
     check_untouched(ApiKey::InitProducerId, Request, 5, &["TransactionalId"]);
     check_untouched(ApiKey::ListTransactions, Request, 2, &["TransactionalIdPattern"]);
+    check_untouched(
+        ApiKey::ConsumerGroupHeartbeat,
+        Request,
+        1,
+        &["GroupId", "SubscribedTopicNames[]", "SubscribedTopicRegex"],
+    );
     check_untouched(ApiKey::IncrementalAlterConfigs, Request, 1, &["Resources[].ResourceName"]);
     check_untouched(
         ApiKey::DescribeGroups,
