@@ -34,6 +34,7 @@ mod administration; // logs, offsets, whole configs, disks
 mod backends; //   how the gateway gets in at brokers
 mod clients; //    libraries that others wrote, each as its page says
 mod definitions; // what is written down of Kafka's messages
+mod differential; // the same requests at random, and the same answers
 mod direct; //     a conversation with a broker past the gateway
 mod elastic; //    brokers that come and go
 mod fetching; //   by name and by id, in sessions, from the nearest replica

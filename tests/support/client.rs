@@ -114,15 +114,27 @@ impl Client {
 
     /// The next frame, without its length; `None` when the connection ends before it.
     pub fn read_frame_or_close(&mut self) -> Option<Bytes> {
-        let deadline = Instant::now() + PATIENCE;
+        match self.read_frame_within(PATIENCE) {
+            Ok(frame) => Some(frame),
+            Err(ErrorKind::UnexpectedEof) => None,
+            Err(_) => panic!("no answer after {PATIENCE:?}"),
+        }
+    }
+
+    /// The next frame, without its length.
+    ///
+    /// Errors: `UnexpectedEof` when the connection ends before it, `TimedOut` when it is not here by then.
+    pub fn read_frame_within(&mut self, patience: Duration) -> Result<Bytes, ErrorKind> {
+        let deadline = Instant::now() + patience;
         loop {
             if let Some(frame) = self.split_frame() {
-                return Some(frame);
+                return Ok(frame);
             }
             match self.receive() {
                 Received::Some => {}
-                Received::NothingYet => assert!(Instant::now() < deadline, "no answer after {PATIENCE:?}"),
-                Received::Closed => return None,
+                Received::NothingYet if Instant::now() < deadline => {}
+                Received::NothingYet => return Err(ErrorKind::TimedOut),
+                Received::Closed => return Err(ErrorKind::UnexpectedEof),
             }
         }
     }

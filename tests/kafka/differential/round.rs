@@ -1,0 +1,418 @@
+//! One round: everything that is served, in every version, with names of every standing; and conversations.
+#![allow(clippy::disallowed_methods, reason = "it waits for a real broker, by the real clock")]
+
+use std::collections::{BTreeMap, HashMap};
+use std::fmt::Write as _;
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
+use sluicegate::api::{Row, rows};
+use sluicegate::wire::sample::{Leaf, LeafValue, leaves};
+use sluicegate::wire::{ApiKey, Direction};
+use uuid::Uuid;
+
+use super::backstage::Backstage;
+use super::differences::{About, Difference, Known};
+use super::generator::{Policy, Spelling, Symbol, request, spelled};
+use super::ground::{Ground, Role, WAYS};
+use super::names::{Kind, Names, OTHERS, STANDINGS};
+use super::player::{Line, Outcome, Player};
+use super::random::Random;
+use super::tree::{Called, Node, Normal, tree};
+
+/// What was played, and what was wrong with it.
+#[derive(Default)]
+pub struct Tally {
+    pub cases: usize,
+    pub by_api: BTreeMap<&'static str, usize>,
+    pub pairs: std::collections::BTreeSet<(i16, i16)>,
+    pub failures: Vec<Failure>,
+    /// Requests that were not answered in one world or both, however long one waited.
+    pub unanswered: Vec<String>,
+}
+
+/// Answers that differ without being known to.
+pub struct Failure {
+    pub api: &'static str,
+    pub version: i16,
+    pub path: String,
+    pub text: String,
+}
+
+/// One world, as far as this round knows it.
+#[derive(Default)]
+struct World {
+    ids: HashMap<String, Uuid>,
+    said: HashMap<&'static str, LeafValue>,
+    called: Called,
+}
+
+/// A request that is about to be played.
+pub struct Case {
+    pub line: Line,
+    pub key: ApiKey,
+    pub version: i16,
+    pub symbols: Vec<Symbol>,
+    /// What of the answer is kept, under which word.
+    pub takes: Vec<(&'static str, &'static str)>,
+}
+
+pub struct Round<'r> {
+    pub seed: u64,
+    pub random: Random,
+    pub names: Names,
+    pub other_topic: Uuid,
+    /// Whether a conversation about topics goes on, which are left as they are until its end.
+    pub keeps_topics: bool,
+    player: Player<'r>,
+    backstage: &'r mut Backstage,
+    known: &'r Known,
+    worlds: [World; 2],
+    tally: &'r mut Tally,
+    broker: &'r HashMap<i16, RangeInclusive<i16>>,
+}
+
+impl<'r> Round<'r> {
+    pub fn begin(
+        seed: u64,
+        ground: &'r Ground,
+        backstage: &'r mut Backstage,
+        known: &'r Known,
+        tally: &'r mut Tally,
+        broker: &'r HashMap<i16, RangeInclusive<i16>>,
+    ) -> Self {
+        backstage.prepare(seed);
+        let other_topic = backstage.all_topics()[OTHERS].0;
+        let mut round = Self {
+            seed,
+            random: Random::seeded(seed),
+            names: Names::of_round(seed),
+            other_topic,
+            keeps_topics: false,
+            player: Player::new(ground),
+            backstage,
+            known,
+            worlds: Default::default(),
+            tally,
+            broker,
+        };
+        round.learn_ids();
+        round
+    }
+
+    pub fn end(self) {
+        self.backstage.clear();
+    }
+
+    /// Plays each API in each version with names of each standing.
+    pub fn play_all(&mut self) {
+        for row in rows() {
+            if self.known.unplayed(row.name).is_some() {
+                continue;
+            }
+            for version in self.versions(row) {
+                for standing in STANDINGS {
+                    self.play_one(row, version, Policy::Mostly(standing));
+                }
+                self.play_one(row, version, Policy::Mixed);
+            }
+        }
+    }
+
+    /// The versions that we serve and this broker speaks.
+    pub fn versions(&self, row: &Row) -> Vec<i16> {
+        let spoken = self.broker.get(&(row.key as i16));
+        let spoken = |version: &i16| spoken.is_some_and(|spoken| spoken.contains(version));
+        row.versions.clone().filter(spoken).collect()
+    }
+
+    fn play_one(&mut self, row: &Row, version: i16, policy: Policy) {
+        self.begin_conversation();
+        let roles = [Role::User; 7].into_iter().chain([Role::Owner, Role::Operator, Role::Nobody]);
+        let roles: Vec<Role> =
+            roles.filter(|role| !is_dangerous(row.key) || *role != Role::Operator).collect();
+        let role = self.random.pick(&roles);
+        self.names.for_operator = role == Role::Operator;
+        let kinds = [Kind::Topic, Kind::Topic, Kind::Group, Kind::TransactionalId];
+        let about = self.random.pick(&kinds);
+        let symbols = request(
+            (&mut self.random, &mut self.names),
+            (row.key, version),
+            (policy, about),
+            &[],
+            self.other_topic,
+        );
+        let line = Line { role, lane: 0 };
+        let takes = match row.key {
+            ApiKey::JoinGroup => vec![("member", "MemberId")],
+            _ => Vec::new(),
+        };
+        self.play(&Case { line, key: row.key, version, symbols, takes });
+        self.leave();
+    }
+
+    /// Has everybody leave who has joined a group in passing.
+    fn leave(&mut self) {
+        for (way, world) in WAYS.into_iter().zip(&mut self.worlds) {
+            let (member, group) = (world.said.remove("member"), world.said.remove("group"));
+            if let (Some(LeafValue::Text(member)), Some(LeafValue::Text(group))) = (member, group)
+                && !member.is_empty()
+            {
+                self.backstage.leave(&format!("{}{group}", way.prefix()), &member);
+            }
+        }
+    }
+
+    /// Plays a case in both worlds, and notes where they differ.
+    pub fn play(&mut self, case: &Case) {
+        let Case { line, key, version, .. } = *case;
+        let name = rows().iter().find(|row| row.key == key).map_or("", |row| row.name);
+        let bodies = [0, 1].map(|world: usize| {
+            let World { ids, said, .. } = &self.worlds[world];
+            spelled(key, version, &case.symbols, &Spelling { ids, said })
+        });
+        let mut outcomes = self.player.play(line, key, version, &bodies);
+        self.ask_again(line, (key, version), &bodies, &mut outcomes);
+        self.tally.cases += 1;
+        *self.tally.by_api.entry(name).or_default() += 1;
+        self.tally.pairs.insert((key as i16, version));
+        let said = bodies.each_ref().map(|body| {
+            leaves(key as i16, Direction::Request, version, body)
+                .expect("the request was made by the grammar")
+        });
+        self.take(case, &said, &outcomes);
+        if outcomes.contains(&Outcome::Nothing) {
+            self.tally.unanswered.push(format!("{name} v{version}: {:?}", said[0]));
+        }
+        let about = About { api: name, version, role: line.role, request: &said[0] };
+        let (trees, unknown) = self.compare(&about, key, &said, &outcomes);
+        if let Some(first) = unknown.first() {
+            let text = self.failure(&about, &said[1], &trees, &unknown);
+            self.fail(name, version, first.path.clone(), text);
+        }
+        if changes_topics(key)
+            && let Err(differs) = self.settle()
+        {
+            let text = self.failure(&about, &said[1], &trees, &[]);
+            self.fail(name, version, "(topics afterwards)".to_owned(), format!("{text}{differs}\n"));
+        }
+    }
+
+    /// Asks on where the answer is: not yet. Where it is so in both worlds, and stays so, it is the answer.
+    fn ask_again(
+        &mut self,
+        line: Line,
+        (key, version): (ApiKey, i16),
+        bodies: &[Vec<u8>; 2],
+        outcomes: &mut [Outcome; 2],
+    ) {
+        for tries in 0..100 {
+            let passing = outcomes.each_ref().map(|outcome| is_passing(key, version, outcome));
+            if passing == [false, false] || passing == [true, true] && tries > 5 {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(30));
+            for (place, way) in WAYS.into_iter().enumerate() {
+                if passing[place] {
+                    outcomes[place] = self.player.play_again(line, way, key, version, &bodies[place]);
+                }
+            }
+        }
+    }
+
+    fn fail(&mut self, api: &'static str, version: i16, path: String, text: String) {
+        self.tally.failures.push(Failure { api, version, path, text });
+    }
+
+    /// Keeps of the answers what later requests stand on.
+    fn take(&mut self, case: &Case, said: &[Vec<Leaf>; 2], outcomes: &[Outcome; 2]) {
+        for (world, (outcome, said)) in self.worlds.iter_mut().zip(outcomes.iter().zip(said)) {
+            if let Some(group) = said.iter().find(|leaf| leaf.path == "GroupId") {
+                world.said.insert("group", group.value.clone());
+            }
+            let Outcome::Answer(body) = outcome else { continue };
+            let found = leaves(case.key as i16, Direction::Response, case.version, body).unwrap_or_default();
+            for (word, path) in &case.takes {
+                if let Some(leaf) = found.iter().find(|leaf| leaf.path == *path) {
+                    world.said.insert(word, leaf.value.clone());
+                }
+            }
+        }
+    }
+
+    fn compare(
+        &mut self,
+        about: &About<'_>,
+        key: ApiKey,
+        said: &[Vec<Leaf>; 2],
+        outcomes: &[Outcome; 2],
+    ) -> ([Node; 2], Vec<Difference>) {
+        let mut trees = [0, 1].map(|_| Node::Word("closed".to_owned()));
+        for (place, way) in WAYS.into_iter().enumerate() {
+            trees[place] = match &outcomes[place] {
+                Outcome::Closed => continue,
+                Outcome::Silence => Node::Word("silence".to_owned()),
+                Outcome::Nothing => Node::Word("nothing".to_owned()),
+                Outcome::Answer(body) => match tree(key, Direction::Response, about.version, body) {
+                    Ok(raw) => {
+                        if self.has_new_ids(&raw, place) {
+                            self.backstage.pass_barrier();
+                            self.learn_ids();
+                        }
+                        let said: Vec<LeafValue> =
+                            said[place].iter().map(|leaf| leaf.value.clone()).collect();
+                        let called = &mut self.worlds[place].called;
+                        let mut normal = Normal { key, version: about.version, way, called, said: &said };
+                        normal.node(&raw, "")
+                    }
+                    Err(malformed) => Node::Word(format!("malformed: {malformed}")),
+                },
+            };
+        }
+        let [reference, gateway] = &trees;
+        let both_answer = [reference, gateway].iter().all(|node| matches!(node, Node::Structure(_)));
+        if both_answer || reference == gateway {
+            let unknown = self.known.unknown(reference, gateway, about);
+            return (trees, unknown);
+        }
+        let brief = |node: &Node| match node {
+            Node::Structure(_) => "<answer>".to_owned(),
+            other => format!("{other:?}"),
+        };
+        let difference = Difference {
+            path: "(outcome)".to_owned(),
+            place: "(outcome)".to_owned(),
+            reference: brief(reference),
+            gateway: brief(gateway),
+        };
+        let unknown = if self.known.explains(&difference, about) { Vec::new() } else { vec![difference] };
+        (trees, unknown)
+    }
+
+    fn has_new_ids(&self, node: &Node, world: usize) -> bool {
+        match node {
+            Node::Structure(fields) => fields.iter().any(|(_, node)| self.has_new_ids(node, world)),
+            Node::Array(elements) => elements.iter().any(|node| self.has_new_ids(node, world)),
+            Node::Leaf(LeafValue::Uuid(id)) => {
+                !id.is_nil() && !self.worlds[world].called.names.contains_key(id)
+            }
+            _ => false,
+        }
+    }
+
+    /// Which ids the topics of both worlds have.
+    fn learn_ids(&mut self) {
+        let all = self.backstage.all_topics();
+        let both = self.backstage.topics();
+        for (world, topics) in self.worlds.iter_mut().zip(both) {
+            for (name, (id, _)) in &all {
+                world.called.names.insert(*id, format!("{name}, elsewhere"));
+            }
+            for (name, (id, _)) in &topics {
+                world.called.names.insert(*id, name.clone());
+            }
+            world.ids = topics.into_iter().map(|(name, (id, _))| (name, id)).collect();
+        }
+    }
+
+    /// Waits until what was said about topics has been done, and undoes it.
+    fn settle(&mut self) -> Result<(), String> {
+        let restored = if self.keeps_topics {
+            self.backstage.pass_barrier();
+            Ok(())
+        } else {
+            self.backstage.restore(self.seed)
+        };
+        self.learn_ids();
+        restored
+    }
+
+    /// Undoes what a conversation has done to topics.
+    pub fn tidy_topics(&mut self) {
+        if let Err(differs) = self.settle() {
+            let text = format!("a conversation about topics, in round {}: {differs}\n", self.seed);
+            self.fail("CreateTopics", 0, "(topics afterwards)".to_owned(), text);
+        }
+    }
+
+    /// Begins a conversation: members and producers of the one before mean nothing in it.
+    pub fn begin_conversation(&mut self) {
+        for world in &mut self.worlds {
+            world.said.clear();
+            world.called.forget();
+        }
+    }
+
+    fn failure(
+        &self,
+        about: &About<'_>,
+        gateway_request: &[Leaf],
+        trees: &[Node; 2],
+        unknown: &[Difference],
+    ) -> String {
+        let mut text =
+            format!("{} v{} as {:?}, in round {}\n", about.api, about.version, about.role, self.seed);
+        for (leaf, other) in about.request.iter().zip(gateway_request) {
+            let _ = writeln!(text, "  request    {} = {}", leaf.path, shown(leaf));
+            if leaf != other {
+                let _ = writeln!(text, "     gateway {} = {}", other.path, shown(other));
+            }
+        }
+        let _ = writeln!(text, "  reference  {:?}\n  gateway    {:?}", trees[0], trees[1]);
+        for Difference { place, reference, gateway, .. } in unknown {
+            let _ = writeln!(text, "  at {place}: {reference} and {gateway}");
+        }
+        let _ = writeln!(text, "  again: scripts/differential --seed {}", self.seed);
+        text
+    }
+}
+
+fn shown(leaf: &Leaf) -> String {
+    format!("{:?}", Node::Leaf(leaf.value.clone()))
+}
+
+/// Whether an answer says: not yet. A client asks again then, and so do we.
+fn is_passing(key: ApiKey, version: i16, outcome: &Outcome) -> bool {
+    let Outcome::Answer(body) = outcome else { return false };
+    let found = leaves(key as i16, Direction::Response, version, body).unwrap_or_default();
+    found.iter().any(|leaf| {
+        super::values::last(&leaf.path) == "ErrorCode"
+            && matches!(leaf.value, LeafValue::Int(14 | 15 | 16 | 51 | 88))
+    })
+}
+
+/// Whether topics may be others after it: made, gone, or with more partitions.
+fn changes_topics(key: ApiKey) -> bool {
+    matches!(
+        key,
+        ApiKey::CreateTopics
+            | ApiKey::DeleteTopics
+            | ApiKey::CreatePartitions
+            | ApiKey::Metadata
+            | ApiKey::AlterConfigs
+            | ApiKey::IncrementalAlterConfigs
+    )
+}
+
+/// Whether it would change the cluster under both worlds when somebody plays it who may.
+fn is_dangerous(key: ApiKey) -> bool {
+    matches!(
+        key,
+        ApiKey::CreateAcls
+            | ApiKey::DeleteAcls
+            | ApiKey::ElectLeaders
+            | ApiKey::AlterPartitionReassignments
+            | ApiKey::AlterConfigs
+            | ApiKey::IncrementalAlterConfigs
+            | ApiKey::AlterClientQuotas
+            | ApiKey::AlterUserScramCredentials
+            | ApiKey::UpdateFeatures
+            | ApiKey::UnregisterBroker
+            | ApiKey::AddRaftVoter
+            | ApiKey::RemoveRaftVoter
+            | ApiKey::WriteTxnMarkers
+            | ApiKey::CreateDelegationToken
+            | ApiKey::RenewDelegationToken
+            | ApiKey::ExpireDelegationToken
+    )
+}
