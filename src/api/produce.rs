@@ -46,7 +46,12 @@ impl Api for Produce {
         let refused = ask.gate.each_topic(Operation::Write, &mut request.topic_data, |topic| {
             TopicSlot::of(by_id, &mut topic.name, &mut topic.topic_id)
         });
-        let refused: Vec<_> = refused.into_iter().map(|(topic, no)| (topic, no.into())).collect();
+        // A broker answers for partitions: of a topic without any, it says nothing.
+        let refused: Vec<_> = refused
+            .into_iter()
+            .filter(|(topic, _)| !topic.partition_data.is_empty())
+            .map(|(topic, no)| (topic, no.into()))
+            .collect();
         let nothing_left = request.topic_data.is_empty() && !nothing_asked;
         Ok(match (unanswered, nothing_left) {
             (true, _) => {
@@ -254,6 +259,15 @@ mod tests {
             world().talk::<Produce>(12, &request(&["secret", ""], &batch(2, 0)), &response(&["my-orders"]));
         assert!(talk.sent.is_empty());
         assert_eq!(codes(&talk.seen), [("secret", vec![29, 29]), ("", vec![29, 29])]);
+    }
+
+    #[test]
+    fn of_a_refused_topic_without_partitions_nothing_is_said() {
+        let mut request = request(&["secret", "orders"], &batch(2, 0));
+        request.topic_data[0].partition_data.clear();
+        let talk = world().talk::<Produce>(9, &request, &response(&["my-orders"]));
+        assert_eq!(codes(&talk.seen), [("orders", vec![0])]);
+        assert_eq!(unanswered(request), (Some(vec!["my-orders".to_owned()]), false));
     }
 
     /// What goes on of a request that nobody answers, and whether the connection closes.
