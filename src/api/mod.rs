@@ -33,6 +33,7 @@ pub mod regex; //     a client's pattern over names
 mod share_fetch; //   ShareFetch, ShareAcknowledge
 mod share_groups; //  ShareGroupHeartbeat, ShareGroupDescribe
 mod share_offsets; // DescribeShareGroupOffsets, AlterShareGroupOffsets, DeleteShareGroupOffsets
+mod streams_groups; // StreamsGroupHeartbeat, StreamsGroupDescribe
 mod subscriptions; // what members subscribe to by a pattern
 mod topics; //        CreateTopics, DeleteTopics, CreatePartitions
 mod transaction_admin; // DescribeTransactions, ListTransactions
@@ -130,6 +131,11 @@ pub enum Pass<A: Api> {
     /// Nothing can be said before it is known which topics there are: `Asking::topics` was none. The
     /// request comes again with them.
     AskTopics,
+    /// Nothing can be said before it is known which of these topics there are.
+    AskNamed(Vec<Backend<StrBytes>>),
+    /// Nothing can be said before it is known what this streams group makes: `Asking::internal_topics`
+    /// was none.
+    AskInternalTopics(Backend<StrBytes>),
 }
 
 /// What a family is handed with a request.
@@ -137,8 +143,11 @@ pub struct Asking<'a> {
     pub gate: &'a Gate<'a>,
     pub version: i16,
     pub conversation: &'a mut Conversation,
-    /// All topics of the backend, once [`Pass::AskTopics`] has asked for them.
+    /// All topics of the backend, once [`Pass::AskTopics`] has asked for them; those of some that there
+    /// are, once [`Pass::AskNamed`] has.
     pub topics: Option<&'a [Backend<StrBytes>]>,
+    /// What [`Pass::AskInternalTopics`] has asked for.
+    pub internal_topics: Option<&'a InternalTopics>,
 }
 
 /// What a family is handed with a response.
@@ -159,6 +168,8 @@ pub struct Conversation {
     /// What share consumers read on this connection.
     share_sessions: share_fetch::ShareSessions,
     subscriptions: Subscriptions,
+    /// What the coordinator makes for streams groups, as long as somebody is in them.
+    internal_topics: HashMap<String, Vec<Backend<StrBytes>>>,
 }
 
 impl Conversation {
@@ -181,6 +192,26 @@ impl Conversation {
         self.absent_ids.clear();
     }
 
+    /// Keeps in mind what a streams group makes.
+    ///
+    /// Limits: of what is too much nothing is kept, and it is asked about again.
+    pub fn note_internal_topics(&mut self, group: &str, topics: &[Backend<StrBytes>]) {
+        self.internal_topics.remove(group);
+        let kept: usize = self.internal_topics.values().map(Vec::len).sum();
+        let has_room = self.internal_topics.len() < GROUPS_REMEMBERED_MAX
+            && kept + topics.len() <= INTERNAL_TOPICS_REMEMBERED_MAX;
+        if has_room {
+            // Copied: a name may be a slice of a whole frame.
+            let copies = topics.iter().map(|topic| topic.as_ref().as_str().to_owned());
+            let copies = copies.map(|name| Backend::meant_for_broker(StrBytes::from_string(name)));
+            self.internal_topics.insert(group.to_owned(), copies.collect());
+        }
+    }
+
+    pub fn internal_topics(&self, group: &str) -> Option<&[Backend<StrBytes>]> {
+        self.internal_topics.get(group).map(Vec::as_slice)
+    }
+
     pub fn speaks_consumer_protocol(&self, group: &str) -> Option<bool> {
         self.consumer_protocol.get(group).copied()
     }
@@ -188,6 +219,9 @@ impl Conversation {
 
 /// A consumer has one group on a connection; a tool has a handful.
 const GROUPS_REMEMBERED_MAX: usize = 64;
+
+/// A large topology has some dozens.
+const INTERNAL_TOPICS_REMEMBERED_MAX: usize = 10_000;
 
 /// A consumer's topics, were they all deleted at once.
 const ABSENT_IDS_MAX: usize = 10_000;
@@ -209,6 +243,10 @@ pub enum Question {
     Ids(Vec<Uuid>),
     /// Which topics are there?
     Topics,
+    /// Which of these topics are there?
+    Named(Vec<Backend<StrBytes>>),
+    /// Which topics does the coordinator make for this streams group?
+    InternalTopics(Backend<StrBytes>),
 }
 
 /// The broker's answers to our questions about one request.
@@ -218,12 +256,22 @@ pub struct Known {
     pub ids: bool,
     /// All topics there are, when they were asked for.
     pub topics: Option<Vec<Backend<StrBytes>>>,
+    /// What the coordinator makes for a streams group, when that was asked.
+    pub internal_topics: Option<InternalTopics>,
 }
+
+/// The topics that a coordinator makes for a streams group; none where it has no such group, or none that
+/// is ready.
+pub type InternalTopics = Option<Vec<Backend<StrBytes>>>;
 
 impl Known {
     /// Both of what was found before and now.
     pub fn and(self, other: Known) -> Known {
-        Known { ids: self.ids || other.ids, topics: self.topics.or(other.topics) }
+        Known {
+            ids: self.ids || other.ids,
+            topics: self.topics.or(other.topics),
+            internal_topics: self.internal_topics.or(other.internal_topics),
+        }
     }
 }
 
@@ -294,11 +342,19 @@ fn admit<A: Api>(
     }
     let mut refused = None;
     let topics = incoming.known.and_then(|known| known.topics.as_deref());
-    let verdict = A::admit(request, &mut Asking { gate: &gate, version, conversation, topics });
+    let internal_topics = incoming.known.and_then(|known| known.internal_topics.as_ref());
+    let mut asking = Asking { gate: &gate, version, conversation, topics, internal_topics };
+    let verdict = A::admit(request, &mut asking);
     let admission = match verdict {
         Ok(Pass::AskTopics) if topics.is_none() => Admission::Ask(Question::Topics),
+        Ok(Pass::AskNamed(names)) if topics.is_none() => Admission::Ask(Question::Named(names)),
+        Ok(Pass::AskInternalTopics(group)) if internal_topics.is_none() => {
+            Admission::Ask(Question::InternalTopics(group))
+        }
         // It was told, and asks again: that is not to go round for ever.
-        Ok(Pass::AskTopics) => return Err(Malformed::Undecodable.into()),
+        Ok(Pass::AskTopics | Pass::AskNamed(_) | Pass::AskInternalTopics(_)) => {
+            return Err(Malformed::Undecodable.into());
+        }
         Ok(Pass::Forward(request, aside)) => Admission::Forward {
             requests: vec![upstream(&request)?],
             pending: Box::new(Awaiting::<A> { aside, version, api: PhantomData }),

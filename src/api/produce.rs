@@ -275,7 +275,13 @@ mod tests {
         let mut world = world();
         let mut conversation = std::mem::take(&mut world.conversation);
         let gate = world.gate();
-        let mut ask = Asking { gate: &gate, version: 9, conversation: &mut conversation, topics: None };
+        let mut ask = Asking {
+            gate: &gate,
+            version: 9,
+            conversation: &mut conversation,
+            topics: None,
+            internal_topics: None,
+        };
         match Produce::admit(request.with_acks(0), &mut ask) {
             Ok(Pass::Unanswered { request, close }) => {
                 let request = request.map(|request| said(&request, 9));

@@ -46,6 +46,8 @@ pub enum Refusal {
     InvalidPattern,
     /// A member of a group that must say everything again.
     FencedMember,
+    /// A topology with topics that can not be.
+    InvalidTopology,
     /// Granted by itself, and refused with something beside it.
     NotAttempted,
 }
@@ -99,6 +101,7 @@ impl Refusal {
             Refusal::UnsupportedEndpoint => ResponseError::UnsupportedEndpointType,
             Refusal::InvalidPattern => ResponseError::InvalidRegularExpression,
             Refusal::FencedMember => ResponseError::FencedMemberEpoch,
+            Refusal::InvalidTopology => ResponseError::StreamsInvalidTopology,
             Refusal::NotAttempted => ResponseError::OperationNotAttempted,
         }
     }
@@ -127,6 +130,7 @@ impl Refusal {
             Refusal::UnsupportedEndpoint => "unsupported_endpoint",
             Refusal::InvalidPattern => "invalid_pattern",
             Refusal::FencedMember => "fenced_member",
+            Refusal::InvalidTopology => "invalid_topology",
             Refusal::NotAttempted => "not_attempted",
         }
     }
@@ -165,6 +169,7 @@ impl Refusal {
             }
             Refusal::InvalidPattern => "The regular expression is not valid.".to_owned(),
             Refusal::FencedMember => "The member must join the group again.".to_owned(),
+            Refusal::InvalidTopology => "The topology has a topic that can not be.".to_owned(),
             Refusal::NotAttempted => "Another part of the request was refused.".to_owned(),
         }
     }
@@ -254,6 +259,9 @@ pub fn standard_text(code: i16) -> Option<StrBytes> {
         ResponseError::GroupIdNotFound => "The group id does not exist.",
         ResponseError::InvalidRecord => "The broker's checks refuse the record.",
         ResponseError::UnknownTopicId => "This server does not host this topic ID.",
+        ResponseError::StreamsInvalidTopology => "The supplied topology is invalid.",
+        ResponseError::StreamsInvalidTopologyEpoch => "The supplied topology epoch is invalid.",
+        ResponseError::StreamsTopologyFenced => "The supplied topology epoch is outdated.",
         ResponseError::ThrottlingQuotaExceeded => "The throttling quota has been exceeded.",
         ResponseError::InvalidRecordState => "The record state is not valid for the acknowledgement.",
         ResponseError::ShareSessionNotFound => "The share session was not found.",
@@ -289,6 +297,7 @@ mod tests {
             Refusal::InvalidPattern,
             Refusal::FencedMember,
             Refusal::InvalidRequest,
+            Refusal::InvalidTopology,
             Refusal::UnknownTopicId,
             Refusal::ShareSessionsFull,
             Refusal::AdditionalTopic,

@@ -267,8 +267,13 @@ mod tests {
             let mut topics = None;
             loop {
                 let mut request = request.clone();
-                let mut ask =
-                    Asking { gate: &gate, version: 1, conversation: &mut self.conversation, topics };
+                let mut ask = Asking {
+                    gate: &gate,
+                    version: 1,
+                    conversation: &mut self.conversation,
+                    topics,
+                    internal_topics: None,
+                };
                 if settle(&mut request, &mut ask)? == Settled::Yes {
                     let names = request
                         .subscribed_topic_names

@@ -147,6 +147,8 @@ table! {
         ShareGroupDescribe: share_groups,
         ShareFetch: share_fetch,
         ShareAcknowledge: share_fetch,
+        StreamsGroupHeartbeat: streams_groups,
+        StreamsGroupDescribe: streams_groups,
         DescribeShareGroupOffsets: share_offsets,
         AlterShareGroupOffsets: share_offsets,
         DeleteShareGroupOffsets: share_offsets,
@@ -190,8 +192,6 @@ table! {
         WriteShareGroupState
         DeleteShareGroupState
         ReadShareGroupStateSummary
-        StreamsGroupHeartbeat
-        StreamsGroupDescribe
         StreamsGroupTopologyDescriptionUpdate
         UnregisterController
     }

@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
 use uuid::Uuid;
 
-use super::{Api, Asking, Conversation, Pass, Refusal, Showing};
+use super::{Api, Asking, Conversation, InternalTopics, Pass, Refusal, Showing};
 use crate::auth::{Authentication, BrokerLogin};
 use crate::cluster::{
     AddressBook, BackendCluster, BootstrapPort, Denial, Gate, Lens, OptIns, VirtualCluster,
@@ -24,6 +24,8 @@ pub struct World {
     pub conversation: Conversation,
     /// All topics of the backend, as the broker told when it was asked.
     pub topics: Option<Vec<Backend<StrBytes>>>,
+    /// What the broker told of a streams group when it was asked.
+    pub internal_topics: Option<InternalTopics>,
 }
 
 /// A request's way through a family: what the broker was sent, and what the client sees.
@@ -80,7 +82,14 @@ impl World {
             opt_ins: OptIns::all(),
         };
         let book = AddressBook::new("gateway", (19092..=19094).collect(), BootstrapPort::AtStart, 1);
-        Self { cluster, rights, book, conversation: Conversation::default(), topics: None }
+        Self {
+            cluster,
+            rights,
+            book,
+            conversation: Conversation::default(),
+            topics: None,
+            internal_topics: None,
+        }
     }
 
     /// A client about whom the broker decides.
@@ -131,7 +140,9 @@ impl World {
         let upstream = A::upstream_version(version);
         let gate = Gate::new(&self.cluster, &self.rights);
         let topics = self.topics.as_deref();
-        let mut ask = Asking { gate: &gate, version, conversation: &mut self.conversation, topics };
+        let internal_topics = self.internal_topics.as_ref();
+        let mut ask =
+            Asking { gate: &gate, version, conversation: &mut self.conversation, topics, internal_topics };
         let (mut sent, mut refused) = (Vec::new(), None);
         let seen = match A::admit(read(&body, version), &mut ask) {
             Ok(Pass::Answer(aside)) => self.reveal::<A>(A::Response::default(), aside, version),
@@ -148,6 +159,8 @@ impl World {
                 self.reveal::<A>(joined, aside, version)
             }
             Ok(Pass::AskTopics) => panic!("this request wants to know all topics first"),
+            Ok(Pass::AskNamed(names)) => panic!("this request wants to know of {names:?} first"),
+            Ok(Pass::AskInternalTopics(group)) => panic!("this request wants to know of {group:?} first"),
             Ok(Pass::Unanswered { .. }) => panic!("this request is never answered"),
             Err(why) => {
                 refused = Some(why);

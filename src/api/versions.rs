@@ -236,7 +236,7 @@ const OWN: [(ApiKey, RangeInclusive<i16>); 3] =
 const FEATURES_SINCE: i16 = 3;
 
 /// The features that a client may see, and what a client relies on that sees one; no other passes.
-const FEATURES: [(&str, &[(ApiKey, i16)]); 6] = [
+const FEATURES: [(&str, &[(ApiKey, i16)]); 7] = [
     ("metadata.version", &[]),
     ("kraft.version", &[]),
     ("eligible.leader.replicas.version", &[]),
@@ -247,6 +247,7 @@ const FEATURES: [(&str, &[(ApiKey, i16)]); 6] = [
         "share.version",
         &[(ApiKey::ShareGroupHeartbeat, 1), (ApiKey::ShareFetch, 1), (ApiKey::ShareAcknowledge, 1)],
     ),
+    ("streams.version", &[(ApiKey::StreamsGroupHeartbeat, 0), (ApiKey::StreamsGroupDescribe, 0)]),
 ];
 
 /// Two strings and a handful of tagged fields, from somebody who has not logged in.

@@ -157,7 +157,11 @@ impl Filler for Markers<'_> {
         }
     }
 
-    fn count(&mut self, _path: &str) -> usize {
+    fn count(&mut self, path: &str) -> usize {
+        // A topology with patterns is refused: no broker has them yet.
+        if path.ends_with("SourceTopicRegex") || path.ends_with("SourceTopicRegex[]") {
+            return 0;
+        }
         self.case.elements
     }
 

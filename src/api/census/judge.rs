@@ -29,7 +29,7 @@ impl Judge<'_> {
     /// What is wrong with `after`, a sentence for each field.
     pub fn complaints(&self, before: &Said, after: &Said) -> Vec<String> {
         let (said, shown) = (self.values(before), self.values(after));
-        if self.is_told_by_name_alone() {
+        if self.is_told_by_name_alone(&said) {
             return self.judge_name_alone(after.version, &said, &shown);
         }
         let fields = |version| self.place.fields(version).into_iter().map(|(path, _)| path);
@@ -81,10 +81,13 @@ impl Judge<'_> {
     }
 
     /// Whether a group is described that reads what is another tenant's.
-    fn is_told_by_name_alone(&self) -> bool {
+    fn is_told_by_name_alone(&self, said: &Values<'_>) -> bool {
         let foreign = self.case.foreign.as_ref();
         READING_GROUPS.contains(&self.place)
-            && foreign.is_some_and(|(place, path)| *place == self.place && path.ends_with(".TopicName"))
+            && foreign.is_some_and(|(place, path)| {
+                let is_topic = path.ends_with(".TopicName") || path.contains(".Topology.");
+                *place == self.place && is_topic && said.contains_key(path.as_str())
+            })
     }
 
     fn judge_name_alone(&self, version: i16, said: &Values<'_>, shown: &Values<'_>) -> Vec<String> {
@@ -316,9 +319,10 @@ const CLIENT_METRICS: &str = "client metrics are no tenant's";
 const FETCH: Place = Place::Message(1, Direction::Request);
 
 /// Describes groups with what their members read.
-const READING_GROUPS: [Place; 2] = [
+const READING_GROUPS: [Place; 3] = [
     Place::Message(ApiKey::ConsumerGroupDescribe as i16, Direction::Response),
     Place::Message(ApiKey::ShareGroupDescribe as i16, Direction::Response),
+    Place::Message(ApiKey::StreamsGroupDescribe as i16, Direction::Response),
 ];
 const SUBSCRIBING: Place = Place::Message(ApiKey::ConsumerGroupHeartbeat as i16, Direction::Request);
 /// Asks about all topics by their names.

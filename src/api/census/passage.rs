@@ -85,7 +85,7 @@ impl Passage<'_> {
         let header = RequestHeader { head, client_id: Some(StrBytes::from_static_str("plain")) };
         let backend = [OWN_PREFIX, FOREIGN_PREFIX].map(|prefix| format!("{prefix}n1"));
         let backend = backend.map(|name| Backend::said_by_broker(StrBytes::from_string(name)));
-        let known = Known { ids: false, topics: Some(backend.to_vec()) };
+        let known = Known { topics: Some(backend.to_vec()), ..Known::default() };
         let incoming = Incoming {
             frame: &body,
             header: &header,

@@ -173,6 +173,7 @@ fn entity(line: &'static str) -> Option<Entity> {
         "log_dir" => Meaning::LogDir,
         "topic_id" => Meaning::TopicId,
         "member_id" | "instance_id" | "rack" | "client_id" => Meaning::Plain,
+        "app_endpoint" => Meaning::Plain, // where an application is to be found, which is its own
         // Users, and what quotas are for, are the backend's own.
         "principal" => Meaning::Plain,
         "acl_host" => Meaning::Plain, // a client's address, for which an ACL counts
@@ -258,6 +259,66 @@ pub const PLAIN: &[(ApiKey, &str, &str)] = &[
     (ApiKey::GetTelemetrySubscriptions, "RequestedMetrics[]", "the beginnings of metrics' names"),
     (ApiKey::PushTelemetry, "ClientInstanceId", INSTANCE),
     (ApiKey::PushTelemetry, "Metrics", "what a client tells of itself, where the file says that it may"),
+    (ApiKey::StreamsGroupHeartbeat, "Topology.Subtopologies[].SubtopologyId", PART),
+    (
+        ApiKey::StreamsGroupHeartbeat,
+        "Topology.Subtopologies[].StateChangelogTopics[].TopicConfigs[].Key",
+        CONFIG,
+    ),
+    (
+        ApiKey::StreamsGroupHeartbeat,
+        "Topology.Subtopologies[].StateChangelogTopics[].TopicConfigs[].Value",
+        CONFIG,
+    ),
+    (
+        ApiKey::StreamsGroupHeartbeat,
+        "Topology.Subtopologies[].RepartitionSourceTopics[].TopicConfigs[].Key",
+        CONFIG,
+    ),
+    (
+        ApiKey::StreamsGroupHeartbeat,
+        "Topology.Subtopologies[].RepartitionSourceTopics[].TopicConfigs[].Value",
+        CONFIG,
+    ),
+    (ApiKey::StreamsGroupHeartbeat, "ActiveTasks[].SubtopologyId", PART),
+    (ApiKey::StreamsGroupHeartbeat, "StandbyTasks[].SubtopologyId", PART),
+    (ApiKey::StreamsGroupHeartbeat, "WarmupTasks[].SubtopologyId", PART),
+    (ApiKey::StreamsGroupHeartbeat, "ClientTags[].Key", CLIENT_TAG),
+    (ApiKey::StreamsGroupHeartbeat, "ClientTags[].Value", CLIENT_TAG),
+    (ApiKey::StreamsGroupHeartbeat, "TaskOffsets[].SubtopologyId", PART),
+    (ApiKey::StreamsGroupHeartbeat, "TaskEndOffsets[].SubtopologyId", PART),
+    (ApiKey::StreamsGroupDescribe, "Groups[].GroupState", STATE),
+    (ApiKey::StreamsGroupDescribe, "Groups[].Topology.Subtopologies[].SubtopologyId", PART),
+    (
+        ApiKey::StreamsGroupDescribe,
+        "Groups[].Topology.Subtopologies[].StateChangelogTopics[].TopicConfigs[].Key",
+        CONFIG,
+    ),
+    (
+        ApiKey::StreamsGroupDescribe,
+        "Groups[].Topology.Subtopologies[].StateChangelogTopics[].TopicConfigs[].Value",
+        CONFIG,
+    ),
+    (
+        ApiKey::StreamsGroupDescribe,
+        "Groups[].Topology.Subtopologies[].RepartitionSourceTopics[].TopicConfigs[].Key",
+        CONFIG,
+    ),
+    (
+        ApiKey::StreamsGroupDescribe,
+        "Groups[].Topology.Subtopologies[].RepartitionSourceTopics[].TopicConfigs[].Value",
+        CONFIG,
+    ),
+    (ApiKey::StreamsGroupDescribe, "Groups[].Members[].ClientTags[].Key", CLIENT_TAG),
+    (ApiKey::StreamsGroupDescribe, "Groups[].Members[].ClientTags[].Value", CLIENT_TAG),
+    (ApiKey::StreamsGroupDescribe, "Groups[].Members[].TaskOffsets[].SubtopologyId", PART),
+    (ApiKey::StreamsGroupDescribe, "Groups[].Members[].TaskEndOffsets[].SubtopologyId", PART),
+    (ApiKey::StreamsGroupDescribe, "Groups[].Members[].Assignment.ActiveTasks[].SubtopologyId", PART),
+    (ApiKey::StreamsGroupDescribe, "Groups[].Members[].Assignment.StandbyTasks[].SubtopologyId", PART),
+    (ApiKey::StreamsGroupDescribe, "Groups[].Members[].Assignment.WarmupTasks[].SubtopologyId", PART),
+    (ApiKey::StreamsGroupDescribe, "Groups[].Members[].TargetAssignment.ActiveTasks[].SubtopologyId", PART),
+    (ApiKey::StreamsGroupDescribe, "Groups[].Members[].TargetAssignment.StandbyTasks[].SubtopologyId", PART),
+    (ApiKey::StreamsGroupDescribe, "Groups[].Members[].TargetAssignment.WarmupTasks[].SubtopologyId", PART),
     (ApiKey::AlterUserScramCredentials, "Upsertions[].Salt", CREDENTIAL),
     (ApiKey::AlterUserScramCredentials, "Upsertions[].SaltedPassword", CREDENTIAL),
 ];
@@ -276,5 +337,7 @@ const TOKEN: &str = "the backend's own, for one who may have it";
 const DIRECTORY: &str = "where a controller keeps its log";
 const FEATURE: &str = "one of Kafka's features, such as `metadata.version`";
 const INSTANCE: &str = "what the broker calls a client's life";
+const PART: &str = "what an application calls a part of its topology";
+const CLIENT_TAG: &str = "what an application says of where it runs";
 const CREDENTIAL: &str = "what a user of the backend logs in with there";
 const CONFIG: &str = "Kafka's configs of a topic or a group name no topic and no group";

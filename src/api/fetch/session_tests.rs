@@ -343,7 +343,13 @@ fn requests_in_flight_change_a_session_in_their_order() {
         let mut conversation = std::mem::take(&mut world.conversation);
         let mut admit = |request| {
             let gate = world.gate();
-            let mut ask = Asking { gate: &gate, version, conversation: &mut conversation, topics: None };
+            let mut ask = Asking {
+                gate: &gate,
+                version,
+                conversation: &mut conversation,
+                topics: None,
+                internal_topics: None,
+            };
             match Fetch::admit(request, &mut ask) {
                 Ok(Pass::Forward(_, apart)) => apart,
                 _ => panic!("it goes to the broker"),

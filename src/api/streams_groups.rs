@@ -1,0 +1,663 @@
+//! Groups of Kafka Streams, whose coordinator assigns tasks and makes topics (KIP-1071).
+//!
+//! A broker makes a group's missing internal topics with the rights of whoever sends a heartbeat: here,
+//! with the gateway's. So a heartbeat of one who may not make all of them goes on only when there are all
+//! that he may not make; otherwise it is answered here, in the words of a broker. The member is then told
+//! the same as there, but is not in the group, or falls out of it when its session ends, and comes in
+//! with the heartbeat that finds the topics.
+
+use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
+
+use kafka_protocol::messages::{GroupId, TopicName};
+use kafka_protocol::protocol::StrBytes;
+
+use super::operations::{GROUP_OPERATIONS, NOT_ASKED};
+use super::{Api, Asking, Pass, Refusal, Showing, standard_text};
+use crate::cluster::{Cause, Lens, No};
+use crate::names::{Backend, Kind, Virtual, is_internal_topic};
+use crate::policy::{Operation, Resource};
+use crate::wire::ApiKey;
+use crate::wire::messages::streams_group_describe_request::StreamsGroupDescribeRequest;
+use crate::wire::messages::streams_group_describe_response::{
+    DescribedGroup, StreamsGroupDescribeResponse, Topology as DescribedTopology,
+};
+use crate::wire::messages::streams_group_heartbeat_request::{StreamsGroupHeartbeatRequest, Topology};
+use crate::wire::messages::streams_group_heartbeat_response::{Status, StreamsGroupHeartbeatResponse};
+
+/// A member joins, stays or leaves, and is told its tasks.
+pub struct StreamsGroupHeartbeat;
+
+impl Api for StreamsGroupHeartbeat {
+    type Request = StreamsGroupHeartbeatRequest;
+    type Response = StreamsGroupHeartbeatResponse;
+    /// The answer, where the broker is not asked.
+    type Aside = Option<Box<StreamsGroupHeartbeatResponse>>;
+
+    const KEY: ApiKey = ApiKey::StreamsGroupHeartbeat;
+    const VERSIONS: RangeInclusive<i16> = 0..=0;
+
+    fn needs(_version: i16) -> Option<(ApiKey, i16)> {
+        Some((ApiKey::StreamsGroupDescribe, 0))
+    }
+
+    fn admit(mut request: StreamsGroupHeartbeatRequest, ask: &mut Asking<'_>) -> Result<Pass<Self>, Refusal> {
+        let group = request.group_id.0.clone();
+        match ask.gate.one(Operation::Read, &mut request.group_id) {
+            Err(No::Empty(_)) => return Err(Refusal::InvalidRequest),
+            verdict => verdict?,
+        }
+        if let Some(topology) = &mut request.topology {
+            admit_topology(topology, ask)?;
+        }
+        if request.member_epoch < 0 || ask.gate.grants_cluster(Operation::Create) {
+            return Ok(Pass::Forward(request, None));
+        }
+        let Some(internal) = internal_topics(&group, &request, ask) else {
+            return Ok(Pass::AskInternalTopics(Backend::meant_for_broker(request.group_id.0)));
+        };
+        if internal.iter().all(|topic| may_create(topic, ask)) {
+            return Ok(Pass::Forward(request, None));
+        }
+        let sources = request.topology.iter().flat_map(sources).cloned();
+        let sources: Vec<_> = sources.map(|topic| Backend::meant_for_broker(topic.0)).collect();
+        let Some(there) = ask.topics else {
+            return Ok(Pass::AskNamed(internal.into_iter().chain(sources).collect()));
+        };
+        let missing = |topics: Vec<Backend<StrBytes>>| -> Vec<_> {
+            topics.into_iter().filter(|topic| !there.contains(topic)).collect()
+        };
+        let internal = missing(internal);
+        let withheld = withheld(&internal, ask);
+        if withheld.is_empty() {
+            return Ok(Pass::Forward(request, None));
+        }
+        let status = match missing(sources) {
+            sources if sources.is_empty() => internal_missing(&internal, &withheld, ask),
+            sources => sources_missing(&sources, ask),
+        };
+        Ok(Pass::Answer(Some(Box::new(waiting(request, status)))))
+    }
+
+    fn reveal(
+        response: &mut StreamsGroupHeartbeatResponse,
+        answer: Option<Box<StreamsGroupHeartbeatResponse>>,
+        show: &Showing<'_>,
+    ) {
+        if let Some(answer) = answer {
+            *response = *answer;
+            return;
+        }
+        response.error_message =
+            response.error_message.take().and_then(|_| standard_text(response.error_code));
+        for status in response.status.iter_mut().flatten() {
+            status.status_detail = StrBytes::from_static_str(status_text(status.status_code));
+        }
+        // Where the members are to be found is the application's own.
+        for member in response.partitions_by_user_endpoint.iter_mut().flatten() {
+            show.lens.echoed(&mut member.active_partitions, |topic| (&mut topic.topic).into());
+            show.lens.echoed(&mut member.standby_partitions, |topic| (&mut topic.topic).into());
+        }
+    }
+
+    fn refuse(
+        _request: StreamsGroupHeartbeatRequest,
+        why: Refusal,
+        _version: i16,
+    ) -> StreamsGroupHeartbeatResponse {
+        let explained = matches!(why, Refusal::InvalidTopology | Refusal::InvalidRequest);
+        StreamsGroupHeartbeatResponse::default()
+            .with_error_code(why.code())
+            .with_error_message(explained.then(|| StrBytes::from_string(why.text())))
+    }
+}
+
+/// Asks about every topic of a topology and renames it in its place: groups of sources that are to be
+/// partitioned alike are said by where they stand.
+fn admit_topology(topology: &mut Topology, ask: &Asking<'_>) -> Result<(), Refusal> {
+    let namespace = &ask.gate.cluster().namespace;
+    for name in names(topology) {
+        let wrong = match namespace.check(Kind::Topic, &name.0) {
+            _ if is_internal_topic(&name.0) => Some(Cause::OutsideNamespace),
+            Err(why) if !namespace.is_additional(Kind::Topic, &name.0) => Some(Cause::InvalidName(why)),
+            _ => None,
+        };
+        if let Some(cause) = wrong {
+            ask.gate.note(Operation::Describe, Resource::Topic, &name.0, cause);
+            return Err(Refusal::InvalidTopology);
+        }
+    }
+    let denied = names(topology).filter_map(|name| ask.gate.one(Operation::Describe, name).err()).count();
+    if denied > 0 {
+        return Err(Refusal::TopicDenied);
+    }
+    // No broker resolves a pattern of sources yet.
+    let by_pattern = topology.subtopologies.iter().any(|part| !part.source_topic_regex.is_empty());
+    if by_pattern { Err(Refusal::InvalidRequest) } else { Ok(()) }
+}
+
+fn names(topology: &mut Topology) -> impl Iterator<Item = &mut TopicName> {
+    topology.subtopologies.iter_mut().flat_map(|part| {
+        let made = part.repartition_source_topics.iter_mut().chain(&mut part.state_changelog_topics);
+        let named = part.source_topics.iter_mut().chain(&mut part.repartition_sink_topics);
+        named.chain(made.map(|topic| &mut topic.name))
+    })
+}
+
+fn sources(topology: &Topology) -> impl Iterator<Item = &TopicName> {
+    topology.subtopologies.iter().flat_map(|part| &part.source_topics)
+}
+
+/// Every topic that the coordinator might make at this heartbeat: those of the member's own topology and
+/// those of the group's, which need not be the same. `None` where the group's is to be asked for.
+fn internal_topics(
+    group: &str,
+    request: &StreamsGroupHeartbeatRequest,
+    ask: &mut Asking<'_>,
+) -> Option<Vec<Backend<StrBytes>>> {
+    if request.topology.is_none()
+        && let Some(known) = ask.conversation.internal_topics(group)
+    {
+        return Some(known.to_vec());
+    }
+    let of_group = ask.internal_topics?;
+    let own = request.topology.iter().flat_map(|topology| &topology.subtopologies).flat_map(|part| {
+        let made = part.repartition_source_topics.iter().chain(&part.state_changelog_topics);
+        made.map(|topic| topic.name.0.clone())
+    });
+    let of_others = of_group.iter().flatten().map(|topic| topic.as_ref().clone());
+    let topics: BTreeSet<_> = own.chain(of_others).collect();
+    let topics: Vec<_> = topics.into_iter().map(Backend::meant_for_broker).collect();
+    if request.topology.is_some() || of_group.is_some() {
+        ask.conversation.note_internal_topics(group, &topics);
+    }
+    Some(topics)
+}
+
+/// What is not of this virtual cluster, or is shared with it, nobody makes from here.
+fn may_create(topic: &Backend<StrBytes>, ask: &Asking<'_>) -> bool {
+    let namespace = &ask.gate.cluster().namespace;
+    namespace.to_virtual(Kind::Topic, topic).is_some_and(|name| {
+        !namespace.is_additional(Kind::Topic, name.as_ref())
+            && ask.gate.grants(Operation::Create, Resource::Topic, name.as_ref())
+    })
+}
+
+/// The missing topics that the client may not make, each noted.
+fn withheld(missing: &[Backend<StrBytes>], ask: &Asking<'_>) -> Vec<Backend<StrBytes>> {
+    let namespace = &ask.gate.cluster().namespace;
+    let withheld: Vec<_> = missing.iter().filter(|topic| !may_create(topic, ask)).cloned().collect();
+    for topic in &withheld {
+        let name = namespace.to_virtual(Kind::Topic, topic).map(Virtual::into_inner).unwrap_or_default();
+        if name.is_empty() {
+            ask.gate.note(Operation::Create, Resource::Topic, &name, Cause::OutsideNamespace);
+        } else if namespace.is_additional(Kind::Topic, &name) {
+            ask.gate.note(Operation::Create, Resource::Topic, &name, Cause::Additional);
+        } else {
+            // It is refused already; asked again, it is noted with the rule that refuses it.
+            let _ = ask.gate.ask(Operation::Create, Resource::Topic, &name);
+        }
+    }
+    withheld
+}
+
+fn internal_missing(
+    missing: &[Backend<StrBytes>],
+    withheld: &[Backend<StrBytes>],
+    ask: &Asking<'_>,
+) -> Status {
+    let (missing, withheld) = (listed(missing, ask), listed(withheld, ask));
+    let text =
+        format!("Internal topics are missing: {missing}; Unauthorized to CREATE on topics {withheld}.");
+    Status::default().with_status_code(INTERNAL_MISSING).with_status_detail(StrBytes::from_string(text))
+}
+
+fn sources_missing(missing: &[Backend<StrBytes>], ask: &Asking<'_>) -> Status {
+    let text = format!("Source topics {} are missing.", listed(missing, ask));
+    Status::default().with_status_code(SOURCES_MISSING).with_status_detail(StrBytes::from_string(text))
+}
+
+/// The names by which the client knows topics, of those that it may know of; more are counted.
+fn listed(topics: &[Backend<StrBytes>], ask: &Asking<'_>) -> String {
+    let namespace = &ask.gate.cluster().namespace;
+    let names = topics.iter().filter_map(|topic| namespace.to_virtual(Kind::Topic, topic));
+    let names = names.filter(|name| ask.gate.grants(Operation::Describe, Resource::Topic, name.as_ref()));
+    let names: BTreeSet<_> = names.map(Virtual::into_inner).collect();
+    let more = names.len().saturating_sub(NAMES_TOLD_MAX);
+    let mut text = names.iter().take(NAMES_TOLD_MAX).map(StrBytes::as_str).collect::<Vec<_>>().join(", ");
+    if more > 0 {
+        text.push_str(&format!(" and {more} additional topics"));
+    }
+    text
+}
+
+/// What a member is told that is to ask again, with all that it had.
+///
+/// Source: the defaults of `group.streams.heartbeat.interval.ms`, `group.streams.acceptable.recovery.lag`
+/// and `group.streams.task.offset.interval.ms`.
+fn waiting(request: StreamsGroupHeartbeatRequest, status: Status) -> StreamsGroupHeartbeatResponse {
+    StreamsGroupHeartbeatResponse::default()
+        .with_member_id(request.member_id)
+        .with_member_epoch(request.member_epoch)
+        .with_heartbeat_interval_ms(5_000)
+        .with_acceptable_recovery_lag(10_000)
+        .with_task_offset_interval_ms(60_000)
+        .with_endpoint_information_epoch(request.endpoint_information_epoch)
+        .with_status(Some(vec![status]))
+}
+
+/// A line of a log has room for some.
+const NAMES_TOLD_MAX: usize = 10;
+
+const SOURCES_MISSING: i8 = 1;
+const INTERNAL_MISSING: i8 = 3;
+
+/// Kafka's own words for a status: what a broker adds to them quotes names.
+fn status_text(code: i8) -> &'static str {
+    match code {
+        0 => "The topology epoch supplied is inconsistent with the topology for this streams group.",
+        SOURCES_MISSING => {
+            "One or more source topics are missing or a source topic regex resolves to zero topics."
+        }
+        2 => "One or more topics expected to be copartitioned are not copartitioned.",
+        INTERNAL_MISSING => "One or more internal topics are missing.",
+        4 => "A client requested the shutdown of the whole application.",
+        5 => "The assignment was delayed by the coordinator.",
+        _ => "",
+    }
+}
+
+/// Members of such groups, their topology and their tasks.
+pub struct StreamsGroupDescribe;
+
+/// What a StreamsGroupDescribe request asked for beside the groups that went on to the broker.
+pub struct StreamsGroupDescribeAside {
+    operations: bool,
+    refused: Vec<(GroupId, Refusal)>,
+}
+
+impl Api for StreamsGroupDescribe {
+    type Request = StreamsGroupDescribeRequest;
+    type Response = StreamsGroupDescribeResponse;
+    type Aside = StreamsGroupDescribeAside;
+
+    const KEY: ApiKey = ApiKey::StreamsGroupDescribe;
+    const VERSIONS: RangeInclusive<i16> = 0..=0;
+
+    fn admit(mut request: StreamsGroupDescribeRequest, ask: &mut Asking<'_>) -> Result<Pass<Self>, Refusal> {
+        let operations = std::mem::take(&mut request.include_authorized_operations);
+        let mut refused = Vec::new();
+        request.group_ids.retain_mut(|group| match ask.gate.one(Operation::Describe, &mut *group) {
+            Ok(()) => true,
+            Err(no) => {
+                refused.push((group.clone(), no.into()));
+                false
+            }
+        });
+        let nothing_left = request.group_ids.is_empty() && !refused.is_empty();
+        let aside = StreamsGroupDescribeAside { operations, refused };
+        Ok(if nothing_left { Pass::Answer(aside) } else { Pass::Forward(request, aside) })
+    }
+
+    fn reveal(
+        response: &mut StreamsGroupDescribeResponse,
+        aside: StreamsGroupDescribeAside,
+        show: &Showing<'_>,
+    ) {
+        show.lens.echoed(&mut response.groups, |group| (&mut group.group_id).into());
+        for group in &mut response.groups {
+            reveal_group(group, aside.operations, show.lens);
+        }
+        response.groups.extend(aside.refused.into_iter().map(refused_group));
+    }
+
+    fn refuse(
+        request: StreamsGroupDescribeRequest,
+        why: Refusal,
+        _version: i16,
+    ) -> StreamsGroupDescribeResponse {
+        let refused = request.group_ids.into_iter().map(|group| refused_group((group, why)));
+        StreamsGroupDescribeResponse::default().with_groups(refused.collect())
+    }
+}
+
+/// Who may not know of one topic of the topology is told nothing of the group.
+fn reveal_group(group: &mut DescribedGroup, operations: bool, lens: &Lens<'_>) {
+    group.error_message = group.error_message.take().and_then(|_| standard_text(group.error_code));
+    let may_know = group
+        .topology
+        .iter_mut()
+        .flat_map(described_names)
+        .all(|name| lens.one(&mut *name) && lens.grants(Operation::Describe, Resource::Topic, &name.0));
+    if !may_know {
+        *group = refused_group((std::mem::take(&mut group.group_id), Refusal::TopicDenied))
+            .with_error_message(Some(StrBytes::from_static_str(DENIED_INSIDE)));
+        return;
+    }
+    for member in &mut group.members {
+        // The address from which this gateway, or whoever is on the backend directly, reaches the broker.
+        member.client_host = StrBytes::default();
+    }
+    group.authorized_operations = match operations && group.error_code == 0 {
+        true => lens.authorized_operations(Resource::Group, &group.group_id.0, &GROUP_OPERATIONS),
+        false => NOT_ASKED,
+    };
+}
+
+fn described_names(topology: &mut DescribedTopology) -> impl Iterator<Item = &mut TopicName> {
+    topology.subtopologies.iter_mut().flatten().flat_map(|part| {
+        let made = part.repartition_source_topics.iter_mut().chain(&mut part.state_changelog_topics);
+        let named = part.source_topics.iter_mut().chain(&mut part.repartition_sink_topics);
+        named.chain(made.map(|topic| &mut topic.name))
+    })
+}
+
+/// A broker leaves the text out here, and so does this.
+fn refused_group((group, why): (GroupId, Refusal)) -> DescribedGroup {
+    DescribedGroup::default()
+        .with_group_id(group)
+        .with_error_code(why.code())
+        .with_authorized_operations(NOT_ASKED)
+}
+
+/// Kafka's own words, which name nothing.
+const DENIED_INSIDE: &str = "The described group uses topics that the client is not authorized to describe.";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::api::testing::{Dialogue, World, text};
+    use crate::wire::messages::streams_group_describe_response::{
+        Member, Subtopology as DescribedSubtopology, TopicInfo as DescribedTopicInfo,
+    };
+    use crate::wire::messages::streams_group_heartbeat_request::{
+        CopartitionGroup, Endpoint, Subtopology, TopicInfo,
+    };
+    use crate::wire::messages::streams_group_heartbeat_response::{
+        Endpoint as ToldEndpoint, EndpointToPartitions, TopicPartition,
+    };
+
+    const READS: (Operation, Resource, &str) = (Operation::Read, Resource::Group, "words");
+    const DESCRIBES: (Operation, Resource, &str) = (Operation::Describe, Resource::Topic, "words*");
+    const SEES_INPUT: (Operation, Resource, &str) = (Operation::Describe, Resource::Topic, "input");
+    const CREATES: (Operation, Resource, &str) = (Operation::Create, Resource::Topic, "words-*");
+
+    fn name(name: &str) -> TopicName {
+        TopicName(text(name))
+    }
+
+    fn backend(topics: &[&str]) -> Vec<Backend<StrBytes>> {
+        topics.iter().map(|topic| Backend::said_by_broker(text(topic))).collect()
+    }
+
+    /// A word count: sources, one repartition topic, one changelog.
+    fn topology(prefix: &str) -> Topology {
+        let name = |topic: &str| TopicName(text(&format!("{prefix}{topic}")));
+        let made = |topic: &str| TopicInfo::default().with_name(name(topic)).with_replication_factor(1);
+        let reads = Subtopology::default()
+            .with_subtopology_id(text("0"))
+            .with_source_topics(vec![name("input")])
+            .with_repartition_sink_topics(vec![name("words-by-word")]);
+        let counts = Subtopology::default()
+            .with_subtopology_id(text("1"))
+            .with_repartition_source_topics(vec![made("words-by-word")])
+            .with_state_changelog_topics(vec![made("words-counts")])
+            .with_copartition_groups(vec![CopartitionGroup::default().with_source_topics(vec![0])]);
+        Topology::default().with_epoch(1).with_subtopologies(vec![reads, counts])
+    }
+
+    fn joining(group: &str, topology: Topology) -> StreamsGroupHeartbeatRequest {
+        StreamsGroupHeartbeatRequest::default()
+            .with_group_id(text(group).into())
+            .with_member_id(text("m-1"))
+            .with_topology(Some(topology))
+            .with_user_endpoint(Some(Endpoint::default().with_host(text("app-1")).with_port(7_070)))
+    }
+
+    fn staying(group: &str, epoch: i32) -> StreamsGroupHeartbeatRequest {
+        let request = StreamsGroupHeartbeatRequest::default().with_group_id(text(group).into());
+        request.with_member_id(text("m-1")).with_member_epoch(epoch)
+    }
+
+    fn answer() -> StreamsGroupHeartbeatResponse {
+        StreamsGroupHeartbeatResponse::default().with_member_id(text("m-1")).with_member_epoch(3)
+    }
+
+    fn world(rules: &[(Operation, Resource, &str)]) -> World {
+        let mut world = World::allowing(rules);
+        world.internal_topics = Some(None);
+        world
+    }
+
+    fn talk(world: &mut World, request: &StreamsGroupHeartbeatRequest) -> Dialogue<StreamsGroupHeartbeat> {
+        world.talk::<StreamsGroupHeartbeat>(0, request, &answer())
+    }
+
+    fn told(talk: &Dialogue<StreamsGroupHeartbeat>) -> (i8, &str) {
+        let status = &talk.seen.status.as_ref().unwrap()[0];
+        (status.status_code, &status.status_detail)
+    }
+
+    #[test]
+    fn a_member_joins_under_the_brokers_names_and_its_own_address() {
+        let mut world = world(&[READS, DESCRIBES, SEES_INPUT, CREATES]);
+        let talk = talk(&mut world, &joining("words", topology("")));
+        assert_eq!(talk.sent(), &joining("my-words", topology("my-")));
+        assert_eq!(talk.seen, answer());
+    }
+
+    #[test]
+    fn what_a_topology_may_not_name_refuses_the_whole_heartbeat() {
+        let named = |topic: &str| {
+            let mut topology = topology("");
+            topology.subtopologies[1].state_changelog_topics[0].name = name(topic);
+            joining("words", topology)
+        };
+        let mut by_pattern = topology("");
+        by_pattern.subtopologies[0].source_topic_regex = vec![text("in.*")];
+        // With the prefix it has the 249 characters that a topic may have.
+        let long = format!("words-{}", "w".repeat(240));
+        for (request, code) in [
+            (joining("others", topology("")), 30),
+            (joining("", topology("")), 42),
+            (named("secret"), 29),
+            (named("__consumer_offsets"), 130),
+            (named(""), 130),
+            (named(".."), 130),
+            (named("words/counts"), 130),
+            (named(&format!("{long}w")), 130),
+            (joining("words", by_pattern), 42),
+        ] {
+            let talk = talk(&mut world(&[READS, DESCRIBES, SEES_INPUT, CREATES]), &request);
+            assert_eq!((talk.sent.len(), talk.seen.error_code), (0, code), "{request:?}");
+            assert_eq!(talk.seen.error_message.is_some(), matches!(code, 130 | 42), "{request:?}");
+        }
+        assert_eq!(talk(&mut world(&[READS, DESCRIBES, SEES_INPUT, CREATES]), &named(&long)).sent.len(), 1);
+    }
+
+    #[test]
+    fn who_may_make_topics_of_the_whole_cluster_is_not_asked_about() {
+        let create = (Operation::Create, Resource::Cluster, "kafka-cluster");
+        let mut world = World::allowing(&[READS, DESCRIBES, SEES_INPUT, create]);
+        assert_eq!(talk(&mut world, &joining("words", topology(""))).sent.len(), 1);
+        assert_eq!(talk(&mut world, &staying("words", 3)).sent(), &staying("my-words", 3));
+    }
+
+    #[test]
+    fn what_the_client_may_not_make_must_be_there() {
+        let rules = [READS, DESCRIBES, SEES_INPUT];
+        let all = ["my-input", "my-words-by-word", "my-words-counts"];
+        for (there, status) in [
+            (&all[..], None),
+            (
+                &all[..2],
+                Some((
+                    3,
+                    "Internal topics are missing: words-counts; \
+                     Unauthorized to CREATE on topics words-counts.",
+                )),
+            ),
+            (
+                &all[..1],
+                Some((
+                    3,
+                    "Internal topics are missing: words-by-word, words-counts; \
+                     Unauthorized to CREATE on topics words-by-word, words-counts.",
+                )),
+            ),
+            (&["words-counts", "input"], Some((1, "Source topics input are missing."))),
+        ] {
+            let mut world = world(&rules);
+            world.topics = Some(backend(there));
+            let talk = talk(&mut world, &joining("words", topology("")));
+            assert_eq!(talk.sent.len(), usize::from(status.is_none()), "{there:?}");
+            if status.is_some() {
+                assert_eq!(Some(told(&talk)), status);
+                assert_eq!((talk.seen.error_code, talk.seen.member_epoch), (0, 0));
+                assert_eq!(talk.seen.member_id.as_str(), "m-1");
+                assert!(talk.seen.active_tasks.is_none() && talk.seen.heartbeat_interval_ms > 0);
+                assert!(!talk.denials.is_empty());
+            }
+        }
+    }
+
+    #[test]
+    fn who_may_make_some_has_them_made_when_the_others_are_there() {
+        let makes_one = (Operation::Create, Resource::Topic, "words-counts");
+        let rules = [READS, DESCRIBES, SEES_INPUT, makes_one];
+        for (there, sent) in [(&["my-input", "my-words-by-word"][..], 1), (&["my-input"], 0)] {
+            let mut world = world(&rules);
+            world.topics = Some(backend(there));
+            assert_eq!(talk(&mut world, &joining("words", topology(""))).sent.len(), sent);
+        }
+    }
+
+    #[test]
+    fn a_member_that_stays_is_held_to_what_its_group_makes() {
+        for internal in [&["my-words-counts"][..], &["their-counts"], &["extra_topic"]] {
+            for (there, sent) in [(internal, 1), (&[], 0)] {
+                let mut world = World::allowing(&[READS, DESCRIBES]);
+                world.internal_topics = Some(Some(backend(internal)));
+                world.topics = Some(backend(there));
+                let talk = talk(&mut world, &staying("words", 3));
+                assert_eq!(talk.sent.len(), sent, "{internal:?}");
+                if sent == 0 {
+                    assert_eq!((told(&talk).0, talk.seen.member_epoch), (3, 3));
+                    assert!(!told(&talk).1.contains("their") && !told(&talk).1.contains("my-"));
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn what_a_group_makes_is_asked_once_on_a_connection() {
+        let mut world = World::allowing(&[READS, DESCRIBES, SEES_INPUT]);
+        world.internal_topics = Some(Some(backend(&["my-words-counts"])));
+        world.topics = Some(backend(&["my-words-counts"]));
+        assert_eq!(talk(&mut world, &staying("words", 3)).sent.len(), 1);
+        world.internal_topics = None;
+        assert_eq!(talk(&mut world, &staying("words", 3)).sent.len(), 1);
+        world.topics = Some(Vec::new());
+        assert_eq!(talk(&mut world, &staying("words", 3)).sent.len(), 0);
+    }
+
+    #[test]
+    fn who_leaves_is_not_held() {
+        for epoch in [-1, -2] {
+            let mut world = World::allowing(&[READS]);
+            assert_eq!(talk(&mut world, &staying("words", epoch)).sent(), &staying("my-words", epoch));
+        }
+    }
+
+    #[test]
+    fn what_the_broker_tells_a_member_names_what_it_knows() {
+        let topic = |topic: &str| TopicPartition::default().with_topic(name(topic)).with_partitions(vec![0]);
+        let endpoint = ToldEndpoint::default().with_host(text("app-2")).with_port(7_071);
+        let told = |topics: &[&str]| {
+            EndpointToPartitions::default()
+                .with_user_endpoint(endpoint.clone())
+                .with_active_partitions(topics.iter().map(|name| topic(name)).collect())
+                .with_standby_partitions(topics.iter().map(|name| topic(name)).collect())
+        };
+        let status =
+            |code, detail: &str| Status::default().with_status_code(code).with_status_detail(text(detail));
+        let detail = "Internal topics are missing: my-words-counts; Creation failed.";
+        let said = answer()
+            .with_error_code(25)
+            .with_error_message(Some(text("No member m-1 in my-words.")))
+            .with_status(Some(vec![status(3, detail), status(77, detail)]))
+            .with_partitions_by_user_endpoint(Some(vec![told(&["my-input", "their-input"])]));
+        let mut world = World::allowing(&[READS]);
+        world.internal_topics = Some(None);
+        let talk = world.talk::<StreamsGroupHeartbeat>(0, &staying("words", 3), &said);
+        assert_eq!(talk.seen.partitions_by_user_endpoint, Some(vec![told(&["input"])]));
+        let statuses = vec![status(3, "One or more internal topics are missing."), status(77, "")];
+        assert_eq!(talk.seen.status, Some(statuses));
+        assert!(!talk.seen.error_message.unwrap_or_default().contains("my-"));
+    }
+
+    fn described(group: &str, topics: [&str; 4]) -> DescribedGroup {
+        let made = |topic: &str| DescribedTopicInfo::default().with_name(name(topic));
+        let part = DescribedSubtopology::default()
+            .with_source_topics(vec![name(topics[0])])
+            .with_repartition_sink_topics(vec![name(topics[1])])
+            .with_repartition_source_topics(vec![made(topics[2])])
+            .with_state_changelog_topics(vec![made(topics[3])]);
+        DescribedGroup::default()
+            .with_group_id(text(group).into())
+            .with_group_state(text("Stable"))
+            .with_topology(Some(DescribedTopology::default().with_subtopologies(Some(vec![part]))))
+            .with_members(vec![Member::default().with_member_id(text("m-1"))])
+    }
+
+    fn describing(groups: &[&str]) -> StreamsGroupDescribeRequest {
+        let groups = groups.iter().map(|group| text(group).into());
+        StreamsGroupDescribeRequest::default().with_group_ids(groups.collect())
+    }
+
+    #[test]
+    fn a_group_is_described_by_the_names_that_the_client_knows() {
+        let mut world = World::allowing(&[READS, DESCRIBES, SEES_INPUT]);
+        let ours = ["my-input", "my-words-a", "my-words-a", "my-words-b"];
+        let mut group = described("my-words", ours).with_authorized_operations(0x1148);
+        group.members[0].client_host = text("/10.1.2.3");
+        let said = StreamsGroupDescribeResponse::default().with_groups(vec![group]);
+        let request = describing(&["words", "others", ""]).with_include_authorized_operations(true);
+        let talk = world.talk::<StreamsGroupDescribe>(0, &request, &said);
+        assert_eq!(talk.sent(), &describing(&["my-words"]));
+        let group = described("words", ["input", "words-a", "words-a", "words-b"]);
+        let refused = |group: &str, code| {
+            DescribedGroup::default().with_group_id(text(group).into()).with_error_code(code)
+        };
+        let (read, describe) = (1 << 3, 1 << 8);
+        let expected =
+            [group.with_authorized_operations(read | describe), refused("others", 30), refused("", 24)];
+        assert_eq!(talk.seen.groups, expected);
+        assert_eq!(world.talk::<StreamsGroupDescribe>(0, &describing(&["others"]), &said).sent.len(), 0);
+    }
+
+    #[test]
+    fn who_may_not_know_of_one_topic_is_told_nothing_of_the_group() {
+        for at in 0..4 {
+            for other in ["my-secret", "their-input"] {
+                let mut topics = ["my-input", "my-words-a", "my-words-a", "my-words-b"];
+                topics[at] = other;
+                let said = StreamsGroupDescribeResponse::default()
+                    .with_groups(vec![described("my-words", topics).with_authorized_operations(7)]);
+                let mut world = World::allowing(&[READS, DESCRIBES, SEES_INPUT]);
+                let talk = world.talk::<StreamsGroupDescribe>(0, &describing(&["words"]), &said);
+                let expected = DescribedGroup::default()
+                    .with_group_id(text("words").into())
+                    .with_error_code(29)
+                    .with_error_message(Some(text(DENIED_INSIDE)));
+                assert_eq!(talk.seen.groups, [expected], "{at} {other}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_description_can_be_refused_whole() {
+        let refused = StreamsGroupDescribe::refuse(describing(&["words"]), Refusal::InvalidRequest, 0);
+        assert_eq!((refused.groups[0].group_id.as_str(), refused.groups[0].error_code), ("words", 42));
+    }
+}
