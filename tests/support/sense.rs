@@ -53,13 +53,35 @@ pub struct Request {
     pub body: Vec<u8>,
     /// Names and ids, in the order of the fields.
     pub said: Vec<Vec<u8>>,
+    /// Whether it asks for something of one's own beside what it aims at.
+    pub is_beside_own: bool,
+    /// Whether it aims at ids.
+    pub is_by_id: bool,
 }
 
 /// Writes a request; `of_type` is its `ResourceType` or `KeyType`, if that is not the usual one.
 pub fn request(key: ApiKey, version: i16, own: &Own, aims: &Aims, of_type: Option<i64>) -> Request {
-    let mut sense = Sense { key, version, own, aims, of_type, said: Vec::new() };
+    written(Sense { key, version, own, aims, of_type, said: Vec::new(), beside: None })
+}
+
+/// The same, but that in the list that is aimed into something of one's own comes first.
+pub fn request_beside_own(
+    key: ApiKey,
+    version: i16,
+    own: &Own,
+    aims: &Aims,
+    of_type: Option<i64>,
+) -> Request {
+    let list = aims.keys().find_map(|path| Some(format!("{}[]", path.split_once("[]")?.0)));
+    let beside = list.map(|list| Beside { list, first: None, elements: 0 });
+    written(Sense { key, version, own, aims, of_type, said: Vec::new(), beside })
+}
+
+fn written(mut sense: Sense<'_>) -> Request {
+    let (key, version) = (sense.key, sense.version);
     let body = body(key as i16, Direction::Request, version, &mut sense).expect("it is a served version");
-    Request { body, said: sense.said }
+    let is_by_id = sense.aims.values().any(|aim| matches!(aim, Aim::Uuid(_)));
+    Request { body, said: sense.said, is_beside_own: sense.beside.is_some(), is_by_id }
 }
 
 /// Whether something below a path is aimed at.
@@ -74,9 +96,35 @@ struct Sense<'a> {
     aims: &'a Aims,
     of_type: Option<i64>,
     said: Vec<Vec<u8>>,
+    beside: Option<Beside>,
+}
+
+/// A list in which something of one's own comes first, and then what is aimed at.
+struct Beside {
+    list: String,
+    /// What is asked for first in each element: by it another one is seen to begin.
+    first: Option<(&'static str, String)>,
+    elements: usize,
 }
 
 impl Sense<'_> {
+    /// What is aimed at here; in the first element of a list that has something of one's own, nothing.
+    fn aim(&self, path: &str) -> Option<&Aim> {
+        let is_own = |beside: &Beside| beside.elements == 1 && is_within(path, &beside.list);
+        self.aims.get(path).filter(|_| !self.beside.as_ref().is_some_and(is_own))
+    }
+
+    /// Sees elements begin.
+    fn visit(&mut self, what: &'static str, path: &str) {
+        let Some(beside) = self.beside.as_mut().filter(|beside| is_within(path, &beside.list)) else {
+            return;
+        };
+        let begins = beside.first.get_or_insert_with(|| (what, path.to_owned()));
+        if begins.0 == what && begins.1 == path {
+            beside.elements += 1;
+        }
+    }
+
     fn kind(&self, path: &str) -> Option<&'static str> {
         let mut entities = entities(self.key as i16, Direction::Request, self.version);
         entities.find(|entity| entity.path == path).map(|entity| entity.kind)
@@ -134,7 +182,8 @@ impl Sense<'_> {
 
 impl Filler for Sense<'_> {
     fn text(&mut self, path: &str) -> String {
-        let text = match (self.aims.get(path), self.kind(path)) {
+        self.visit("text", path);
+        let text = match (self.aim(path), self.kind(path)) {
             (Some(Aim::Text(text)), _) => text.clone(),
             (_, Some(kind)) => self.own_text(kind),
             _ => return self.plain_text(path.rsplit('.').next().unwrap_or(path)).to_owned(),
@@ -144,11 +193,20 @@ impl Filler for Sense<'_> {
     }
 
     fn uuid(&mut self, path: &str) -> Uuid {
-        let id = match (self.aims.get(path), self.kind(path)) {
+        self.visit("uuid", path);
+        let id = match (self.aim(path), self.kind(path)) {
             (Some(Aim::Uuid(id)), _) => *id,
             // What has a name has no id beside it.
-            (_, Some("topic_id")) if self.has_name_beside(path) => return Uuid::nil(),
-            (_, Some("topic_id")) => self.own.topic_id,
+            (_, Some("topic_id")) if self.has_name_beside(path) && !self.aims.contains_key(path) => {
+                return Uuid::nil();
+            }
+            // What is deleted is there for nobody, also by its id.
+            (_, Some("topic_id")) if self.key == ApiKey::DeleteTopics => Uuid::from_u128(0x0005_9a2e),
+            (_, Some("topic_id")) => {
+                // An answer may call it by its name.
+                self.said.push(self.own.topic.clone().into_bytes());
+                self.own.topic_id
+            }
             _ => return Uuid::nil(),
         };
         self.said.push(id.as_bytes().to_vec());
@@ -156,8 +214,9 @@ impl Filler for Sense<'_> {
     }
 
     fn bytes(&mut self, path: &str) -> Vec<u8> {
+        self.visit("bytes", path);
         let own = self.own.topic.clone();
-        let (embedded, topic) = match (self.aims.get(path), self.key) {
+        let (embedded, topic) = match (self.aim(path), self.key) {
             (Some(Aim::Topic(embedded, topic)), _) => (*embedded, topic.clone()),
             (_, ApiKey::JoinGroup) => (Embedded::Subscription, own),
             (_, ApiKey::SyncGroup) => (Embedded::Assignment, own),
@@ -176,8 +235,9 @@ impl Filler for Sense<'_> {
     }
 
     fn int(&mut self, path: &str) -> i64 {
+        self.visit("int", path);
         let name = path.rsplit('.').next().unwrap_or(path);
-        match (self.aims.get(path), self.kind(path)) {
+        match (self.aim(path), self.kind(path)) {
             (Some(Aim::Int(int)), _) => return *int,
             (_, Some("node_id")) => return if name == "ReplicaId" { -1 } else { 1 },
             _ => {}
@@ -224,7 +284,11 @@ impl Filler for Sense<'_> {
     }
 
     fn count(&mut self, path: &str) -> usize {
-        if self.aims.get(path) == Some(&Aim::Empty) {
+        if self.beside.as_ref().is_some_and(|beside| beside.list == path) {
+            return 2;
+        }
+        self.visit("count", path);
+        if self.aim(path) == Some(&Aim::Empty) {
             return 0;
         }
         let name = path.rsplit('.').next().unwrap_or(path);
@@ -237,7 +301,8 @@ impl Filler for Sense<'_> {
     }
 
     fn present(&mut self, path: &str) -> bool {
-        if self.aims.get(path) == Some(&Aim::Null) {
+        self.visit("present", path);
+        if self.aim(path) == Some(&Aim::Null) {
             return false;
         }
         let name = path.rsplit('.').next().unwrap_or(path);

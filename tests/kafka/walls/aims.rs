@@ -25,6 +25,8 @@ pub struct Probe {
     pub verdict: Verdict,
     /// What `ResourceType` or `KeyType` is, where the field means something else by it.
     pub of_type: Option<i64>,
+    /// Whether something of our own comes first in the list that it aims into.
+    pub beside_own: bool,
 }
 
 /// By what the answer is judged, beside its marks and what it has done.
@@ -83,6 +85,7 @@ pub fn probes(row: &Row, version: i16, neighbour: &Neighbour) -> Result<Vec<Prob
         aims,
         verdict,
         of_type,
+        beside_own: false,
     };
     let definition = grammar().definition(key, Direction::Request).expect("it is served");
     let mut probes = Vec::new();
@@ -107,7 +110,18 @@ pub fn probes(row: &Row, version: i16, neighbour: &Neighbour) -> Result<Vec<Prob
         for (place, way) in aims.into_iter().enumerate() {
             let aimed = BTreeMap::from([(entity.path.to_owned(), way.aim.clone())]);
             let title = format!("{} = {}", entity.path, way.title);
-            probes.push(probe(title, aimed, way.verdict, way.of_type));
+            let alone = probe(title, aimed, way.verdict, way.of_type);
+            // One way of several is enough to see how two are put together, but ids are told in an order of their own.
+            if way.verdict == Verdict::AsNowhere
+                && entity.path.contains("[]")
+                && entity.kind != "blob" // a member names each of its protocols once
+                && row.key != ApiKey::WriteTxnMarkers // brokers count answers by producer, and here is one
+                && (place == 0 || entity.kind == "topic_id")
+            {
+                let title = format!("{} beside our own", alone.title);
+                probes.push(Probe { title, beside_own: true, ..alone.clone() });
+            }
+            probes.push(alone);
             if ways.len() <= place {
                 ways.push(Vec::new());
             }

@@ -9,7 +9,7 @@ use crate::site::{self, CLIENT, Front};
 use crate::support::client::Client;
 use crate::support::kafka::Kafka;
 use crate::support::process::Issuer;
-use crate::support::sense::{Own, Request, request};
+use crate::support::sense::{Own, Request, request, request_beside_own};
 use crate::support::words::ask_body;
 
 pub struct Camp<'c> {
@@ -39,7 +39,8 @@ impl<'c> Camp<'c> {
     /// Sends the request of a probe, as the first or the second of the twins.
     pub fn say(&mut self, probe: &Probe, neighbour: &Neighbour, twin: usize) -> (Request, Outcome) {
         let own = self.own(neighbour, twin, probe.is_of_the_crew());
-        let request = request(probe.key, probe.version, &own, &probe.aims, probe.of_type);
+        let write = if probe.beside_own { request_beside_own } else { request };
+        let request = write(probe.key, probe.version, &own, &probe.aims, probe.of_type);
         let outcome = ask_body(&mut self.client, probe.key as i16, probe.version, &request.body);
         if outcome.is_none() {
             self.client = (self.connect)();

@@ -45,6 +45,14 @@ pub fn difference(
         (None, Some(_)) => return Some("ends the connection, and the other one is answered".to_owned()),
         (Some(first), Some(second)) => (shape(first, of_first, noise), shape(second, of_second, noise)),
     };
+    // Brokers tell of several names in any order, and of ids in the order in which they were asked.
+    let in_order = |lines: &[String]| {
+        let mut lines = lines.to_vec();
+        lines.sort();
+        lines
+    };
+    let is_by_name = of_first.is_beside_own && !of_first.is_by_id;
+    let (first, second) = if is_by_name { (in_order(&first), in_order(&second)) } else { (first, second) };
     if first == second {
         return None;
     }
@@ -110,6 +118,8 @@ pub const NOISE: &[&str] = &[
     "GenerationId",
     "LogAppendTimeMs",
     "PartitionSize",
+    "TransactionStartTimeMs",
+    "LastTimestamp",
 ];
 
 /// Changes by what the probes do to our own.
@@ -127,6 +137,8 @@ pub const NOISE_OVER_TIME: &[&str] = &[
     "LowWatermark",
     "LogAppendTimeMs",
     "PartitionSize",
+    "TransactionStartTimeMs",
+    "LastTimestamp",
     "Records",
     "MemberEpoch",
 ];

@@ -46,19 +46,14 @@ pub fn blunt(kafka: &Kafka, neighbour: &mut Neighbour) -> Vec<String> {
             }
             neighbour.make_twins_alike();
             let version = probes[0].version;
-            let found_by = finds(&mut camp, neighbour, &intact, &probes);
-            match (found_by, is_blunt(row.key, &field)) {
-                (Some(by), true) => blunt.push(format!("{} {field} is found out after all: {by}", row.name)),
-                (None, false) => {
-                    let with_others = all
-                        .iter()
-                        .filter(|probe| probe.version == version && probe.aims.contains_key(&field));
-                    let with_others: Vec<_> = with_others.cloned().collect();
-                    if finds(&mut camp, neighbour, &intact, &with_others).is_none() {
-                        blunt.push(format!("{} {field} is not found out", row.name));
-                    }
-                }
-                (Some(_), false) | (None, true) => {}
+            if is_blunt(row.key, &field) || finds(&mut camp, neighbour, &intact, &probes).is_some() {
+                continue;
+            }
+            let with_others =
+                all.iter().filter(|probe| probe.version == version && probe.aims.contains_key(&field));
+            let with_others: Vec<_> = with_others.cloned().collect();
+            if finds(&mut camp, neighbour, &intact, &with_others).is_none() {
+                blunt.push(format!("{} {field} is not found out", row.name));
             }
         }
     }

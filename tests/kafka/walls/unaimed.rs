@@ -62,4 +62,11 @@ const BLUNT: &[(ApiKey, &str, &str)] = &[
         "Topics[].Name",
         "one broker alone has nobody to give a partition to",
     ),
+    (ApiKey::ShareFetch, "ForgottenTopicsData[].TopicId", SHARING),
+    (ApiKey::ShareFetch, "GroupId", SHARING),
+    (ApiKey::ShareFetch, "Topics[].TopicId", SHARING),
+    (ApiKey::ShareAcknowledge, "GroupId", SHARING),
+    (ApiKey::ShareAcknowledge, "Topics[].TopicId", SHARING),
 ];
+
+const SHARING: &str = "what is shared shows only by the later requests of a session";
