@@ -239,7 +239,10 @@ impl Answering {
         const NAMES: &[&str] =
             &["topic_name", "topic_id", "group_id", "transactional_id", "resource_name", "config_resource"];
         self.variant.field.is_some_and(|field| {
-            NAMES.contains(&field.kind) && parent(field.path).is_some_and(|of| is_within(path, of))
+            // A list of mere names says nothing beside them.
+            NAMES.contains(&field.kind)
+                && !field.path.ends_with("[]")
+                && parent(field.path).is_some_and(|of| is_within(path, of))
         })
     }
 }
