@@ -75,6 +75,10 @@ impl Api for Metadata {
         for mut topic in topics {
             if !topic.topic_id.is_nil() {
                 aside.ids.insert(topic.topic_id);
+                // The Java client says the empty name beside an id, and brokers read none there.
+                if ask.version >= BY_ID {
+                    topic.name = None;
+                }
             }
             let Some(name) = &mut topic.name else {
                 known_only.push(topic); // asked for by its id; whose it is shows in the answer
@@ -137,6 +141,9 @@ impl Api for Metadata {
     }
 }
 
+/// From here on topics are asked for by their ids as well (KIP-516).
+const BY_ID: i16 = 12;
+
 /// Clients may not create what stands outside their prefix.
 fn is_additional(ask: &Asking<'_>, name: &str) -> bool {
     ask.gate.cluster().namespace.is_additional(Kind::Topic, name)
@@ -164,7 +171,7 @@ fn reveal_brokers(response: &mut MetadataResponse, show: &Showing<'_>) {
 fn reveal_topic(topic: &mut MetadataResponseTopic, aside: &MetadataAside, show: &Showing<'_>) -> bool {
     topic.is_internal = false;
     // Before 12 no answer can leave the name out.
-    let by_id = show.version >= 12 && aside.ids.contains(&topic.topic_id);
+    let by_id = show.version >= BY_ID && aside.ids.contains(&topic.topic_id);
     let Some(name) = &mut topic.name else {
         // Nobody has it; or somebody has whom the broker does not show to us, which is not for the client.
         let code = match topic.error_code {
@@ -240,6 +247,19 @@ mod tests {
             .iter()
             .map(|id| MetadataRequestTopic::default().with_name(None).with_topic_id(Uuid::from_u128(*id)));
         MetadataRequest::default().with_topics(Some(topics.collect()))
+    }
+
+    #[test]
+    fn beside_an_id_no_name_is_read() {
+        for version in 12..=13 {
+            let mut request = by_id(&[1]);
+            request.topics.iter_mut().flatten().for_each(|topic| topic.name = Some(TopicName::default()));
+            let theirs = topic("my-orders", 0).with_topic_id(Uuid::from_u128(1));
+            let answer = MetadataResponse::default().with_topics(vec![theirs]);
+            let talk = World::allowing(&[DESCRIBE_ORDERS]).talk::<Metadata>(version, &request, &answer);
+            assert_eq!(talk.sent(), &by_id(&[1]).with_allow_auto_topic_creation(false));
+            assert_eq!(talk.seen.topics[0].name, Some(TopicName(name("orders"))));
+        }
     }
 
     fn topic(topic: &str, code: i16) -> MetadataResponseTopic {
