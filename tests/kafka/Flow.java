@@ -7,11 +7,13 @@ import java.util.List;
 import java.util.Map;
 import java.util.Properties;
 import java.util.Set;
+import java.util.TreeMap;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.Future;
 import org.apache.kafka.clients.consumer.ConsumerGroupMetadata;
 import org.apache.kafka.clients.consumer.KafkaConsumer;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
+import org.apache.kafka.clients.consumer.SubscriptionPattern;
 import org.apache.kafka.clients.producer.KafkaProducer;
 import org.apache.kafka.clients.producer.ProducerRecord;
 import org.apache.kafka.common.KafkaException;
@@ -31,6 +33,9 @@ import org.apache.kafka.common.serialization.StringSerializer;
  */
 public class Flow {
     private static final Duration PATIENCE = Duration.ofSeconds(30);
+    /** Longer than the gateway or the broker takes to look for topics again. */
+    private static final Duration PATIENCE_OF_MEMBERS = Duration.ofSeconds(60);
+    private static final Map<String, String> ASSIGNED = Map.of("group.protocol", "consumer");
     private static final Map<String, String> COMMITTED = Map.of("isolation.level", "read_committed");
 
     private final Properties properties;
@@ -38,6 +43,8 @@ public class Flow {
     private KafkaConsumer<String, String> member;
     /** The one who reads what it was given, in no group. */
     private KafkaConsumer<String, String> reader;
+    /** Those of groups whose coordinator assigns the partitions, by their names here. */
+    private final Map<String, KafkaConsumer<String, String>> members = new TreeMap<>();
     /** The one whose transaction is open. */
     private KafkaProducer<String, String> open;
 
@@ -57,6 +64,7 @@ public class Flow {
                 System.out.flush();
             }
         }
+        flow.members.values().forEach(KafkaConsumer::close);
         if (flow.member != null) {
             flow.member.close();
         }
@@ -92,6 +100,30 @@ public class Flow {
                 return consume(words[1], words[2], Integer.parseInt(words[3]), Map.of());
             case "consume-committed": // TOPIC GROUP COUNT: what open and aborted transactions wrote is left out
                 return consume(words[1], words[2], Integer.parseInt(words[3]), COMMITTED);
+            case "consume-assigned": // TOPIC GROUP COUNT: as a member whose coordinator assigns the partitions
+                return consume(words[1], words[2], Integer.parseInt(words[3]), ASSIGNED);
+            case "subscribe": // NAME GROUP TOPIC: a member with this name, which stays
+                memberOf(words, ASSIGNED).subscribe(List.of(words[3]));
+                return "";
+            case "subscribe-static": // NAME GROUP TOPIC INSTANCE
+                memberOf(words, Map.of("group.protocol", "consumer", "group.instance.id", words[4]))
+                        .subscribe(List.of(words[3]));
+                return "";
+            case "subscribe-classic": // NAME GROUP TOPIC
+                memberOf(words, Map.of("group.protocol", "classic", "session.timeout.ms", "10000"))
+                        .subscribe(List.of(words[3]));
+                return "";
+            case "subscribe-pattern": // NAME GROUP PATTERN: the broker looks for the topics
+                memberOf(words, ASSIGNED).subscribe(new SubscriptionPattern(words[3]));
+                return "";
+            case "unsubscribe": // NAME
+                members.get(words[1]).unsubscribe();
+                return "";
+            case "leave": // NAME
+                members.remove(words[1]).close();
+                return "";
+            case "assigned": // COUNT: waits until the members have so many, each as many as the others; what they have
+                return assigned(Integer.parseInt(words[1]));
             case "transact": // ID commit|abort|leave TOPIC VALUE TOPIC VALUE...: one left is neither, for a minute
                 return transact(words);
             case "move": // ID FROM GROUP COUNT TO: what the group reads is written on, and both committed at once
@@ -343,6 +375,34 @@ public class Flow {
         member.position(partition);
         member.commitSync(Map.of(partition, new OffsetAndMetadata(0)));
         return "";
+    }
+
+    private KafkaConsumer<String, String> memberOf(String[] words, Map<String, String> more) {
+        return members.computeIfAbsent(words[1], name -> consumer(words[2], more));
+    }
+
+    private String assigned(int count) {
+        long deadline = System.nanoTime() + PATIENCE_OF_MEMBERS.toNanos();
+        Map<String, Set<TopicPartition>> found;
+        do {
+            found = new TreeMap<>();
+            for (Map.Entry<String, KafkaConsumer<String, String>> each : members.entrySet()) {
+                if (!each.getValue().subscription().isEmpty() || count > 0) {
+                    each.getValue().poll(Duration.ofMillis(200));
+                }
+                found.put(each.getKey(), each.getValue().assignment());
+            }
+        } while (!isShared(found, count) && System.nanoTime() < deadline);
+        List<String> told = new ArrayList<>();
+        found.forEach((name, partitions) -> told.add(name + "=" + partitions.size()));
+        found.values().stream().flatMap(Set::stream).map(TopicPartition::toString).sorted().forEach(told::add);
+        return String.join(" ", told);
+    }
+
+    private static boolean isShared(Map<String, Set<TopicPartition>> found, int count) {
+        int each = count / found.size();
+        return found.values().stream().mapToInt(Set::size).sum() == count
+                && found.values().stream().allMatch(partitions -> partitions.size() >= each);
     }
 
     private KafkaProducer<String, String> producer(Map<String, String> more) {

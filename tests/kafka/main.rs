@@ -33,6 +33,7 @@ macro_rules! cases {
 mod administration; // logs, offsets, whole configs, disks
 mod backends; //   how the gateway gets in at brokers
 mod clients; //    libraries that others wrote, each as its page says
+mod consumer_groups; // groups whose coordinator assigns the partitions
 mod definitions; // what is written down of Kafka's messages
 mod differential; // the same requests at random, and the same answers
 mod direct; //     a conversation with a broker past the gateway
