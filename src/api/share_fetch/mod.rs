@@ -160,7 +160,8 @@ impl Api for ShareAcknowledge {
         let refused = ask
             .gate
             .each_topic(Operation::Read, &mut request.topics, |topic| TopicSlot::Id(&mut topic.topic_id));
-        let refused = refused.into_iter().map(|(topic, no)| {
+        let refused = refused.into_iter().filter(|(topic, _)| !topic.partitions.is_empty());
+        let refused = refused.map(|(topic, no)| {
             let code = Refusal::from(no).code();
             let partitions = topic.partitions.iter().map(|partition| {
                 share_acknowledge_response::PartitionData::default()

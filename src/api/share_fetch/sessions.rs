@@ -57,7 +57,8 @@ impl ShareSessions {
     /// Whether they hold more than a connection may have kept here.
     pub fn are_too_large(&self) -> bool {
         let topics = self.sessions.values().flat_map(|session| session.topics.values());
-        topics.map(|topic| topic.partitions.len()).sum::<usize>() > PARTITIONS_MAX
+        // A topic that is named without partitions takes room as well.
+        topics.map(|topic| topic.partitions.len().max(1)).sum::<usize>() > PARTITIONS_MAX
     }
 }
 
@@ -174,7 +175,7 @@ mod tests {
         assert!(sessions.open(key(0)).is_some());
         sessions.resume(key(1)).unwrap().add(id(1), 0..PARTITIONS_MAX as i32);
         assert!(!sessions.are_too_large());
-        sessions.resume(key(2)).unwrap().add(id(1), 0..1);
+        sessions.resume(key(2)).unwrap().add(id(1), 0..0);
         assert!(sessions.are_too_large());
     }
 }
