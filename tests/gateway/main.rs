@@ -32,6 +32,7 @@ mod old_brokers; // brokers that speak less than others, and brokers that change
 mod operate; // calls about the whole Kafka cluster
 mod reauthenticate; // a session goes on with a new token, or ends with the old one
 mod share_families; // what members of share groups ask for, in the form of `families`
+mod streams_groups; // topics that a coordinator makes for applications
 mod transactions; // each tenant has its own, with the rights for all that it touches
 mod walls; // whatever a broker says, a client is told of nothing but its own
 mod wary; // a client that looks at every byte it is sent

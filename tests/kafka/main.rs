@@ -47,6 +47,7 @@ mod operate; //    ACLs of the backend, and calls about the whole Kafka cluster
 mod rolling; //   brokers that become another version, one by one
 mod sharing; //   share groups
 mod site; //       one broker with every listener, and gateways as cases want them
+mod streams; //    applications whose coordinator makes topics (KIP-1071)
 mod transactions; // of both generations, and what administrators see of them
 mod walls; //      what a tenant cannot reach, for every field of every request
 mod world; //      brokers, issuer and gateway, with the same grants on both ways in

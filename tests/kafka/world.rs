@@ -188,7 +188,12 @@ impl Way<'_> {
     pub fn log_in(&self, client: &str) -> Client {
         let first = self.bootstrap.split(',').next().expect("a list has a first item");
         let (_, port) = first.rsplit_once(':').expect("an address has a port");
-        let mut connection = Client::connect(port.parse().expect("a port is a number"));
+        self.log_in_at(client, port.parse().expect("a port is a number"))
+    }
+
+    /// The same at another of the ports that clients are told of here.
+    pub fn log_in_at(&self, client: &str, port: u16) -> Client {
+        let mut connection = Client::connect(port);
         connection.log_in(&self.world.issuer.token(client, &secret(client)));
         connection
     }
