@@ -11,7 +11,7 @@ use sluicegate::wire::messages::streams_group_heartbeat_response::StreamsGroupHe
 
 use crate::direct::until;
 use crate::support::client::Client;
-use crate::support::clients::Tool::JavaAdmin;
+use crate::support::clients::Tool::{JavaAdmin, JavaFlow, JavaStreams};
 use crate::world::Way;
 
 cases! {
@@ -19,6 +19,7 @@ cases! {
     hazard_39_an_applications_own_address_is_told_as_it_is
     a_streams_group_refuses_as_a_broker_does
     a_streams_group_is_described_to_those_who_may_know_all_of_it
+    an_application_counts_words
 }
 
 fn hazard_41_internal_topics_are_made_for_those_who_may_create_them(way: &Way<'_>) {
@@ -135,6 +136,29 @@ fn a_streams_group_is_described_to_those_who_may_know_all_of_it(way: &Way<'_>) {
         let mut stranger = member(way, "mover-app", &group);
         assert_eq!(describe(&mut stranger, &group).error_code, 30);
     }
+}
+
+/// By another key than the records have: there is a repartition topic, and a changelog.
+fn an_application_counts_words(way: &Way<'_>) {
+    way.check(
+        JavaAdmin,
+        "admin-app",
+        "create words-in 2 {brokers} -> ok
+         create words-out 1 {brokers} -> ok",
+    );
+    way.check(JavaFlow, "producer-app", "produce words-in one_two two -> ok");
+    let mut application = way.converse(JavaStreams, "admin-app");
+    assert_eq!(application.say("count words words-in words-out app.example:7070"), "ok RUNNING");
+    assert_eq!(
+        application.say("describe words"),
+        "ok Stable 1 words-by-word-repartition words-counts-changelog words-in"
+    );
+    assert_eq!(application.say("servers"), "ok app.example:7070 [counts]");
+    way.check(JavaFlow, "producer-app", "produce words-in two -> ok");
+    let mut reader = way.converse(JavaFlow, "producer-app");
+    assert_eq!(reader.say("assign - words-out:1"), "ok");
+    assert_eq!(reader.say("poll-for two=3"), "ok");
+    assert_eq!(application.say("close"), "ok true");
 }
 
 /// A connection of this client to the coordinator of a group.

@@ -36,6 +36,8 @@ pub enum Tool {
     JavaFlow,
     /// Kafka's Java share consumers: `tests/kafka/Share.java`, where its commands are.
     JavaShare,
+    /// An application of Kafka Streams: `tests/kafka/Streams.java`, where its commands are.
+    JavaStreams,
     /// `tests/kafka/librdkafka.py`, where its commands are.
     Librdkafka,
 }
@@ -52,7 +54,7 @@ pub struct Said {
 pub fn run(tool: Tool, bootstrap: &str, login: Option<Login<'_>>, commands: &[&str]) -> Said {
     match tool {
         Tool::Console => console(bootstrap, login, commands),
-        Tool::JavaAdmin | Tool::JavaFlow | Tool::JavaShare => {
+        Tool::JavaAdmin | Tool::JavaFlow | Tool::JavaShare | Tool::JavaStreams => {
             let dir = tempfile::tempdir().expect("a temporary directory");
             told(&talk(java(tool, &dir, bootstrap, login), &lines(commands)))
         }
@@ -181,7 +183,7 @@ fn java(tool: Tool, dir: &TempDir, bootstrap: &str, login: Option<Login<'_>>) ->
         let output = Command::new("javac")
             .args(["-cp", &format!("{}/*", kafka_libs()), "-d"])
             .arg(dir.path())
-            .args([file("Admin.java"), file("Flow.java"), file("Share.java")])
+            .args([file("Admin.java"), file("Flow.java"), file("Share.java"), file("Streams.java")])
             .output()
             .expect("javac starts");
         assert!(output.status.success(), "javac: {}", String::from_utf8_lossy(&output.stderr));
@@ -198,6 +200,7 @@ fn java(tool: Tool, dir: &TempDir, bootstrap: &str, login: Option<Login<'_>>) ->
     let class = match tool {
         Tool::JavaFlow => "Flow",
         Tool::JavaShare => "Share",
+        Tool::JavaStreams => "Streams",
         _ => "Admin",
     };
     java.args(["-cp", &format!("{}:{}/*", CLASSES.path().display(), kafka_libs()), class]).arg(&settings);
