@@ -9,6 +9,8 @@ use sluicegate::wire::ApiKey;
 use sluicegate::wire::messages::{
     DescribeLogDirsRequest, DescribeLogDirsResponse, DescribeShareGroupOffsetsRequest, ListOffsetsRequest,
     OffsetCommitRequest, OffsetFetchRequest, ShareAcknowledgeRequest, ShareFetchRequest,
+    StreamsGroupDescribeRequest, StreamsGroupDescribeResponse, StreamsGroupHeartbeatRequest,
+    StreamsGroupHeartbeatResponse,
 };
 
 use super::families::{About, Manner, for_each_of_groups, for_each_of_topics, script};
@@ -65,6 +67,8 @@ fn hazard_42_each_advertised_version_goes_through_the_codec_both_ways() {
     broker.on::<EndTxnRequest>(|_| EndTxnResponse::default());
     broker.on::<DescribeTransactionsRequest>(|_| DescribeTransactionsResponse::default());
     broker.on::<ListTransactionsRequest>(|_| ListTransactionsResponse::default());
+    broker.on::<StreamsGroupHeartbeatRequest>(|_| StreamsGroupHeartbeatResponse::default());
+    broker.on::<StreamsGroupDescribeRequest>(|_| StreamsGroupDescribeResponse::default());
     let mut client = stage.log_in("alice");
     let mut ranges = advertised(&mut client);
     for_each_of_topics!(each_is_spoken)(&mut ranges, &stage, &mut client);
@@ -81,6 +85,10 @@ fn hazard_42_each_advertised_version_goes_through_the_codec_both_ways() {
     is_spoken(&mut ranges, &mut client, |_| EndTxnRequest::default().with_transactional_id(id()));
     is_spoken(&mut ranges, &mut client, |_| DescribeTransactionsRequest::default());
     is_spoken(&mut ranges, &mut client, |_| ListTransactionsRequest::default());
+    is_spoken(&mut ranges, &mut client, |_| {
+        StreamsGroupHeartbeatRequest::default().with_group_id(super::families::group("app"))
+    });
+    is_spoken(&mut ranges, &mut client, |_| StreamsGroupDescribeRequest::default());
     is_spoken(&mut ranges, &mut client, |version| {
         let name = if version >= 3 { "raw-client" } else { "" };
         let name = super::families::text(name);

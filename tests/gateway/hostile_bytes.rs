@@ -432,7 +432,8 @@ impl Filler for Plain {
     fn int(&mut self, path: &str) -> i64 {
         match path.rsplit('.').next() {
             Some("Acks" | "EndpointType") => 1,
-            Some("ReplicaId") => -1,                          // a consumer
+            Some("ShareSessionEpoch") => 1, // what opens a session acknowledges nothing
+            Some("ReplicaId") => -1,        // a consumer
             Some("ResourceType" | "ResourceTypeFilter") => 2, // a topic
             Some("PatternType" | "PatternTypeFilter" | "ResourcePatternType") => 3, // literal
             _ => 0,

@@ -525,7 +525,9 @@ fn hazard_30_what_the_prefix_would_make_valid_stays_invalid() {
     }
     let id = Some(TransactionalId(text("")));
     assert_eq!(red.ask(4, &InitProducerIdRequest::default().with_transactional_id(id)).error_code, 42);
-    assert_eq!(stage.broker().keys_asked(), [] as [i16; 0]);
+    // Whose topics the ids of the newest commits are is another question.
+    let asked = stage.broker().keys_asked();
+    assert!(asked.iter().all(|key| *key == ApiKey::Metadata as i16), "{asked:?}");
 }
 
 #[test]
