@@ -43,15 +43,16 @@ impl Api for ConsumerGroupHeartbeat {
         ask: &mut Asking<'_>,
     ) -> Result<Pass<Self>, Refusal> {
         ask.gate.one(Operation::Read, &mut request.group_id)?;
-        if let Some(names) = &mut request.subscribed_topic_names
-            && !ask.gate.each(Operation::Describe, names, |name| name.into()).is_empty()
-        {
-            return Err(Refusal::TopicDenied);
+        for name in request.subscribed_topic_names.iter_mut().flatten() {
+            ask.gate.one(Operation::Describe, name)?;
         }
         // What a member holds is compared with what it was given, and an id that it was not given is no
         // part of that: what is nobody's here is left out, and a right that went away takes nothing.
         if let Some(topics) = &mut request.topic_partitions {
-            topics.retain(|topic| ask.gate.topic_behind(topic.topic_id).is_some());
+            topics.retain_mut(|topic| {
+                ask.gate.topic_behind(topic.topic_id).is_some()
+                    && ask.gate.rename_id(Operation::Describe, &mut topic.topic_id).is_ok()
+            });
         }
         if ask.version >= REGEX_SINCE && settle(&mut request, ask)? == Settled::TopicsWanted {
             return Ok(Pass::AskTopics);
@@ -65,7 +66,7 @@ impl Api for ConsumerGroupHeartbeat {
         response.error_message =
             response.error_message.take().and_then(|_| standard_text(response.error_code));
         if let Some(assignment) = &mut response.assignment {
-            assignment.topic_partitions.retain(|topic| !show.lens.is_foreign(topic.topic_id));
+            assignment.topic_partitions.retain_mut(|topic| !show.lens.is_foreign(&mut topic.topic_id));
         }
     }
 
@@ -173,8 +174,8 @@ fn reveal_regex(regex: &str, lens: &Lens<'_>) -> StrBytes {
 }
 
 fn reveal_assignment(assignment: &mut Assignment, lens: &Lens<'_>) -> bool {
-    for topic in &assignment.topic_partitions {
-        lens.learn(topic.topic_id, &topic.topic_name.0);
+    for topic in &mut assignment.topic_partitions {
+        lens.learn(&mut topic.topic_id, &topic.topic_name.0);
     }
     assignment.topic_partitions.iter_mut().all(|topic| {
         lens.one(&mut topic.topic_name)

@@ -10,6 +10,17 @@ use crate::policy::{Operation, Resource};
 
 /// Lets a name through to the broker, or says with which code it is answered here.
 pub fn admit_name(ask: &Asking<'_>, name: &mut TopicName) -> Result<(), i16> {
+    admit_one_of(ask, name)?;
+    ask.gate.rename(Operation::Describe, name.into()).map_err(|no| Refusal::from(no).code())
+}
+
+/// As [`admit_name`], where one topic is answered for under each of its names.
+pub fn admit_any_name(ask: &Asking<'_>, name: &mut TopicName) -> Result<(), i16> {
+    admit_one_of(ask, name)?;
+    ask.gate.rename_again(Operation::Describe, name.into()).map_err(|no| Refusal::from(no).code())
+}
+
+fn admit_one_of(ask: &Asking<'_>, name: &TopicName) -> Result<(), i16> {
     ask.gate.ask(Operation::Describe, Resource::Topic, &name.0).map_err(|no| Refusal::from(no).code())?;
     match ask.gate.cluster().namespace.check(Kind::Topic, &name.0) {
         Ok(()) => {}
@@ -23,7 +34,7 @@ pub fn admit_name(ask: &Asking<'_>, name: &mut TopicName) -> Result<(), i16> {
             return Err(Refusal::InvalidTopic(why).code());
         }
     }
-    ask.gate.rename(Operation::Describe, name.into()).map_err(|no| Refusal::from(no).code())
+    Ok(())
 }
 
 /// A leader that clients do not find is none, and the partition has one again when it moves.

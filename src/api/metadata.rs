@@ -12,7 +12,8 @@ use kafka_protocol::messages::{BrokerId, MetadataRequest, MetadataResponse};
 use kafka_protocol::protocol::StrBytes;
 use uuid::Uuid;
 
-use super::described::{admit_name, hide_lost_leader};
+use super::called::Called;
+use super::described::{admit_any_name, hide_lost_leader};
 use super::operations::{NOT_ASKED, TOPIC_OPERATIONS, cluster_operations};
 use super::{Api, Asking, Pass, Refusal, Showing};
 use crate::names::Kind;
@@ -26,6 +27,8 @@ pub struct Metadata;
 pub struct MetadataAside {
     /// The topics that were asked for by their ids.
     ids: BTreeSet<Uuid>,
+    /// Only where topics have several names.
+    called: Option<Called>,
     refused: Vec<(MetadataRequestTopic, i16)>,
     /// Names that a broker would have made topics of, had the client the right to create them.
     uncreatable: HashSet<StrBytes>,
@@ -40,6 +43,7 @@ impl Api for Metadata {
 
     const KEY: ApiKey = ApiKey::Metadata;
     const VERSIONS: RangeInclusive<i16> = 0..=13;
+    const ASKS_BY_ID: bool = true;
 
     /// Before 4 there is no flag, and a broker makes a topic of every name it does not know.
     fn upstream_version(version: i16) -> i16 {
@@ -56,10 +60,15 @@ impl Api for Metadata {
         body
     }
 
+    fn ids(request: &MetadataRequest, _version: i16, tell: &mut dyn FnMut(Uuid)) {
+        request.topics.iter().flatten().for_each(|topic| tell(topic.topic_id));
+    }
+
     fn admit(mut request: MetadataRequest, ask: &mut Asking<'_>) -> Result<Pass<Self>, Refusal> {
         let mut aside = MetadataAside {
             cluster_operations: std::mem::take(&mut request.include_cluster_authorized_operations),
             topic_operations: std::mem::take(&mut request.include_topic_authorized_operations),
+            called: ask.gate.cluster().namespace.has_aliases().then(Called::default),
             ..MetadataAside::default()
         };
         if ask.version == 0 && request.topics.as_ref().is_some_and(Vec::is_empty) {
@@ -67,6 +76,7 @@ impl Api for Metadata {
         }
         let Some(topics) = request.topics.take() else {
             request.allow_auto_topic_creation = false;
+            aside.called.iter_mut().for_each(|called| called.all = true);
             return Ok(Pass::Forward(request, aside));
         };
         let creates = request.allow_auto_topic_creation;
@@ -79,20 +89,25 @@ impl Api for Metadata {
                 if ask.version >= BY_ID {
                     topic.name = None;
                 }
+                aside.called.iter_mut().for_each(|called| called.note_id(&mut topic.topic_id, ask.gate));
             }
             let Some(name) = &mut topic.name else {
                 known_only.push(topic); // asked for by its id; whose it is shows in the answer
                 continue;
             };
             let shown = name.0.clone();
-            match admit_name(ask, name) {
+            let admitted = admit_any_name(ask, name);
+            if admitted.is_ok() {
+                aside.called.iter_mut().for_each(|called| called.note(name, shown.clone()));
+            }
+            match admitted {
                 Err(code) => aside.refused.push((topic, code)),
                 Ok(()) if !creates => known_only.push(topic),
                 Ok(()) if !creates_any && !ask.gate.grants(Operation::Create, Resource::Topic, &shown) => {
                     aside.uncreatable.insert(shown);
                     known_only.push(topic);
                 }
-                Ok(()) if is_additional(ask, &shown) => known_only.push(topic),
+                Ok(()) if is_not_to_be_made(ask, &shown) => known_only.push(topic),
                 Ok(()) => creatable.push(topic),
             }
         }
@@ -107,10 +122,18 @@ impl Api for Metadata {
 
     fn reveal(response: &mut MetadataResponse, aside: MetadataAside, show: &Showing<'_>) {
         for topic in &response.topics {
-            topic.name.iter().for_each(|name| show.lens.learn(topic.topic_id, &name.0));
+            topic.name.iter().for_each(|name| show.lens.learn_only(topic.topic_id, &name.0));
         }
         reveal_brokers(response, show);
-        response.topics.retain_mut(|topic| reveal_topic(topic, &aside, show));
+        match &aside.called {
+            None => response.topics.retain_mut(|topic| reveal_topic(topic, None, &aside, show)),
+            Some(called) => {
+                let topics = called.under_each(std::mem::take(&mut response.topics), show.lens);
+                response.topics.extend(topics.into_iter().filter_map(|(mut topic, name)| {
+                    reveal_topic(&mut topic, name, &aside, show).then_some(topic)
+                }));
+            }
+        }
         if !aside.ids.is_empty() {
             // A broker names the ids that it does not know first, by which another's would stand out.
             response.topics.sort_by_key(|topic| topic.name.is_none().then_some(topic.topic_id));
@@ -144,9 +167,10 @@ impl Api for Metadata {
 /// From here on topics are asked for by their ids as well (KIP-516).
 const BY_ID: i16 = 12;
 
-/// Clients may not create what stands outside their prefix.
-fn is_additional(ask: &Asking<'_>, name: &str) -> bool {
-    ask.gate.cluster().namespace.is_additional(Kind::Topic, name)
+/// Clients may not create what stands outside their prefix, nor by an alias.
+fn is_not_to_be_made(ask: &Asking<'_>, name: &str) -> bool {
+    let namespace = &ask.gate.cluster().namespace;
+    namespace.is_additional(Kind::Topic, name) || namespace.behind_alias(name).is_some()
 }
 
 fn reveal_brokers(response: &mut MetadataResponse, show: &Showing<'_>) {
@@ -168,7 +192,13 @@ fn reveal_brokers(response: &mut MetadataResponse, show: &Showing<'_>) {
     }
 }
 
-fn reveal_topic(topic: &mut MetadataResponseTopic, aside: &MetadataAside, show: &Showing<'_>) -> bool {
+/// Leaves of a topic what the client may see, under the name that is given or else its own.
+fn reveal_topic(
+    topic: &mut MetadataResponseTopic,
+    shown: Option<StrBytes>,
+    aside: &MetadataAside,
+    show: &Showing<'_>,
+) -> bool {
     topic.is_internal = false;
     // Before 12 no answer can leave the name out.
     let by_id = show.version >= BY_ID && aside.ids.contains(&topic.topic_id);
@@ -183,7 +213,13 @@ fn reveal_topic(topic: &mut MetadataResponseTopic, aside: &MetadataAside, show: 
         *topic = only_its_id(topic.topic_id, code);
         return by_id;
     };
-    let is_ours = show.lens.one(&mut *name);
+    let is_ours = match shown {
+        Some(shown) => {
+            name.0 = shown;
+            true
+        }
+        None => show.lens.one(&mut *name),
+    };
     let may_describe = is_ours && show.lens.grants(Operation::Describe, Resource::Topic, &name.0);
     if !may_describe {
         // By name only what may be described was asked for, so this one was asked for by its id.
@@ -477,6 +513,96 @@ mod tests {
             assert_eq!((seen.topic_id, seen.topic_authorized_operations), (id, NOT_ASKED));
             assert!(seen.partitions.is_empty());
         }
+    }
+
+    /// What is shown of a broker's topics under each name: name, code, and whether the id is the topic's.
+    fn under_names(
+        rights: &[Right],
+        version: i16,
+        request: &MetadataRequest,
+    ) -> (Option<Vec<String>>, Vec<(String, i16, Uuid)>) {
+        let id = Uuid::from_u128(2);
+        let found = topic("my-orders-v2", 0).with_topic_id(if version >= 10 { id } else { Uuid::nil() });
+        let mut world = World::allowing(rights).with_alias("orders", "orders-v2");
+        world.learn(id, "my-orders-v2");
+        let talk = world.talk::<Metadata>(version, request, &brokers(version.max(4), vec![found]));
+        let sent = talk.sent().topics.as_ref().map(|topics| {
+            let name = |topic: &MetadataRequestTopic| match &topic.name {
+                Some(name) => name.to_string(),
+                None => topic.topic_id.to_string(),
+            };
+            topics.iter().map(name).collect()
+        });
+        let seen = talk.seen.topics.iter();
+        let seen = seen.map(|topic| {
+            (
+                topic.name.as_ref().map(|name| name.to_string()).unwrap_or_default(),
+                topic.error_code,
+                topic.topic_id,
+            )
+        });
+        (sent, seen.collect())
+    }
+
+    fn alias_id() -> Uuid {
+        crate::cluster::TopicIds::default().learn_alias(Uuid::from_u128(2), "orders")
+    }
+
+    #[test]
+    fn hazard_33_a_topic_is_told_under_each_name_with_an_id_for_each() {
+        let own = Uuid::from_u128(2);
+        assert_ne!(alias_id(), own);
+        for version in 10..=13 {
+            let (alias, real) = (("orders".to_owned(), 0, alias_id()), ("orders-v2".to_owned(), 0, own));
+            for (names, expected) in [
+                (&["orders"][..], vec![&alias]),
+                (&["orders-v2"], vec![&real]),
+                (&["orders-v2", "orders"], vec![&real, &alias]),
+                (&["orders", "orders-v2"], vec![&alias, &real]),
+            ] {
+                let (sent, seen) = under_names(&[DESCRIBE_ANY], version, &metadata(names));
+                assert!(sent.unwrap().iter().all(|name| name == "my-orders-v2"));
+                assert_eq!(seen.iter().collect::<Vec<_>>(), expected, "v{version} {names:?}");
+            }
+            let all = MetadataRequest::default().with_topics(None);
+            let (_, seen) = under_names(&[DESCRIBE_ANY], version, &all);
+            assert_eq!(seen, [real.clone(), alias.clone()]);
+            let (_, seen) = under_names(&[DESCRIBE_ORDERS], version, &all);
+            assert_eq!(seen, [alias], "a right on the alias is none on the topic");
+        }
+    }
+
+    #[test]
+    fn a_right_on_a_topic_is_none_on_its_alias() {
+        let rights = [(Operation::Describe, Resource::Topic, "orders-v2")];
+        let (sent, seen) = under_names(&rights, 12, &metadata(&["orders", "orders-v2"]));
+        assert_eq!(sent, Some(vec!["my-orders-v2".to_owned()]));
+        let seen: Vec<_> = seen.iter().map(|(name, code, _)| (name.as_str(), *code)).collect();
+        assert_eq!(seen, [("orders-v2", 0), ("orders", 29)]);
+    }
+
+    #[test]
+    fn the_id_of_an_alias_leads_to_the_topic_under_its_alias() {
+        let (own, other) = (Uuid::from_u128(2), Uuid::from_u128(9));
+        for version in 12..=13 {
+            let by = |ids: &[Uuid]| by_id(&ids.iter().map(Uuid::as_u128).collect::<Vec<_>>());
+            let (sent, seen) = under_names(&[DESCRIBE_ORDERS], version, &by(&[alias_id()]));
+            assert_eq!(sent, Some(vec![own.to_string()]));
+            assert_eq!(seen, [("orders".to_owned(), 0, alias_id())]);
+            let (sent, seen) = under_names(&[DESCRIBE_ORDERS], version, &by(&[own, other]));
+            assert_eq!(sent, Some(vec![own.to_string(), other.to_string()]));
+            assert_eq!(seen, [(String::new(), 29, own)], "a right on the alias is none on the topic");
+        }
+    }
+
+    #[test]
+    fn no_topic_is_made_by_an_alias() {
+        let rights = [DESCRIBE_ANY, (Operation::Create, Resource::Topic, "*")];
+        let mut world = World::allowing(&rights).with_alias("orders", "orders-v2");
+        let answer = brokers(9, vec![topic("my-orders-v2", 3)]);
+        let talk = world.talk::<Metadata>(9, &metadata(&["orders"]), &answer);
+        assert!(!talk.sent().allow_auto_topic_creation);
+        assert_eq!(seen(&talk.seen), [("orders", 3)]);
     }
 
     #[test]

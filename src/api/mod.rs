@@ -13,6 +13,7 @@ pub mod versions; // what we advertise
 
 mod acls; //          DescribeAcls, CreateAcls, DeleteAcls
 mod blobs; //         topics inside the bytes of group members
+mod called; //        a topic under each of its names
 mod client_telemetry; // GetTelemetrySubscriptions, PushTelemetry
 mod cluster; //       FindCoordinator, DescribeCluster
 mod commits; //       OffsetCommit, OffsetFetch
@@ -56,7 +57,7 @@ use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
 use uuid::Uuid;
 
 use self::subscriptions::Subscriptions;
-use crate::cluster::{Denial, Gate, Lens, Limits};
+use crate::cluster::{Denial, Gate, Lens, Limits, Spoken};
 use crate::names::{Backend, Virtual};
 use crate::wire::{
     ApiKey, Broken, Direction, Gather, Malformed, Measure, RequestHead, RequestHeader, Segments, decode,
@@ -73,6 +74,9 @@ pub trait Api: Sized + 'static {
     const KEY: ApiKey;
     /// The versions whose every field has been read for names. No other is advertised or served.
     const VERSIONS: RangeInclusive<i16>;
+    /// Whether the broker itself says whose a request's ids are, so that only those of aliases must be
+    /// known before.
+    const ASKS_BY_ID: bool = false;
 
     /// The version in which a request goes on to the broker.
     fn upstream_version(version: i16) -> i16 {
@@ -164,6 +168,8 @@ pub struct Conversation {
     consumer_protocol: HashMap<String, bool>,
     /// Ids of which a broker said lately that nobody has them.
     absent_ids: HashSet<Uuid>,
+    /// By which names the client called topics that have several.
+    spoken: Spoken,
     fetch_sessions: fetch::Sessions,
     /// What share consumers read on this connection.
     share_sessions: share_fetch::ShareSessions,
@@ -241,6 +247,8 @@ pub struct Incoming<'a> {
 pub enum Question {
     /// Which topics have these ids?
     Ids(Vec<Uuid>),
+    /// Which ids have these topics? Those of their aliases follow from them.
+    Aliased(Vec<Backend<StrBytes>>),
     /// Which topics are there?
     Topics,
     /// Which of these topics are there?
@@ -254,6 +262,8 @@ pub enum Question {
 pub struct Known {
     /// Whether ids were asked about: what is still not known is nobody's.
     pub ids: bool,
+    /// Whether the topics behind aliases were asked about, from which the aliases' own ids follow.
+    pub aliased: bool,
     /// All topics there are, when they were asked for.
     pub topics: Option<Vec<Backend<StrBytes>>>,
     /// What the coordinator makes for a streams group, when that was asked.
@@ -269,6 +279,7 @@ impl Known {
     pub fn and(self, other: Known) -> Known {
         Known {
             ids: self.ids || other.ids,
+            aliased: self.aliased || other.aliased,
             topics: self.topics.or(other.topics),
             internal_topics: self.internal_topics.or(other.internal_topics),
         }
@@ -311,6 +322,8 @@ pub trait Pending: Send {
 struct Awaiting<A: Api> {
     aside: A::Aside,
     version: i16,
+    /// By which names the client called topics that have several.
+    spoken: Spoken,
     api: PhantomData<fn() -> A>,
 }
 
@@ -345,6 +358,8 @@ fn admit<A: Api>(
     let internal_topics = incoming.known.and_then(|known| known.internal_topics.as_ref());
     let mut asking = Asking { gate: &gate, version, conversation, topics, internal_topics };
     let verdict = A::admit(request, &mut asking);
+    conversation.spoken.update(&gate.spoken());
+    let spoken = conversation.spoken.clone();
     let admission = match verdict {
         Ok(Pass::AskTopics) if topics.is_none() => Admission::Ask(Question::Topics),
         Ok(Pass::AskNamed(names)) if topics.is_none() => Admission::Ask(Question::Named(names)),
@@ -357,11 +372,11 @@ fn admit<A: Api>(
         }
         Ok(Pass::Forward(request, aside)) => Admission::Forward {
             requests: vec![upstream(&request)?],
-            pending: Box::new(Awaiting::<A> { aside, version, api: PhantomData }),
+            pending: Box::new(Awaiting::<A> { aside, version, spoken, api: PhantomData }),
         },
         Ok(Pass::ForwardBoth(first, second, aside)) => Admission::Forward {
             requests: vec![upstream(&first)?, upstream(&second)?],
-            pending: Box::new(Awaiting::<A> { aside, version, api: PhantomData }),
+            pending: Box::new(Awaiting::<A> { aside, version, spoken, api: PhantomData }),
         },
         Ok(Pass::Unanswered { request, close }) => {
             let request = request.as_ref().map(&mut upstream).transpose()?;
@@ -369,7 +384,7 @@ fn admit<A: Api>(
         }
         Ok(Pass::Answer(aside)) => {
             let mut response = A::Response::default();
-            A::reveal(&mut response, aside, &Showing { lens, version });
+            A::reveal(&mut response, aside, &Showing { lens: &lens.speaking(&spoken), version });
             Admission::Answer(to_client::<A>(&response, None, correlation_id, version)?)
         }
         Err(why) => {
@@ -390,7 +405,11 @@ fn unknown_ids<A: Api>(
     conversation: &Conversation,
     incoming: &Incoming<'_>,
 ) -> Option<Question> {
-    if incoming.known.is_some_and(|known| known.ids) {
+    let namespace = &gate.cluster().namespace;
+    let asked = |what: fn(&Known) -> bool| incoming.known.is_some_and(what);
+    let aliases_wanted = namespace.has_aliases() && !asked(|known| known.aliased);
+    let ids_wanted = !A::ASKS_BY_ID && !asked(|known| known.ids);
+    if !aliases_wanted && !ids_wanted {
         return None;
     }
     let mut unknown = BTreeSet::new();
@@ -401,7 +420,13 @@ fn unknown_ids<A: Api>(
     };
     A::ids(request, version, &mut told);
     A::ids_kept(request, conversation, &mut told);
-    (!unknown.is_empty()).then(|| Question::Ids(unknown.into_iter().collect()))
+    if unknown.is_empty() {
+        return None;
+    }
+    Some(match aliases_wanted {
+        true => Question::Aliased(namespace.aliased_topics().collect()),
+        false => Question::Ids(unknown.into_iter().collect()),
+    })
 }
 
 impl<A: Api> Pending for Awaiting<A> {
@@ -436,7 +461,8 @@ impl<A: Api> Pending for Awaiting<A> {
         }
         let mut response = response.unwrap_or_default();
         A::remember(&response, &self.aside, conversation);
-        A::reveal(&mut response, self.aside, &Showing { lens, version: self.version });
+        let lens = lens.speaking(&self.spoken);
+        A::reveal(&mut response, self.aside, &Showing { lens: &lens, version: self.version });
         // A joined answer owns pieces of two frames; only one can lend its bytes.
         let source = source.filter(|_| frames.len() == 1);
         to_client::<A>(&response, source, correlation_id, self.version)

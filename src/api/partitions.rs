@@ -111,6 +111,8 @@ fn check_cursor(cursor: Option<&Cursor>, topics: &[TopicRequest]) -> Result<(), 
 fn shown(ask: &Asking<'_>, topic: &Backend<StrBytes>) -> Option<Named> {
     let name = ask.gate.cluster().namespace.to_virtual(Kind::Topic, topic)?.into_inner();
     let may_describe = ask.gate.grants(Operation::Describe, Resource::Topic, &name);
+    // By its own name, whatever the client called it before.
+    ask.gate.note_name(Operation::Describe, &name).ok()?;
     may_describe.then(|| (name, TopicName(topic.as_ref().clone())))
 }
 
@@ -152,7 +154,7 @@ fn reveal_topic(topic: &mut DescribeTopicPartitionsResponseTopic, all: bool, sho
     let is_gone = all && topic.error_code != 0;
     topic.is_internal = false;
     let Some(name) = &mut topic.name else { return false };
-    show.lens.learn(topic.topic_id, &name.0);
+    show.lens.learn(&mut topic.topic_id, &name.0);
     if is_gone || !is_shown(name, show) {
         return false;
     }

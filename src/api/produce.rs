@@ -226,6 +226,42 @@ mod tests {
         assert_eq!(seen.collect::<Vec<_>>(), expected);
     }
 
+    #[test]
+    fn a_topic_is_answered_for_by_the_name_or_the_id_that_its_producer_said() {
+        let id = Uuid::from_u128(1);
+        let aliased = || {
+            let rights = [(Operation::Write, Resource::Topic, "*")];
+            let world = World::allowing(&rights).with_alias("alias", "orders");
+            world.learn(id, "my-orders");
+            world
+        };
+        let alias_id = crate::cluster::TopicIds::default().learn_alias(id, "alias");
+        for (said, version, expected) in [
+            (["alias", ""], 12, [("alias", 0), ("", 29)]),
+            (["orders", "alias"], 12, [("orders", 0), ("alias", 42)]),
+            (["alias", "orders"], 12, [("alias", 0), ("orders", 42)]),
+        ] {
+            let talk =
+                aliased().talk::<Produce>(version, &request(&said, &batch(2, 0)), &response(&["my-orders"]));
+            assert_eq!(names(talk.sent()), ["my-orders"]);
+            let seen = codes(&talk.seen);
+            assert_eq!(seen.iter().map(|(name, codes)| (*name, codes[0])).collect::<Vec<_>>(), expected);
+        }
+        for (said, refused) in [(alias_id, id), (id, alias_id)] {
+            let mut request = request(&["", ""], &batch(2, 0));
+            request.topic_data[0].topic_id = said;
+            request.topic_data[1].topic_id = refused;
+            let mut answer = response(&[""]);
+            answer.responses[0].topic_id = id;
+            let talk = aliased().talk::<Produce>(13, &request, &answer);
+            assert_eq!(talk.sent().topic_data.iter().map(|topic| topic.topic_id).collect::<Vec<_>>(), [id]);
+            let seen = talk.seen.responses.iter();
+            let seen: Vec<_> =
+                seen.map(|topic| (topic.topic_id, topic.partition_responses[0].error_code)).collect();
+            assert_eq!(seen, [(said, 0), (refused, 42)]);
+        }
+    }
+
     /// The topics of an answer, with the code of each partition.
     fn codes(response: &ProduceResponse) -> Vec<(&str, Vec<i16>)> {
         let topics = response.responses.iter().map(|topic| {

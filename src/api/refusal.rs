@@ -50,6 +50,8 @@ pub enum Refusal {
     InvalidTopology,
     /// Granted by itself, and refused with something beside it.
     NotAttempted,
+    /// An alias is called so.
+    NameTaken,
 }
 
 impl Refusal {
@@ -72,6 +74,7 @@ impl Refusal {
             Cause::InvalidName(why) => Refusal::InvalidTopic(why),
             Cause::UnknownId => Refusal::UnknownTopicId,
             Cause::Additional => Refusal::AdditionalTopic,
+            Cause::TwoNames => Refusal::InvalidRequest,
         }
     }
 
@@ -103,6 +106,7 @@ impl Refusal {
             Refusal::FencedMember => ResponseError::FencedMemberEpoch,
             Refusal::InvalidTopology => ResponseError::StreamsInvalidTopology,
             Refusal::NotAttempted => ResponseError::OperationNotAttempted,
+            Refusal::NameTaken => ResponseError::TopicAlreadyExists,
         }
     }
 
@@ -132,6 +136,7 @@ impl Refusal {
             Refusal::FencedMember => "fenced_member",
             Refusal::InvalidTopology => "invalid_topology",
             Refusal::NotAttempted => "not_attempted",
+            Refusal::NameTaken => "name_taken",
         }
     }
 
@@ -171,6 +176,7 @@ impl Refusal {
             Refusal::FencedMember => "The member must join the group again.".to_owned(),
             Refusal::InvalidTopology => "The topology has a topic that can not be.".to_owned(),
             Refusal::NotAttempted => "Another part of the request was refused.".to_owned(),
+            Refusal::NameTaken => "A topic of this name already exists.".to_owned(),
         }
     }
 }
@@ -182,7 +188,7 @@ impl From<No> for Refusal {
             No::UnknownId => Refusal::UnknownTopicId,
             No::Empty(Kind::Topic) => Refusal::InvalidTopic(InvalidName::Empty),
             No::Empty(Kind::Group) => Refusal::InvalidGroup,
-            No::Empty(Kind::TransactionalId) => Refusal::InvalidRequest,
+            No::Empty(Kind::TransactionalId) | No::TwoNames => Refusal::InvalidRequest,
         }
     }
 }

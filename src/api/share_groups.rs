@@ -40,7 +40,7 @@ impl Api for ShareGroupHeartbeat {
         response.error_message =
             response.error_message.take().and_then(|_| standard_text(response.error_code));
         if let Some(assignment) = &mut response.assignment {
-            assignment.topic_partitions.retain(|topic| !show.lens.is_foreign(topic.topic_id));
+            assignment.topic_partitions.retain_mut(|topic| !show.lens.is_foreign(&mut topic.topic_id));
         }
     }
 
@@ -125,7 +125,7 @@ fn reveal_member(member: &mut Member, lens: &Lens<'_>) -> bool {
     lens.echoed(&mut member.subscribed_topic_names, |topic| topic.into());
     let mut seen = true;
     for topic in &mut member.assignment.topic_partitions {
-        lens.learn(topic.topic_id, &topic.topic_name.0);
+        lens.learn(&mut topic.topic_id, &topic.topic_name.0);
         seen &= lens.one(&mut topic.topic_name)
             && lens.grants(Operation::Describe, Resource::Topic, &topic.topic_name.0);
     }
@@ -263,7 +263,7 @@ mod tests {
         assert_eq!(member.subscribed_topic_names, topics(&["orders", "secret"]));
         let assigned = member.assignment.topic_partitions.iter().map(|topic| topic.topic_name.clone());
         assert_eq!(assigned.collect::<Vec<_>>(), topics(&["orders", "extra_topic"]));
-        assert_eq!(world.lens().topic_behind(Uuid::from_u128(1)), Some(text("orders")));
+        assert_eq!(world.lens().topic_behind(&mut Uuid::from_u128(1)), Some(text("orders")));
     }
 
     #[test]

@@ -76,7 +76,7 @@ impl Api for DescribeShareGroupOffsets {
         for group in &mut response.groups {
             group.error_message = group.error_message.take().and_then(|_| standard_text(group.error_code));
             group.topics.retain_mut(|topic| {
-                show.lens.learn(topic.topic_id, &topic.topic_name.0);
+                show.lens.learn(&mut topic.topic_id, &topic.topic_name.0);
                 show.lens.one(&mut topic.topic_name)
                     && show.lens.grants(Operation::Describe, Resource::Topic, &topic.topic_name.0)
             });
@@ -328,9 +328,9 @@ mod tests {
                 (partitions[at].partition_index, partitions[at].start_offset, partitions[at].error_code)
             };
             assert_eq!([of(0), of(1)], [(0, -1, 29), (7, -1, 29)]);
-            let known = [1, 2].map(|id| world.lens().topic_behind(Uuid::from_u128(id)));
+            let known = [1, 2].map(|id| world.lens().topic_behind(&mut Uuid::from_u128(id)));
             assert_eq!(known, [Some(text("orders")), None]);
-            assert!(world.lens().is_foreign(Uuid::from_u128(2)));
+            assert!(world.lens().is_foreign(&mut Uuid::from_u128(2)));
         }
     }
 

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::{Api, Asking, Conversation, InternalTopics, Pass, Refusal, Showing};
 use crate::auth::{Authentication, BrokerLogin};
 use crate::cluster::{
-    AddressBook, BackendCluster, BootstrapPort, Denial, Gate, Lens, OptIns, VirtualCluster,
+    AddressBook, BackendCluster, BootstrapPort, Denial, Gate, Lens, OptIns, Spoken, VirtualCluster,
 };
 use crate::names::{Additional, Backend, Mode, Namespace, Principal};
 use crate::policy::{AclPolicy, Circumstances, Effect, Operation, Policy, Resource, Rights, Rule};
@@ -114,13 +114,19 @@ impl World {
         self
     }
 
+    /// The same client, to whom a topic has a second name.
+    pub fn with_alias(mut self, alias: &str, topic: &str) -> Self {
+        self.cluster.namespace.add_alias(alias, topic).unwrap();
+        self
+    }
+
     pub fn gate(&self) -> Gate<'_> {
         Gate::new(&self.cluster, &self.rights)
     }
 
     /// Has a broker tell that a topic has this id.
     pub fn learn(&self, id: Uuid, name: &str) {
-        self.cluster.backend.topic_ids.learn(id, &Backend::said_by_broker(text(name)));
+        self.cluster.learn(id, &Backend::said_by_broker(text(name)));
     }
 
     /// The client logs in again, and may do these things from now on.
@@ -144,19 +150,22 @@ impl World {
         let mut ask =
             Asking { gate: &gate, version, conversation: &mut self.conversation, topics, internal_topics };
         let (mut sent, mut refused) = (Vec::new(), None);
-        let seen = match A::admit(read(&body, version), &mut ask) {
-            Ok(Pass::Answer(aside)) => self.reveal::<A>(A::Response::default(), aside, version),
+        let verdict = A::admit(read(&body, version), &mut ask);
+        self.conversation.spoken.update(&gate.spoken());
+        let spoken = &self.conversation.spoken.clone();
+        let seen = match verdict {
+            Ok(Pass::Answer(aside)) => self.reveal::<A>(A::Response::default(), aside, version, spoken),
             Ok(Pass::Forward(request, aside)) => {
                 sent.push(said(&request, upstream));
                 let answer = said(answer, upstream);
                 A::remember(&answer, &aside, &mut self.conversation);
-                self.reveal::<A>(answer, aside, version)
+                self.reveal::<A>(answer, aside, version, spoken)
             }
             Ok(Pass::ForwardBoth(first, second, aside)) => {
                 sent.extend([said(&first, upstream), said(&second, upstream)]);
                 let mut joined: A::Response = said(answer, upstream);
                 A::join(&mut joined, A::Response::default());
-                self.reveal::<A>(joined, aside, version)
+                self.reveal::<A>(joined, aside, version, spoken)
             }
             Ok(Pass::AskTopics) => panic!("this request wants to know all topics first"),
             Ok(Pass::AskNamed(names)) => panic!("this request wants to know of {names:?} first"),
@@ -170,8 +179,14 @@ impl World {
         Dialogue { sent, seen: said(&seen, version), refused, denials: gate.into_denials() }
     }
 
-    fn reveal<A: Api>(&self, mut response: A::Response, aside: A::Aside, version: i16) -> A::Response {
-        A::reveal(&mut response, aside, &Showing { lens: &self.lens(), version });
+    fn reveal<A: Api>(
+        &self,
+        mut response: A::Response,
+        aside: A::Aside,
+        version: i16,
+        spoken: &Spoken,
+    ) -> A::Response {
+        A::reveal(&mut response, aside, &Showing { lens: &self.lens().speaking(spoken), version });
         response
     }
 }

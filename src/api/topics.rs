@@ -50,6 +50,9 @@ impl Api for CreateTopics {
                     ask.gate.note(Operation::Create, Resource::Topic, &name.0, cause);
                     return Err(Refusal::InvalidTopic(why));
                 }
+                if ask.gate.cluster().namespace.behind_alias(&name.0).is_some() {
+                    return Err(Refusal::NameTaken);
+                }
                 refuse_additional(ask, Operation::Create, name)?;
                 Ok(ask.gate.rename(Operation::Create, name.into())?)
             },
@@ -59,8 +62,8 @@ impl Api for CreateTopics {
     }
 
     fn reveal(response: &mut CreateTopicsResponse, refused: Refused, show: &Showing<'_>) {
-        for topic in &response.topics {
-            show.lens.learn(topic.topic_id, &topic.name.0);
+        for topic in &mut response.topics {
+            show.lens.learn(&mut topic.topic_id, &topic.name.0);
         }
         show.lens.echoed(&mut response.topics, |topic| (&mut topic.name).into());
         for topic in &mut response.topics {
@@ -141,8 +144,9 @@ impl Api for DeleteTopics {
                 // Asked for by an id that is gone meanwhile.
                 topic.error_message =
                     topic.error_message.take().and_then(|_| standard_text(topic.error_code));
-                return !topic.topic_id.is_nil() && show.lens.topic_behind(topic.topic_id).is_some();
+                return !topic.topic_id.is_nil() && show.lens.topic_behind(&mut topic.topic_id).is_some();
             };
+            show.lens.learn(&mut topic.topic_id, &name.0);
             if !show.lens.one(&mut *name) {
                 return false;
             }
@@ -180,7 +184,8 @@ fn admit_deletion_of(
         None if topic.topic_id.is_nil() => Err(Refusal::InvalidRequest),
         None => {
             if by_cluster && let Some(name) = ask.gate.topic_behind(topic.topic_id) {
-                return refuse_additional(ask, Operation::Delete, &TopicName(name.into_inner()));
+                refuse_additional(ask, Operation::Delete, &TopicName(name.into_inner()))?;
+                return Ok(ask.gate.rename_id(Operation::Delete, &mut topic.topic_id)?);
             }
             ask.gate.topic_id(Operation::Delete, &mut topic.topic_id)?;
             let name = ask.gate.topic_behind(topic.topic_id).ok_or(Refusal::UnknownTopicId)?;
@@ -405,6 +410,18 @@ mod tests {
         answer.topics[0].configs =
             Some(vec![CreatableTopicConfigs::default().with_name(text("retention.ms"))]);
         answer
+    }
+
+    #[test]
+    fn an_alias_is_no_name_for_a_new_topic() {
+        let rights = [(Operation::Create, Resource::Topic, "*")];
+        let mut world = World::allowing(&rights).with_alias("orders", "orders-v2");
+        let topics = ["orders", "other"].map(|topic| CreatableTopic::default().with_name(name(topic)));
+        let request = CreateTopicsRequest::default().with_topics(topics.to_vec());
+        let answer = CreateTopicsResponse::default();
+        let talk = world.talk::<CreateTopics>(7, &request, &answer);
+        assert_eq!(talk.sent().topics.len(), 1);
+        assert_eq!(talk.seen.topics[0].error_code, 36);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::fmt;
 use kafka_protocol::protocol::StrBytes;
 use uuid::Uuid;
 
-use super::{OperatorApi, OptIn, VirtualCluster};
+use super::{OperatorApi, OptIn, Spoken, VirtualCluster};
 use crate::names::{InvalidName, InvalidPattern, Kind, NameSlot, Pattern, TopicSlot, Virtual};
 use crate::policy::{Operation, Resource, Rights, RuleRef};
 
@@ -17,6 +17,7 @@ pub struct Gate<'a> {
     cluster: &'a VirtualCluster,
     rights: &'a Rights,
     denials: RefCell<Vec<Denial>>,
+    spoken: RefCell<Spoken>,
 }
 
 /// One "no", and why.
@@ -44,6 +45,8 @@ pub enum Cause {
     NotOptedIn,
     /// No topic of this virtual cluster has this id.
     UnknownId,
+    /// The request names the topic by another of its names as well.
+    TwoNames,
 }
 
 impl fmt::Display for Cause {
@@ -54,6 +57,7 @@ impl fmt::Display for Cause {
             Cause::OutsideNamespace => f.write_str("the name lies outside the virtual cluster"),
             Cause::InvalidName(why) => why.fmt(f),
             Cause::UnknownId => f.write_str("no topic of the virtual cluster has this id"),
+            Cause::TwoNames => f.write_str("the request names the topic by another of its names as well"),
             Cause::Additional => f.write_str("an additional name is managed on the backend"),
             Cause::NotOptedIn => f.write_str("operator_apis of the virtual cluster does not list it"),
         }
@@ -69,11 +73,13 @@ pub enum No {
     Empty(Kind),
     /// No topic of this virtual cluster has the id.
     UnknownId,
+    /// The request names the topic by another of its names as well, and one answer would come for both.
+    TwoNames,
 }
 
 impl<'a> Gate<'a> {
     pub fn new(cluster: &'a VirtualCluster, rights: &'a Rights) -> Self {
-        Self { cluster, rights, denials: RefCell::default() }
+        Self { cluster, rights, denials: RefCell::default(), spoken: RefCell::default() }
     }
 
     pub fn cluster(&self) -> &'a VirtualCluster {
@@ -83,6 +89,11 @@ impl<'a> Gate<'a> {
     /// What the client may do as long as these are its rights.
     pub fn rights(&self) -> &'a Rights {
         self.rights
+    }
+
+    /// By which names the request calls topics that have several.
+    pub fn spoken(&self) -> Spoken {
+        self.spoken.borrow().clone()
     }
 
     pub fn into_denials(self) -> Vec<Denial> {
@@ -132,23 +143,68 @@ impl<'a> Gate<'a> {
         refused
     }
 
-    /// Asks about a topic by its id. Another tenant's is as unknown as one that nobody has.
+    /// Asks about a topic by its id, and writes the broker's in its place. Another tenant's is as unknown
+    /// as one that nobody has.
     pub fn topic_id(&self, need: Operation, id: &mut Uuid) -> Result<(), No> {
         let Some(name) = self.topic_behind(*id) else {
             self.note(need, Resource::Topic, &id.to_string(), Cause::UnknownId);
             return Err(No::UnknownId);
         };
-        self.ask(need, Resource::Topic, name.as_ref())
+        self.ask(need, Resource::Topic, name.as_ref())?;
+        self.rename_id(need, id)
+    }
+
+    /// Writes the broker's id of a topic in place of the client's, which is another where the client calls
+    /// the topic by an alias.
+    pub fn rename_id(&self, need: Operation, id: &mut Uuid) -> Result<(), No> {
+        if self.has_aliases()
+            && let Some((topic, name)) = self.cluster.topic_of(*id)
+        {
+            self.note_name(need, name.as_ref())?;
+            *id = topic;
+        }
+        Ok(())
     }
 
     /// The client's name for the topic behind an id; `None` where it is not in this virtual cluster.
     pub fn topic_behind(&self, id: Uuid) -> Option<Virtual<StrBytes>> {
-        self.cluster.namespace.to_virtual(Kind::Topic, &self.cluster.backend.topic_ids.name(id)?)
+        Some(self.cluster.topic_of(id)?.1)
+    }
+
+    /// The broker's id for a client's; the same where it is not the id of an alias.
+    pub fn broker_id(&self, id: Uuid) -> Uuid {
+        self.cluster.topic_of(id).map_or(id, |(topic, _)| topic)
     }
 
     /// Whether the topic behind an id is known, whosever it is.
     pub fn knows_id(&self, id: Uuid) -> bool {
-        id.is_nil() || self.cluster.backend.topic_ids.name(id).is_some()
+        id.is_nil()
+            || self.cluster.backend.topic_ids.name(id).is_some()
+            || self.cluster.alias_of(id).is_some()
+    }
+
+    fn has_aliases(&self) -> bool {
+        self.cluster.namespace.has_aliases()
+    }
+
+    /// Keeps the name by which the client calls a topic, for the answer; a second one is refused, since
+    /// the broker answers once.
+    pub fn note_name(&self, need: Operation, said: &str) -> Result<(), No> {
+        let namespace = &self.cluster.namespace;
+        if !namespace.has_aliases() {
+            return Ok(());
+        }
+        let topic = namespace.behind_alias(said).unwrap_or(said);
+        if namespace.aliases_of(topic).next().is_none() {
+            return Ok(());
+        }
+        let mut spoken = self.spoken.borrow_mut();
+        spoken.keep(topic, said);
+        if spoken.name(topic) == Some(said) {
+            return Ok(());
+        }
+        self.note(need, Resource::Topic, said, Cause::TwoNames);
+        Err(No::TwoNames)
     }
 
     /// Asks about a resource without renaming anything.
@@ -200,6 +256,14 @@ impl<'a> Gate<'a> {
 
     /// Writes the backend's name in place of the client's, for an operation that is granted.
     pub fn rename(&self, need: Operation, slot: NameSlot<'_>) -> Result<(), No> {
+        if slot.kind == Kind::Topic {
+            self.note_name(need, slot.text)?;
+        }
+        self.rename_again(need, slot)
+    }
+
+    /// As [`Gate::rename`], where a topic may be named by several names and is answered for under each.
+    pub fn rename_again(&self, need: Operation, slot: NameSlot<'_>) -> Result<(), No> {
         let name = Virtual::said_by_client(std::mem::take(slot.text));
         match self.cluster.namespace.to_backend(slot.kind, &name) {
             Some(backend) => {
@@ -216,6 +280,9 @@ impl<'a> Gate<'a> {
 
     /// The backend's name for a client's, where no slot of a message holds it.
     pub fn to_backend(&self, kind: Kind, name: &str) -> Option<StrBytes> {
+        if kind == Kind::Topic {
+            self.note_name(Operation::Describe, name).ok()?;
+        }
         let name = Virtual::said_by_client(StrBytes::from_string(name.to_owned()));
         Some(self.cluster.namespace.to_backend(kind, &name)?.into_inner())
     }

@@ -7,8 +7,9 @@ use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::sync::{PoisonError, RwLock};
 
+use aws_lc_rs::digest::{Context, SHA1_FOR_LEGACY_USE_ONLY};
 use kafka_protocol::protocol::StrBytes;
-use uuid::Uuid;
+use uuid::{Builder, Uuid};
 
 use crate::names::Backend;
 
@@ -17,6 +18,31 @@ use crate::names::Backend;
 /// Limits: `IDS_MAX` ids; beyond, the ones learned first are forgotten, and asked for again when needed.
 pub struct TopicIds {
     shards: [RwLock<Shard>; SHARDS],
+    /// The ids that clients are shown of topics under their aliases.
+    aliases: RwLock<HashMap<Uuid, AliasId>>,
+}
+
+/// What the id of an alias stands for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AliasId {
+    /// The broker's id of the topic.
+    pub topic: Uuid,
+    pub alias: Box<str>,
+}
+
+impl AliasId {
+    /// The id that an alias has beside its topic's own, by which some clients die: the same on every
+    /// instance of the gateway.
+    ///
+    /// Source: RFC 9562, version 5, in the namespace of the topic's id.
+    pub fn id(&self) -> Uuid {
+        let mut hashed = Context::new(&SHA1_FOR_LEGACY_USE_ONLY);
+        hashed.update(self.topic.as_bytes());
+        hashed.update(self.alias.as_bytes());
+        let mut bytes = [0; 16];
+        bytes.copy_from_slice(&hashed.finish().as_ref()[..16]);
+        Builder::from_sha1_bytes(bytes).into_uuid()
+    }
 }
 
 #[derive(Default)]
@@ -46,6 +72,27 @@ impl TopicIds {
         Some(Backend::said_by_broker(StrBytes::from_string(name.to_string())))
     }
 
+    /// Keeps the id of an alias; the id is handed back.
+    ///
+    /// Limits: `ALIAS_IDS_MAX`; beyond, all are forgotten, and made again as their topics are seen.
+    pub fn learn_alias(&self, topic: Uuid, alias: &str) -> Uuid {
+        let known = AliasId { topic, alias: alias.into() };
+        let id = known.id();
+        if self.alias(id).is_none() {
+            let mut aliases = self.aliases.write().unwrap_or_else(PoisonError::into_inner);
+            if aliases.len() >= ALIAS_IDS_MAX {
+                aliases.clear();
+            }
+            aliases.insert(id, known);
+        }
+        id
+    }
+
+    /// What the id of an alias stands for; whose alias it is, is asked elsewhere.
+    pub fn alias(&self, id: Uuid) -> Option<AliasId> {
+        self.aliases.read().unwrap_or_else(PoisonError::into_inner).get(&id).cloned()
+    }
+
     /// Brokers make ids at random, so any byte of one spreads them.
     fn shard(&self, id: Uuid) -> &RwLock<Shard> {
         &self.shards[usize::from(id.as_bytes()[15]) % SHARDS]
@@ -67,7 +114,7 @@ impl Shard {
 
 impl Default for TopicIds {
     fn default() -> Self {
-        Self { shards: std::array::from_fn(|_| RwLock::default()) }
+        Self { shards: std::array::from_fn(|_| RwLock::default()), aliases: RwLock::default() }
     }
 }
 
@@ -83,9 +130,23 @@ const SHARDS: usize = 16;
 /// Some tens of megabytes at most, and more topics than a cluster has.
 const IDS_MAX: usize = 200_000;
 
+/// More aliases than a file has, and each topic is made anew now and then.
+const ALIAS_IDS_MAX: usize = 100_000;
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_alias_has_an_id_that_every_instance_computes_alike() {
+        // RFC 9562, appendix A.4: www.example.com among domain names.
+        let domains = Uuid::from_u128(0x6ba7_b810_9dad_11d1_80b4_00c0_4fd4_30c8);
+        let ids = TopicIds::default();
+        let id = ids.learn_alias(domains, "www.example.com");
+        assert_eq!(id.to_string(), "2ed6657d-e927-568b-95e1-2665a8aea6a2");
+        let expected = AliasId { topic: domains, alias: "www.example.com".into() };
+        assert_eq!((ids.alias(id), ids.alias(domains)), (Some(expected), None));
+    }
 
     fn name(name: &str) -> Backend<StrBytes> {
         Backend::said_by_broker(StrBytes::from_string(name.to_owned()))

@@ -4,8 +4,8 @@ use kafka_protocol::protocol::StrBytes;
 use uuid::Uuid;
 
 use super::gate::CLUSTER_NAME;
-use super::{AddressBook, VirtualCluster};
-use crate::names::{Backend, Kind, NameSlot, Namespace, Pattern, TopicSlot};
+use super::{AddressBook, Spoken, VirtualCluster};
+use crate::names::{Backend, Kind, NameSlot, Namespace, Pattern, TopicSlot, Virtual};
 use crate::policy::{Operation, Resource, Rights};
 
 /// One client's view of what a broker says.
@@ -13,11 +13,21 @@ pub struct Lens<'a> {
     cluster: &'a VirtualCluster,
     rights: &'a Rights,
     book: &'a AddressBook,
+    spoken: Option<&'a Spoken>,
 }
 
 impl<'a> Lens<'a> {
     pub fn new(cluster: &'a VirtualCluster, rights: &'a Rights, book: &'a AddressBook) -> Self {
-        Self { cluster, rights, book }
+        Self { cluster, rights, book, spoken: None }
+    }
+
+    /// The same view, where topics are called as the client calls them.
+    pub fn speaking<'b>(&self, spoken: &'b Spoken) -> Lens<'b>
+    where
+        'a: 'b,
+    {
+        let spoken = self.cluster.namespace.has_aliases().then_some(spoken);
+        Lens { cluster: self.cluster, rights: self.rights, book: self.book, spoken }
     }
 
     pub fn cluster_id(&self) -> StrBytes {
@@ -29,7 +39,7 @@ impl<'a> Lens<'a> {
     pub fn one<'m>(&self, name: impl Into<NameSlot<'m>>) -> bool {
         let slot = name.into();
         let name = Backend::said_by_broker(std::mem::take(slot.text));
-        match self.cluster.namespace.to_virtual(slot.kind, &name) {
+        match self.shown(slot.kind, &name) {
             Some(shown) => {
                 *slot.text = shown.into_inner();
                 true
@@ -51,7 +61,7 @@ impl<'a> Lens<'a> {
     pub fn echoed_topics<E>(&self, of: &mut Vec<E>, topic: impl Fn(&mut E) -> TopicSlot<'_>) {
         of.retain_mut(|element| match topic(element) {
             TopicSlot::Name(name) => self.one(name),
-            TopicSlot::Id(id) => self.topic_behind(*id).is_some(),
+            TopicSlot::Id(id) => self.topic_behind(id).is_some(),
         });
     }
 
@@ -75,26 +85,69 @@ impl<'a> Lens<'a> {
         of.retain_mut(|element| match topic(element) {
             TopicSlot::Name(name) => self.one(&mut *name) && self.grants(need, Resource::Topic, &name.0),
             TopicSlot::Id(id) => {
-                self.topic_behind(*id).is_some_and(|name| self.grants(need, Resource::Topic, &name))
+                self.topic_behind(id).is_some_and(|name| self.grants(need, Resource::Topic, &name))
             }
         });
     }
 
     /// The client's name for a broker's, where no slot of a message holds it.
     pub fn to_virtual(&self, kind: Kind, name: &StrBytes) -> Option<StrBytes> {
-        let name = Backend::said_by_broker(name.clone());
-        Some(self.cluster.namespace.to_virtual(kind, &name)?.into_inner())
+        Some(self.shown(kind, &Backend::said_by_broker(name.clone()))?.into_inner())
+    }
+
+    /// The client's name for a broker's: of a topic that has several, the one that the client said.
+    fn shown(&self, kind: Kind, name: &Backend<StrBytes>) -> Option<Virtual<StrBytes>> {
+        let own = self.cluster.namespace.to_virtual(kind, name)?;
+        match self.spoken.filter(|_| kind == Kind::Topic).and_then(|spoken| spoken.name(own.as_ref())) {
+            Some(said) => Some(Virtual::shown_to_client(StrBytes::from_string(said.to_owned()))),
+            None => Some(own),
+        }
+    }
+
+    /// A topic's own name, however the client calls it.
+    pub fn own_name(&self, topic: &StrBytes) -> Option<StrBytes> {
+        let topic = Backend::said_by_broker(topic.clone());
+        Some(self.cluster.namespace.to_virtual(Kind::Topic, &topic)?.into_inner())
+    }
+
+    /// The second names of a topic.
+    pub fn aliases_of<'n>(&'n self, topic: &'n str) -> impl Iterator<Item = &'n str> {
+        self.cluster.namespace.aliases_of(topic)
+    }
+
+    /// The id that a topic is shown with under this name.
+    pub fn id_under(&self, id: Uuid, name: &str) -> Uuid {
+        match self.cluster.namespace.behind_alias(name) {
+            Some(_) if !id.is_nil() => self.cluster.backend.topic_ids.learn_alias(id, name),
+            _ => id,
+        }
     }
 
     /// Keeps what a broker says of a topic's id, before anything is hidden: whose it is, is asked later.
-    pub fn learn(&self, id: Uuid, name: &StrBytes) {
-        self.cluster.backend.topic_ids.learn(id, &Backend::said_by_broker(name.clone()));
+    pub fn learn_only(&self, id: Uuid, name: &StrBytes) {
+        self.cluster.learn(id, &Backend::said_by_broker(name.clone()));
     }
 
-    /// The client's name for the topic behind an id; `None` where it is not in this virtual cluster.
-    pub fn topic_behind(&self, id: Uuid) -> Option<StrBytes> {
-        let name = self.cluster.backend.topic_ids.name(id)?;
-        Some(self.cluster.namespace.to_virtual(Kind::Topic, &name)?.into_inner())
+    /// Keeps what a broker says of a topic's id, and writes the client's in its place, which is another
+    /// where the client calls the topic by an alias.
+    pub fn learn(&self, id: &mut Uuid, name: &StrBytes) {
+        self.learn_only(*id, name);
+        if self.spoken.is_some()
+            && let Some(shown) = self.to_virtual(Kind::Topic, name)
+        {
+            *id = self.id_under(*id, &shown);
+        }
+    }
+
+    /// The client's name for the topic behind a broker's id, in whose place the client's is written; `None`
+    /// where it is not in this virtual cluster.
+    pub fn topic_behind(&self, id: &mut Uuid) -> Option<StrBytes> {
+        let name = self.cluster.backend.topic_ids.name(*id)?;
+        let shown = self.shown(Kind::Topic, &name)?.into_inner();
+        if self.spoken.is_some() {
+            *id = self.id_under(*id, &shown);
+        }
+        Some(shown)
     }
 
     /// The client's pattern for a broker's; `None` where it is not this tenant's alone.
@@ -103,9 +156,11 @@ impl<'a> Lens<'a> {
         Some(self.cluster.namespace.pattern_to_virtual(kind, &said)?.into_inner())
     }
 
-    /// Whether the topic behind an id is known, and not in this virtual cluster.
-    pub fn is_foreign(&self, id: Uuid) -> bool {
-        self.cluster.backend.topic_ids.name(id).is_some() && self.topic_behind(id).is_none()
+    /// Whether the topic behind a broker's id is known to be another tenant's; else the client's id is
+    /// written in its place.
+    pub fn is_foreign(&self, id: &mut Uuid) -> bool {
+        let is_known = self.cluster.backend.topic_ids.name(*id).is_some();
+        is_known && self.topic_behind(id).is_none()
     }
 
     pub fn namespace(&self) -> &'a Namespace {

@@ -11,6 +11,7 @@ mod ids; //       which topic an id stands for
 mod lens; //      the way back: hide what is foreign, rename the rest
 mod limits; //    what a peer may make grow, and how far
 mod opt_in; //    what is offered only where the file says so
+mod spoken; //    by which of its names a client calls a topic
 
 pub use address::{Address, AddressBook, BootstrapPort, Door, InvalidAddress};
 pub use backend::{BackendCluster, ClientIdentity, TlsVersions, UpstreamTls};
@@ -20,6 +21,7 @@ pub use ids::TopicIds;
 pub use lens::Lens;
 pub use limits::Limits;
 pub use opt_in::{OperatorApi, OptIn, OptIns};
+pub use spoken::Spoken;
 
 use std::sync::Arc;
 

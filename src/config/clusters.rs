@@ -16,7 +16,7 @@ use super::shape::{List, Placed, items};
 use super::stand_in::Elsewhere;
 use super::yaml::Text;
 use crate::cluster::{Limits, VirtualCluster};
-use crate::names::{Additional, Glob, InvalidNamespace, Mode, Namespace, is_internal_topic};
+use crate::names::{Additional, Glob, InvalidAlias, InvalidNamespace, Mode, Namespace, is_internal_topic};
 
 /// A virtual cluster with the places of what stands between it and its neighbours.
 #[derive(Clone)]
@@ -70,9 +70,7 @@ fn cluster(
     let namespace = section.namespace.as_ref();
     let namespace =
         namespace.and_then(|namespace| self::namespace(&namespace.value, &mut additional, report));
-    if let Some(aliases) = section.topic_aliases.as_ref().filter(|aliases| aliases.value.written > 0) {
-        report.error(aliases.at, "topic aliases are not supported; leave topic_aliases out");
-    }
+    let namespace = namespace.map(|namespace| with_aliases(namespace, section, report));
     let policy = rules::policy(section, namespace.as_ref(), report);
     let opt_ins = opt_ins::opt_ins(section, report);
     let cluster_id = section.cluster_id.as_ref().map(|id| checked_cluster_id(id, report));
@@ -154,6 +152,29 @@ fn namespace(
             None
         }
     }
+}
+
+/// Gives topics their second names; what can not be one is left out.
+fn with_aliases(mut namespace: Namespace, section: &file::VirtualCluster, report: &mut Report) -> Namespace {
+    for Placed { value, .. } in section.topic_aliases.iter().flat_map(|list| &list.value.items) {
+        let (Some(alias), Some(topic)) = (&value.alias, &value.topic) else { continue };
+        if let Err(why) = namespace.add_alias(&alias.value.text, &topic.value.text) {
+            let at = match &why {
+                InvalidAlias::Topic(_) | InvalidAlias::OfAlias(_) => topic.at,
+                _ => alias.at,
+            };
+            report.error(at, why.to_string());
+            continue;
+        }
+        let prefix = namespace.prefix();
+        for name in [alias, topic] {
+            let short = name.value.text.strip_prefix(prefix);
+            if let (Mode::HidePrefix, Some(short)) = (namespace.mode(), short) {
+                report.warn(name.at, format!("{} begins with the hidden prefix {prefix:?}, which clients do not write; is {short:?} meant?", name.value.shown()));
+            }
+        }
+    }
+    namespace
 }
 
 fn additional(

@@ -129,6 +129,7 @@ section! {
         /// How its clients log in, in order: the first that fits decides.
         required authentication: List<Authentication>,
         required namespace: NamespaceSection,
+        /// Second names under which clients find topics; none by default.
         optional topic_aliases: List<TopicAlias>,
         optional cluster_policies: List<ClusterPolicy>,
         /// Calls about the whole Kafka cluster that go on to it, where a rule about the cluster allows
@@ -347,7 +348,9 @@ words! {
 section! {
     /// A second name for a topic.
     TopicAlias {
+        /// What clients may call the topic as well.
         required alias: Text,
+        /// The topic, as clients call it.
         required topic: Text,
     }
 }

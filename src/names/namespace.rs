@@ -5,20 +5,22 @@ use std::collections::{BTreeSet, HashSet};
 use bytes::Buf;
 use kafka_protocol::protocol::StrBytes;
 
+use super::alias::{Aliases, InvalidAlias};
 use super::glob::Glob;
 use super::{Backend, Kind, Virtual};
 
 /// Which backend names one virtual cluster owns, and what its clients call them.
 ///
-/// The mapping is injective: two virtual names never mean one backend name, nor the reverse. Names
-/// under the prefix come first; additional names keep their own.
+/// But for aliases the mapping is injective: two virtual names never mean one backend name, nor the
+/// reverse. Names under the prefix come first; additional names keep their own.
 #[derive(Clone, Debug)]
 pub struct Namespace {
     mode: Mode,
     prefix: String,
     topics: Additional,
     groups: Additional,
-    /// Additional topics whose prefixed twin exists on the backend: for these the twin wins.
+    aliases: Aliases,
+    /// Additional topics and aliases whose twin exists on the backend: for these the twin wins.
     overshadowed: BTreeSet<String>,
 }
 
@@ -59,7 +61,52 @@ impl Namespace {
                 return Err(InvalidNamespace::AdditionalUnderPrefix(name.clone()));
             }
         }
-        Ok(Self { mode, prefix: prefix.to_owned(), topics, groups, overshadowed: BTreeSet::new() })
+        Ok(Self {
+            mode,
+            prefix: prefix.to_owned(),
+            topics,
+            groups,
+            aliases: Aliases::default(),
+            overshadowed: BTreeSet::new(),
+        })
+    }
+
+    /// Gives a topic of this namespace a second name.
+    pub fn add_alias(&mut self, alias: &str, topic: &str) -> Result<(), InvalidAlias> {
+        let named = |name: &str| Virtual::said_by_client(StrBytes::from_string(name.to_owned()));
+        self.check(Kind::Topic, alias).map_err(InvalidAlias::Name)?;
+        if alias == topic {
+            return Err(InvalidAlias::OwnTopic);
+        }
+        if self.is_additional(Kind::Topic, alias) {
+            return Err(InvalidAlias::Additional);
+        }
+        if self.to_backend(Kind::Topic, &named(topic)).is_none() || self.check(Kind::Topic, topic).is_err() {
+            return Err(InvalidAlias::Topic(topic.to_owned()));
+        }
+        self.aliases.add(alias, topic)
+    }
+
+    /// Whether any topic has a second name.
+    pub fn has_aliases(&self) -> bool {
+        !self.aliases.is_empty()
+    }
+
+    /// The topic that an alias stands for; `None` where the name is no alias, or a real topic's.
+    pub fn behind_alias(&self, name: &str) -> Option<&str> {
+        let topic = self.aliases.topic(name)?;
+        (!self.overshadowed.contains(name)).then_some(topic)
+    }
+
+    /// The second names of a topic.
+    pub fn aliases_of<'n>(&'n self, topic: &str) -> impl Iterator<Item = &'n str> {
+        self.aliases.of(topic).filter(|alias| !self.overshadowed.contains(*alias))
+    }
+
+    /// The topics that aliases stand for, as the broker calls them.
+    pub fn aliased_topics(&self) -> impl Iterator<Item = Backend<StrBytes>> {
+        let topics = self.aliases.topics().map(|topic| StrBytes::from_string(topic.to_owned()));
+        topics.filter_map(|topic| self.to_backend(Kind::Topic, &Virtual::said_by_client(topic)))
     }
 
     pub fn mode(&self) -> Mode {
@@ -84,6 +131,10 @@ impl Namespace {
         if name.is_empty() || (kind == Kind::Topic && matches!(name.as_str(), "." | "..")) {
             return None;
         }
+        if let Some(topic) = self.topic_behind_alias(kind, name) {
+            let topic = StrBytes::from_string(topic.to_owned());
+            return self.to_backend(kind, &Virtual::said_by_client(topic));
+        }
         if self.is_additional(kind, name) {
             return Some(Backend::meant_for_broker(name.clone()));
         }
@@ -102,7 +153,12 @@ impl Namespace {
         (!is_internal).then(|| Backend::meant_for_broker(full))
     }
 
-    /// The client's name for what the broker named; `None` where it is not this tenant's to see.
+    fn topic_behind_alias(&self, kind: Kind, name: &str) -> Option<&str> {
+        if kind == Kind::Topic && self.has_aliases() { self.behind_alias(name) } else { None }
+    }
+
+    /// The client's name for what the broker named, and of a topic its own, never an alias; `None` where
+    /// it is not this tenant's to see.
     pub fn to_virtual(&self, kind: Kind, name: &Backend<StrBytes>) -> Option<Virtual<StrBytes>> {
         let name = name.as_ref();
         if kind == Kind::Topic && is_internal_topic(name) {
@@ -123,11 +179,16 @@ impl Namespace {
             (None, _) if self.is_additional(kind, name) => name.clone(),
             (None, _) => return None,
         };
+        // A name that means another topic, until its real topic is known to exist.
+        if self.topic_behind_alias(kind, &shown).is_some() {
+            return None;
+        }
         Some(Virtual::shown_to_client(shown))
     }
 
     /// Whether a virtual name stands for something outside the prefix, which clients may not create.
     pub fn is_additional(&self, kind: Kind, name: &str) -> bool {
+        let name = self.topic_behind_alias(kind, name).unwrap_or(name);
         if name.starts_with(&self.prefix) {
             return false;
         }
@@ -147,19 +208,21 @@ impl Namespace {
             && !INTERNAL_TOPICS.iter().any(|topic| topic.starts_with(&self.prefix))
     }
 
-    /// The additional topics whose prefixed twin is among the backend's topics.
+    /// The additional topics and aliases whose twin is among the backend's topics.
     pub fn conflicts<'n>(&self, backend_topics: impl Iterator<Item = &'n str>) -> BTreeSet<String> {
-        if self.mode == Mode::EnforcePrefix {
-            return BTreeSet::new();
-        }
-        backend_topics
-            .filter_map(|topic| topic.strip_prefix(self.prefix.as_str()))
-            .filter(|short| self.topics.contains(short))
-            .map(str::to_owned)
-            .collect()
+        let shown = |topic: &'n str| match (topic.strip_prefix(self.prefix.as_str()), self.mode) {
+            (Some(short), Mode::HidePrefix) => Some(short),
+            (Some(_), Mode::EnforcePrefix) => Some(topic),
+            (None, _) => None,
+        };
+        let is_twin = |name: &str| {
+            let is_additional = self.mode == Mode::HidePrefix && self.topics.contains(name);
+            is_additional || self.aliases.topic(name).is_some()
+        };
+        backend_topics.filter_map(shown).filter(|name| is_twin(name)).map(str::to_owned).collect()
     }
 
-    /// The same namespace, where for these additional topics the prefixed twin wins.
+    /// The same namespace, where for these additional topics and aliases the twin wins.
     pub fn with_conflicts(&self, overshadowed: BTreeSet<String>) -> Self {
         Self { overshadowed, ..self.clone() }
     }
@@ -358,6 +421,64 @@ mod tests {
         assert_eq!(there(&namespace, Kind::Topic, "extra_topic").as_deref(), Some("my-extra_topic"));
         assert_eq!(back(&namespace, Kind::Topic, "my-extra_topic").as_deref(), Some("extra_topic"));
         assert_eq!(back(&namespace, Kind::Topic, "extra_topic"), None);
+    }
+
+    #[test]
+    fn an_alias_leads_to_its_topic_and_is_never_a_topics_own_name() {
+        for (mode, alias, topic, real) in [
+            (Mode::HidePrefix, "orders", "orders-v2", "my-orders-v2"),
+            (Mode::HidePrefix, "orders", "extra_topic", "extra_topic"),
+            (Mode::EnforcePrefix, "my-orders", "my-orders-v2", "my-orders-v2"),
+        ] {
+            let mut namespace = namespace(mode);
+            namespace.add_alias(alias, topic).unwrap();
+            assert_eq!(there(&namespace, Kind::Topic, alias).as_deref(), Some(real), "{mode:?}");
+            assert_eq!(back(&namespace, Kind::Topic, real).as_deref(), Some(topic), "{mode:?}");
+            assert_eq!(namespace.aliases_of(topic).collect::<Vec<_>>(), [alias]);
+            assert_eq!(namespace.behind_alias(topic), None);
+            assert_ne!(there(&namespace, Kind::Group, alias).as_deref(), Some(real));
+            assert_eq!(namespace.is_additional(Kind::Topic, alias), topic == "extra_topic");
+        }
+    }
+
+    #[test]
+    fn the_real_topic_of_an_aliass_name_wins_once_it_is_known() {
+        for (mode, alias, topic) in
+            [(Mode::HidePrefix, "orders", "orders-v2"), (Mode::EnforcePrefix, "my-orders", "my-orders-v2")]
+        {
+            let mut namespace = namespace(mode);
+            namespace.add_alias(alias, topic).unwrap();
+            assert_eq!(back(&namespace, Kind::Topic, "my-orders"), None);
+            let conflicts = namespace.conflicts(["my-orders", "my-orders-v2", "orders"].into_iter());
+            assert_eq!(conflicts.iter().collect::<Vec<_>>(), [alias]);
+            let namespace = namespace.with_conflicts(conflicts);
+            assert_eq!(there(&namespace, Kind::Topic, alias).as_deref(), Some("my-orders"));
+            assert_eq!(back(&namespace, Kind::Topic, "my-orders").as_deref(), Some(alias));
+            assert_eq!(namespace.aliases_of(topic).count(), 0);
+        }
+    }
+
+    #[test]
+    fn an_alias_that_could_mean_two_things_or_none_is_none() {
+        for (mode, alias, topic, why) in [
+            (Mode::HidePrefix, "a", "a", InvalidAlias::OwnTopic),
+            (Mode::HidePrefix, "first", "orders", InvalidAlias::Twice),
+            (Mode::HidePrefix, "a", "first", InvalidAlias::OfAlias("first".to_owned())),
+            (Mode::HidePrefix, "orders-v2", "b", InvalidAlias::HasAlias),
+            (Mode::HidePrefix, "extra_topic", "orders", InvalidAlias::Additional),
+            (Mode::HidePrefix, "shared-a", "orders", InvalidAlias::Additional),
+            (Mode::HidePrefix, "a/b", "orders", InvalidAlias::Name(InvalidName::Character)),
+            (Mode::HidePrefix, "a", "", InvalidAlias::Topic(String::new())),
+            (Mode::HidePrefix, "a", "a b", InvalidAlias::Topic("a b".to_owned())),
+            (Mode::EnforcePrefix, "orders", "my-orders", InvalidAlias::Name(InvalidName::OutsidePrefix)),
+            (Mode::EnforcePrefix, "my-a", "orders", InvalidAlias::Topic("orders".to_owned())),
+        ] {
+            let mut namespace = namespace(mode);
+            if mode == Mode::HidePrefix {
+                namespace.add_alias("first", "orders-v2").unwrap();
+            }
+            assert_eq!(namespace.add_alias(alias, topic), Err(why), "{alias} of {topic}");
+        }
     }
 
     #[test]

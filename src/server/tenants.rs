@@ -33,7 +33,7 @@ impl Tenants {
         listeners.into_iter().map(|listener| listener.cluster.clone()).collect()
     }
 
-    /// Where an additional topic's prefixed twin exists, the twin wins from the next connection on.
+    /// Where a real topic is called like an additional one or an alias, it wins from the next connection on.
     pub fn learn_conflicts(&self, backend: &BackendCluster, topics: &[String], metrics: &Metrics) {
         for held in &self.listeners {
             let listener = held.load_full();
@@ -50,7 +50,7 @@ impl Tenants {
                 warn!(
                     virtual_cluster = &*cluster.name,
                     topics = ?conflicts,
-                    "these additional topics stand behind topics of the same name under the prefix; \
+                    "these additional topics or aliases stand behind topics of the same name under the prefix; \
                      rename one of each pair"
                 );
             }

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::api::versions::BrokerVersions;
 use crate::api::{InternalTopics, Known, Question};
-use crate::cluster::{Limits, TopicIds};
+use crate::cluster::{Limits, VirtualCluster};
 use crate::names::Backend;
 use crate::wire::messages::streams_group_describe_request::StreamsGroupDescribeRequest;
 use crate::wire::messages::streams_group_describe_response::StreamsGroupDescribeResponse;
@@ -56,7 +56,7 @@ impl Lookup {
                 let by_id = |id: &Uuid| MetadataRequestTopic::default().with_name(None).with_topic_id(*id);
                 encode_body(&mut out, &about(Some(ids.iter().map(by_id).collect())), version)?;
             }
-            Question::Named(names) => {
+            Question::Named(names) | Question::Aliased(names) => {
                 let by_name = |name: &Backend<StrBytes>| {
                     MetadataRequestTopic::default().with_name(Some(TopicName(name.as_ref().clone())))
                 };
@@ -68,7 +68,12 @@ impl Lookup {
     }
 
     /// Reads what the broker says, and keeps every id that it tells.
-    pub fn answered(&self, frame: &Bytes, limits: &Limits, ids: &TopicIds) -> Result<Answered, Broken> {
+    pub fn answered(
+        &self,
+        frame: &Bytes,
+        limits: &Limits,
+        cluster: &VirtualCluster,
+    ) -> Result<Answered, Broken> {
         let flexible = grammar().header_flexible(self.key, Direction::Response, self.version);
         let (_, body) = read_response(frame, flexible)?;
         grammar().walk(self.key, Direction::Response, self.version, &body, limits.elements_per_response)?;
@@ -83,15 +88,19 @@ impl Lookup {
         for topic in &response.topics {
             let Some(name) = &topic.name else { continue };
             let name = Backend::said_by_broker(StrBytes::from_string(name.0.to_string()));
-            ids.learn(topic.topic_id, &name);
+            cluster.learn(topic.topic_id, &name);
             if all || THERE.contains(&topic.error_code) {
                 topics.push(name);
             }
         }
         Ok(match &self.question {
             Question::Ids(asked) => {
+                let ids = &cluster.backend.topic_ids;
                 let absent = asked.iter().filter(|id| ids.name(**id).is_none()).copied().collect();
                 Answered { absent, known: Known { ids: true, ..Known::default() } }
+            }
+            Question::Aliased(_) => {
+                Answered { absent: Vec::new(), known: Known { aliased: true, ..Known::default() } }
             }
             _ => Answered { absent: Vec::new(), known: Known { topics: Some(topics), ..Known::default() } },
         })

@@ -736,8 +736,8 @@ impl Session {
     fn on_told(&mut self, frame: &Bytes) -> Result<(), Reason> {
         let Some(Held { lookup, known, .. }) = &mut self.held else { return Err(Reason::BrokerOutOfOrder) };
         let Some(lookup) = lookup.take() else { return Err(Reason::BrokerOutOfOrder) };
-        let ids = &self.listener.cluster.backend.topic_ids;
-        let answered = lookup.answered(frame, &self.limits, ids).map_err(broker)?;
+        let cluster = &self.listener.cluster;
+        let answered = lookup.answered(frame, &self.limits, cluster).map_err(broker)?;
         self.conversation.note_absent(&answered.absent);
         *known = std::mem::take(known).and(answered.known);
         Ok(())

@@ -13,6 +13,7 @@ mod acls; // the ACLs that Kafka itself has
 mod admin_families; // what an administrator asks for, in the form of `families`
 mod advertise_brokers; // brokers are reached through the gateway alone
 mod advertise_versions; // what is advertised is spoken
+mod aliases; // a topic under two names
 mod attacks; // what strangers and clients try that are up to no good
 mod authenticate; // the ways in, and the ways to be refused
 mod authorize; // what one may do, for each API

@@ -96,7 +96,7 @@ public class Flow {
                 return produceUnanswered(words[1], words[2]);
             case "keep-producing": // TOPIC SECONDS: on how many connections, and whether it logged in again
                 return keepProducing(words[1], Integer.parseInt(words[2]));
-            case "consume": // TOPIC GROUP COUNT
+            case "consume": // TOPIC[,TOPIC] GROUP COUNT
                 return consume(words[1], words[2], Integer.parseInt(words[3]), Map.of());
             case "consume-committed": // TOPIC GROUP COUNT: what open and aborted transactions wrote is left out
                 return consume(words[1], words[2], Integer.parseInt(words[3]), COMMITTED);
@@ -221,7 +221,7 @@ public class Flow {
     private String consume(String topic, String group, int count, Map<String, String> more) {
         List<String> values = new ArrayList<>();
         try (var consumer = consumer(group, more)) {
-            consumer.subscribe(List.of(topic));
+            consumer.subscribe(List.of(topic.split(",")));
             long deadline = System.nanoTime() + PATIENCE.toNanos();
             while (values.size() < count && System.nanoTime() < deadline) {
                 consumer.poll(Duration.ofMillis(200)).forEach(record -> values.add(record.value()));

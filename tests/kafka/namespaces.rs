@@ -69,6 +69,32 @@ fn additional_topics_and_groups_keep_their_own_names() {
 }
 
 #[test]
+fn hazard_33_one_client_has_a_topic_under_both_its_names() {
+    let Some(site) = site() else { return };
+    let mut setup = site.setup("alias-");
+    setup.tenant().more.push("topic_aliases: [{alias: orders, topic: orders-v2}]".to_owned());
+    let front = site.front(setup);
+    front.check(
+        JavaAdmin,
+        "create orders-v2 1 1 -> ok
+         topics -> ok orders orders-v2
+         topic orders -> ok partitions=1 replicas=1
+         create orders 1 1 -> TOPIC_ALREADY_EXISTS",
+    );
+    front.check(
+        JavaFlow,
+        "produce orders one -> ok
+         produce orders-v2 two -> ok
+         consume orders alias-readers 2 -> ok one two
+         consume orders-v2 topic-readers 2 -> ok one two
+         consume orders,orders-v2 both-readers 2 -> ok one two",
+    );
+    front.check(JavaAdmin, "committed alias-readers -> ok {orders-v2-0=2}");
+    front.check(Librdkafka, "topics -> ok orders orders-v2\n consume orders more-readers 2 -> ok one two");
+    assert_eq!(site.direct().committed("alias-alias-readers", "alias-orders-v2"), Some(2));
+}
+
+#[test]
 fn two_virtual_clusters_stand_before_two_backends() {
     let (Some(site), Some(other)) = (site(), world::one_broker()) else { return };
     let mut setup = site.setup("twin-");

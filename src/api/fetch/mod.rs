@@ -176,7 +176,7 @@ fn admit_change(mut request: FetchRequest, ask: &mut Asking<'_>) -> Result<Pass<
 fn is_shown(topic: &mut FetchableTopicResponse, by_id: bool, lens: &Lens<'_>) -> bool {
     let may_read = |name: &str| lens.grants(Operation::Read, Resource::Topic, name);
     match by_id {
-        true => lens.topic_behind(topic.topic_id).is_some_and(|name| may_read(&name)),
+        true => lens.topic_behind(&mut topic.topic_id).is_some_and(|name| may_read(&name)),
         false => lens.one(&mut topic.topic) && may_read(&topic.topic.0),
     }
 }

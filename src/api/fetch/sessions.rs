@@ -175,7 +175,7 @@ impl Session {
             for kept in self.granted.values_mut().filter(|kept| kept.is_regained) {
                 kept.is_regained = false;
                 let mut topic = kept.said();
-                if rename(self.by_id, &mut topic.topic, gate) {
+                if rename(self.by_id, &mut topic.topic, &mut topic.topic_id, gate) {
                     request.topics.push(topic);
                 }
             }
@@ -192,10 +192,10 @@ impl Session {
         let by_id = self.by_id;
         self.granted.retain(|key, kept| {
             let Err(why) = verdict(by_id, &kept.name, kept.id, gate) else { return true };
-            let mut name = kept.name.clone();
-            if rename(by_id, &mut name, gate) {
+            let (mut name, mut id) = (kept.name.clone(), kept.id);
+            if rename(by_id, &mut name, &mut id, gate) {
                 let partitions = kept.partitions.keys().copied().collect();
-                let topic = ForgottenTopic::default().with_topic(name).with_topic_id(kept.id);
+                let topic = ForgottenTopic::default().with_topic(name).with_topic_id(id);
                 lost.push(topic.with_partitions(partitions));
             }
             self.refused.insert(key.clone(), (std::mem::take(kept), why));
@@ -234,7 +234,7 @@ impl Session {
         let key = key(self.by_id, &topic.topic, &topic.topic_id);
         if let Some(kept) = self.granted.get_mut(key) {
             self.partitions += kept.take_in(&topic.partitions);
-            return !kept.is_regained && rename(self.by_id, &mut topic.topic, gate);
+            return !kept.is_regained && rename(self.by_id, &mut topic.topic, &mut topic.topic_id, gate);
         }
         if let Some((kept, _)) = self.refused.get_mut(key) {
             self.partitions += kept.take_in(&topic.partitions);
@@ -246,7 +246,7 @@ impl Session {
         match verdict(self.by_id, &topic.topic, topic.topic_id, gate) {
             Ok(()) => {
                 self.granted.insert(key, kept);
-                rename(self.by_id, &mut topic.topic, gate)
+                rename(self.by_id, &mut topic.topic, &mut topic.topic_id, gate)
             }
             Err(why) => {
                 self.refused.insert(key, (kept, why));
@@ -271,7 +271,7 @@ impl Session {
             self.granted.remove(key);
             self.refused.remove(key);
         }
-        passes && rename(self.by_id, &mut topic.topic, gate)
+        passes && rename(self.by_id, &mut topic.topic, &mut topic.topic_id, gate)
     }
 }
 
@@ -310,9 +310,13 @@ fn verdict(by_id: bool, name: &TopicName, mut id: Uuid, gate: &Gate<'_>) -> Resu
     asked.map_err(Refusal::from)
 }
 
-/// Writes the backend's name in place of the client's, where a topic goes by its name at all.
-fn rename(by_id: bool, name: &mut TopicName, gate: &Gate<'_>) -> bool {
-    by_id || gate.rename(Operation::Read, name.into()).is_ok()
+/// Writes what the backend has in place of the client's: the name, or the id.
+fn rename(by_id: bool, name: &mut TopicName, id: &mut Uuid, gate: &Gate<'_>) -> bool {
+    let renamed = match by_id {
+        true => gate.rename_id(Operation::Read, id),
+        false => gate.rename(Operation::Read, name.into()),
+    };
+    renamed.is_ok()
 }
 
 /// A client has one for each broker, and a connection leads to one broker.

@@ -94,6 +94,9 @@ impl Api for ShareFetch {
             sessions.close(&key);
             return Err(Refusal::ShareSessionsFull);
         }
+        request
+            .forgotten_topics_data
+            .retain_mut(|topic| ask.gate.rename_id(Operation::Read, &mut topic.topic_id).is_ok());
         let refused = ask
             .gate
             .each_topic(Operation::Read, &mut request.topics, |topic| TopicSlot::Id(&mut topic.topic_id));
@@ -106,7 +109,7 @@ impl Api for ShareFetch {
     fn reveal(response: &mut ShareFetchResponse, refused: Self::Aside, show: &Showing<'_>) {
         response.error_message =
             response.error_message.take().and_then(|_| standard_text(response.error_code));
-        response.responses.retain(|topic| may_see(show.lens, topic.topic_id));
+        response.responses.retain_mut(|topic| may_see(show.lens, &mut topic.topic_id));
         for partition in response.responses.iter_mut().flat_map(|topic| &mut topic.partitions) {
             partition.error_message =
                 partition.error_message.take().and_then(|_| standard_text(partition.error_code));
@@ -179,7 +182,7 @@ impl Api for ShareAcknowledge {
     fn reveal(response: &mut ShareAcknowledgeResponse, refused: Self::Aside, show: &Showing<'_>) {
         response.error_message =
             response.error_message.take().and_then(|_| standard_text(response.error_code));
-        response.responses.retain(|topic| may_see(show.lens, topic.topic_id));
+        response.responses.retain_mut(|topic| may_see(show.lens, &mut topic.topic_id));
         for partition in response.responses.iter_mut().flat_map(|topic| &mut topic.partitions) {
             partition.error_message =
                 partition.error_message.take().and_then(|_| standard_text(partition.error_code));
@@ -223,7 +226,7 @@ fn verdict(gate: &Gate<'_>, id: Uuid) -> Result<(), Refusal> {
 }
 
 /// What is not granted is answered for here, whatever the broker says of it.
-fn may_see(lens: &Lens<'_>, id: Uuid) -> bool {
+fn may_see(lens: &Lens<'_>, id: &mut Uuid) -> bool {
     lens.topic_behind(id).is_some_and(|name| lens.grants(Operation::Read, Resource::Topic, &name))
 }
 

@@ -458,10 +458,28 @@ fn what_this_program_does_not_serve_is_said_plainly() {
     );
     check(
         "    namespace:",
-        "    topic_aliases: [{alias: a, topic: b}]\n    namespace:",
-        &["11:20: topic aliases are not supported; leave topic_aliases out"],
+        "    topic_aliases: [{alias: a, topic: b}, {alias: a, topic: c}]\n    namespace:",
+        &["11:51: the alias stands here twice; give each topic an alias of its own"],
     );
     check("    namespace:", "    topic_aliases: []\n    namespace:", &[]);
+    for (pair, expected) in [
+        ("{alias: orders, topic: orders}", "11:29: the alias is its topic's own name; leave it out"),
+        (
+            "{alias: a/b, topic: orders}",
+            "11:29: no topic can be called so: the name may hold only letters, digits, '.', '_' and '-'; choose another alias",
+        ),
+        (
+            "{alias: a, topic: __consumer_offsets}",
+            "11:39: no topic of this virtual cluster can be called \"__consumer_offsets\"; name the topic as clients do",
+        ),
+        (
+            "{alias: extra, topic: orders}",
+            "11:29: the alias is the name of an additional topic; choose another",
+        ),
+    ] {
+        let extra = "    namespace:\n      additional: {topics: [{type: exact_list, exact_list: [{backend: extra}]}]}";
+        check("    namespace:", &format!("    topic_aliases: [{pair}]\n{extra}"), &[expected]);
+    }
     check(
         "    policies:\n",
         "    tls_server: {certificates: [], client_authentication: {mode: required}}\n    policies:\n",

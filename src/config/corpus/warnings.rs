@@ -3,6 +3,17 @@
 use super::*;
 
 #[test]
+fn an_alias_is_said_without_the_hidden_prefix() {
+    warns(
+        "    namespace:",
+        "    topic_aliases: [{alias: orders, topic: my-orders-v2}]\n    namespace:",
+        &[
+            "11:44: \"my-orders-v2\" begins with the hidden prefix \"my-\", which clients do not write; is \"orders-v2\" meant?",
+        ],
+    );
+}
+
+#[test]
 fn tokens_that_are_not_checked_are_warned_of() {
     let validate = "        validate: {issuer: \"https://idp.example\", audiences: [{name: kafka}]}\n";
     let audience = "the audience of tokens is not checked, so a token for any other service opens this one; set validate.audiences";
