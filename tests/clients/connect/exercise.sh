@@ -14,7 +14,7 @@ start() {
         sleep 0.5
     done
 }
-trap 'kill $(jobs -p) 2>/dev/null; wait' EXIT
+trap 'kill $(jobs -p) 2>/dev/null || true; wait' EXIT
 
 put() { # put NAME FILE KEY VALUE: a connector that is as the page's, but for that
     sed "s/\"$3\": \"[^\"]*\"/\"$3\": \"$4\"/" "$2" |

@@ -8,7 +8,7 @@ start() {
     "${java[@]}" WordCount.java 2>"streams-$1.log" &
     application=$!
 }
-trap 'kill $(jobs -p) 2>/dev/null; wait' EXIT
+trap 'kill $(jobs -p) 2>/dev/null || true; wait' EXIT
 
 start first
 "${java[@]}" Exercise.java write 2000 2>writer.log &
