@@ -15,7 +15,11 @@ shown() { cat one.txt two.txt | sed -n '/"record_data"/s/.*"value":"\{0,1\}numbe
 
 share one
 share two
-seq -f 'number-%g' 1 "$COUNT" | "${java[@]}" org.apache.kafka.tools.ConsoleProducer --bootstrap-server "$BOOTSTRAP" \
+# Longer than a token is good for.
+for ((number = 1; number <= COUNT; number++)); do
+    echo "number-$number"
+    if [ $((number % 100)) -eq 0 ]; then sleep 0.8; fi
+done | "${java[@]}" org.apache.kafka.tools.ConsoleProducer --bootstrap-server "$BOOTSTRAP" \
     --command-config gateway.properties --topic "$TOPIC" 2>producer.log
 for ((tries = 0; tries < 120; tries++)); do
     if [ "$(shown | sort -u | wc -l)" -ge "$COUNT" ]; then break; fi
