@@ -52,9 +52,15 @@ wait "$worker" || true
 seq -f 'line %04g' 1001 1500 >>lines.txt
 start
 lines came.txt 1500
+# Longer than a token is good for.
+for ((number = 1501; number <= 1650; number++)); do
+    printf 'line %04d\n' "$number" >>lines.txt
+    sleep 0.1
+done
+lines came.txt 1650
 # A second sink reads the topic from its beginning: what the source wrote, in order and nothing twice.
 put again-sink sink.json file again.txt
-lines again.txt 1500
+lines again.txt 1650
 cmp lines.txt again.txt
 ask GET again-sink/status | grep -q '"tasks":\[{"id":0,"state":"RUNNING"'
 # Its offsets are its group's; without them it starts over.
@@ -63,9 +69,9 @@ ask GET again-sink/offsets >/dev/null
 ask DELETE again-sink/offsets >/dev/null
 rm again.txt
 ask PUT again-sink/resume
-lines again.txt 1500
+lines again.txt 1650
 cmp lines.txt again.txt
 ask DELETE lines-sink
 ask DELETE lines-source
 if grep -E 'AuthorizationException|AuthenticationException|UnsupportedVersionException' ./*.log; then exit 1; fi
-echo "done: 1500 lines came out as they went in, each once, with the worker's death amid them; reset and read again"
+echo "done: 1650 lines came out as they went in, each once, with the worker's death amid them; reset and read again"

@@ -9,14 +9,17 @@ consume() { # consume BOOTSTRAP TOPIC COUNT GROUP
         --command-property auto.offset.reset=earliest 2>>consumer.log
 }
 
-seq 1 1000 | "${java[@]}" org.apache.kafka.tools.ConsoleProducer --bootstrap-server "$BOOTSTRAP" \
+"${java[@]}" org.apache.kafka.connect.mirror.MirrorMaker mm2.properties >exercise.log 2>&1 &
+mirror=$!
+# Longer than a token is good for.
+for ((number = 1; number <= 1000; number++)); do
+    echo "$number"
+    if [ $((number % 100)) -eq 0 ]; then sleep 1.5; fi
+done | "${java[@]}" org.apache.kafka.tools.ConsoleProducer --bootstrap-server "$BOOTSTRAP" \
     --command-config login.properties --topic "$TOPIC" 2>producer.log
 # Where it was: after the run's one record and six hundred of these.
 consume "$BOOTSTRAP" "$TOPIC" 601 "$GROUP" | tail -n 600 >first.txt
 seq 1 600 | cmp - first.txt
-
-"${java[@]}" org.apache.kafka.connect.mirror.MirrorMaker mm2.properties >exercise.log 2>&1 &
-mirror=$!
 # As the run's reader, which has read that one record.
 consume "$OTHER_BOOTSTRAP" "a.$TOPIC" 1000 mirror-maker-readers >copied.txt
 seq 1 1000 | cmp - copied.txt
