@@ -278,7 +278,7 @@ fn all_groups_are_one_s_own() {
 }
 
 #[test]
-fn offsets_of_all_topics_are_those_of_one_s_own() {
+fn hazard_34_offsets_of_all_topics_are_those_of_one_s_own() {
     let stage = Stage::start_with(1, red_and_blue);
     let neighbours = ["red-orders", "blue-orders", "stranger"].map(str::to_owned).to_vec();
     script::<OffsetFetchRequest>(stage.broker(), &Manner { neighbours, ..Manner::default() });
