@@ -85,11 +85,11 @@ impl Api for Metadata {
         for mut topic in topics {
             if !topic.topic_id.is_nil() {
                 aside.ids.insert(topic.topic_id);
+                aside.called.iter_mut().for_each(|called| called.note_id(&mut topic.topic_id, ask.gate));
                 // The Java client says the empty name beside an id, and brokers read none there.
                 if ask.version >= BY_ID {
                     topic.name = None;
                 }
-                aside.called.iter_mut().for_each(|called| called.note_id(&mut topic.topic_id, ask.gate));
             }
             let Some(name) = &mut topic.name else {
                 known_only.push(topic); // asked for by its id; whose it is shows in the answer
@@ -515,12 +515,15 @@ mod tests {
         }
     }
 
-    /// What is shown of a broker's topics under each name: name, code, and whether the id is the topic's.
+    /// A topic as it is shown: name, code, id.
+    type Shown = (String, i16, Uuid);
+
+    /// What a broker is asked for, and what is shown of its topic that has an alias.
     fn under_names(
         rights: &[Right],
         version: i16,
         request: &MetadataRequest,
-    ) -> (Option<Vec<String>>, Vec<(String, i16, Uuid)>) {
+    ) -> (Option<Vec<String>>, Vec<Shown>) {
         let id = Uuid::from_u128(2);
         let found = topic("my-orders-v2", 0).with_topic_id(if version >= 10 { id } else { Uuid::nil() });
         let mut world = World::allowing(rights).with_alias("orders", "orders-v2");
