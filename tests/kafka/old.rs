@@ -151,7 +151,8 @@ fn is_what_both_speak(shown: &Ranges, broker: &Ranges) {
         is_spoken(row.key, (row.upstream_version)(version))
             && (row.needs)(version).is_none_or(|(key, version)| is_spoken(key, version))
     };
-    for row in rows() {
+    // What a file must ask for is not shown by itself.
+    for row in rows().iter().filter(|row| row.on_request.is_none()) {
         let served: Vec<i16> = row.versions.clone().filter(|version| is_served(row, *version)).collect();
         let range = served.first().zip(served.last()).map(|(first, last)| *first..=*last);
         let produce = |range: RangeInclusive<i16>| 0..=*range.end();
