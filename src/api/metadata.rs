@@ -8,7 +8,7 @@ use bytes::Bytes;
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::metadata_response::MetadataResponseTopic;
-use kafka_protocol::messages::{BrokerId, MetadataRequest, MetadataResponse};
+use kafka_protocol::messages::{BrokerId, MetadataRequest, MetadataResponse, TopicName};
 use kafka_protocol::protocol::StrBytes;
 use uuid::Uuid;
 
@@ -74,6 +74,11 @@ impl Api for Metadata {
         if ask.version == 0 && request.topics.as_ref().is_some_and(Vec::is_empty) {
             request.topics = None; // in version 0 none named means all
         }
+        // No broker takes ids before 12, and one that refuses them says both words of the client back,
+        // which are not to be taken for its own.
+        if ask.version < BY_ID && request.topics.iter().flatten().any(|topic| !topic.topic_id.is_nil()) {
+            return Err(Refusal::InvalidRequest);
+        }
         let Some(topics) = request.topics.take() else {
             request.allow_auto_topic_creation = false;
             aside.called.iter_mut().for_each(|called| called.all = true);
@@ -121,7 +126,9 @@ impl Api for Metadata {
     }
 
     fn reveal(response: &mut MetadataResponse, aside: MetadataAside, show: &Showing<'_>) {
-        for topic in &response.topics {
+        // What a broker refuses, it may say in the client's own words.
+        let is_told = |code| code == 0 || code == ResponseError::LeaderNotAvailable.code();
+        for topic in response.topics.iter().filter(|topic| is_told(topic.error_code)) {
             topic.name.iter().for_each(|name| show.lens.learn_only(topic.topic_id, &name.0));
         }
         reveal_brokers(response, show);
@@ -150,11 +157,12 @@ impl Api for Metadata {
         };
     }
 
-    fn refuse(request: MetadataRequest, why: Refusal, _version: i16) -> MetadataResponse {
-        let topics =
-            request.topics.unwrap_or_default().into_iter().map(|topic| {
-                MetadataResponseTopic::default().with_name(topic.name).with_error_code(why.code())
-            });
+    fn refuse(request: MetadataRequest, why: Refusal, version: i16) -> MetadataResponse {
+        let topics = request.topics.unwrap_or_default().into_iter().map(|topic| {
+            // Before 12 no answer can leave the name out.
+            let name = topic.name.or_else(|| (version < BY_ID).then(TopicName::default));
+            MetadataResponseTopic::default().with_name(name).with_error_code(why.code())
+        });
         MetadataResponse::default().with_topics(topics.collect())
     }
 
@@ -283,6 +291,24 @@ mod tests {
             .iter()
             .map(|id| MetadataRequestTopic::default().with_name(None).with_topic_id(Uuid::from_u128(*id)));
         MetadataRequest::default().with_topics(Some(topics.collect()))
+    }
+
+    #[test]
+    fn a_broker_that_says_a_clients_words_back_teaches_nobody() {
+        for version in [10, 11] {
+            let mut world = World::allowing(&[DESCRIBE_ANY]);
+            let foreign = Uuid::from_u128(9);
+            let mut request = metadata(&["mine"]);
+            request.topics.iter_mut().flatten().for_each(|topic| topic.topic_id = foreign);
+            let talk = world.talk::<Metadata>(version, &request, &MetadataResponse::default());
+            assert!(talk.sent.is_empty(), "{version}");
+            assert_eq!(talk.refused, Some(Refusal::InvalidRequest), "{version}");
+        }
+        let mut world = World::allowing(&[DESCRIBE_ANY]);
+        let echo = topic("my-mine", 42).with_topic_id(Uuid::from_u128(9));
+        let answer = MetadataResponse::default().with_topics(vec![echo]);
+        world.talk::<Metadata>(12, &metadata(&["mine"]), &answer);
+        assert!(!world.gate().knows_id(Uuid::from_u128(9)));
     }
 
     #[test]

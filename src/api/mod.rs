@@ -188,9 +188,8 @@ impl Conversation {
 
     /// Keeps in mind that nobody has these ids, so that they are not asked about with each request.
     pub fn note_absent(&mut self, ids: &[Uuid]) {
-        if self.absent_ids.len() + ids.len() <= ABSENT_IDS_MAX {
-            self.absent_ids.extend(ids);
-        }
+        let room = ABSENT_IDS_MAX.saturating_sub(self.absent_ids.len());
+        self.absent_ids.extend(ids.iter().take(room));
     }
 
     /// A new topic is on all brokers within moments: what was absent may be asked about again.
@@ -420,12 +419,14 @@ fn unknown_ids<A: Api>(
     };
     A::ids(request, version, &mut told);
     A::ids_kept(request, conversation, &mut told);
-    if unknown.is_empty() {
+    // What cannot be kept in mind is not asked about: it would be asked about again with each request.
+    let room = ABSENT_IDS_MAX.saturating_sub(conversation.absent_ids.len());
+    if unknown.is_empty() || (room == 0 && !aliases_wanted) {
         return None;
     }
     Some(match aliases_wanted {
         true => Question::Aliased(namespace.aliased_topics().collect()),
-        false => Question::Ids(unknown.into_iter().collect()),
+        false => Question::Ids(unknown.into_iter().take(room).collect()),
     })
 }
 

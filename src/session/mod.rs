@@ -293,7 +293,7 @@ impl Session {
     /// Nothing more to do with what is there.
     fn rest(&mut self) -> Next {
         match self.ending.take() {
-            Some(reason) if self.in_flight.is_empty() => Next::Close(reason),
+            Some(reason) if self.in_flight.is_empty() && self.held.is_none() => Next::Close(reason),
             ending => {
                 self.ending = ending;
                 Next::Read

@@ -3,7 +3,7 @@
 use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::protocol::StrBytes;
 
-use super::case::Case;
+use super::case::{Absent, Case};
 use super::filler::{ACLS, FOREIGN_PREFIX, Markers, OWN_PREFIX};
 use super::judge::{Judge, Said, leak};
 use super::register::{Meaning, Place, Register};
@@ -13,7 +13,9 @@ use crate::cluster::Limits;
 use crate::names::Backend;
 use crate::policy::{Operation, Resource};
 use crate::wire::sample::{self, LeafValue};
-use crate::wire::{Direction, RequestHead, RequestHeader, Segments, grammar, read_request, read_response};
+use crate::wire::{
+    ApiKey, Direction, RequestHead, RequestHeader, Segments, grammar, read_request, read_response,
+};
 
 /// One API in one version, filled as a case says.
 pub struct Passage<'a> {
@@ -26,6 +28,13 @@ pub struct Passage<'a> {
 impl Passage<'_> {
     pub fn place(&self, direction: Direction) -> Place {
         Place::Message(self.row.key as i16, direction)
+    }
+
+    /// Metadata has ids from version 10 on, and brokers take them from 12 on.
+    pub fn is_said_by_nobody(&self) -> bool {
+        self.row.key == ApiKey::Metadata
+            && (10..=11).contains(&self.version)
+            && self.case.absent == Absent::Names
     }
 
     pub fn upstream(&self) -> i16 {
