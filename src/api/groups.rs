@@ -28,11 +28,11 @@ impl Api for JoinGroup {
         let group = request.group_id.0.clone();
         ask.gate.one(Operation::Read, &mut request.group_id)?;
         let is_consumer = is_consumer(&request.protocol_type);
-        ask.conversation.note_protocol(&group, is_consumer);
         if is_consumer {
             let blobs = request.protocols.iter_mut().map(|protocol| &mut protocol.metadata);
             Blob::Subscription.to_backend(blobs, ask.gate)?;
         }
+        ask.conversation.note_protocol(&group, is_consumer);
         Ok(Pass::Forward(request, is_consumer))
     }
 

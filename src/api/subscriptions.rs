@@ -21,7 +21,7 @@ use crate::policy::{Operation, Resource};
 
 /// What the members on one connection said last.
 ///
-/// Limits: [`MEMBERS_MAX`], [`NAMES_MAX`]; beyond, who came first is forgotten.
+/// Limits: [`MEMBERS_MAX`], [`NAMES_BYTES_MAX`]; beyond, who came first is forgotten.
 #[derive(Debug, Default)]
 pub struct Subscriptions(VecDeque<Member>);
 
@@ -181,9 +181,11 @@ impl Subscriptions {
     fn keep(&mut self, member: Member) {
         self.0.retain(|other| (&other.group, &other.id) != (&member.group, &member.id));
         self.0.push_back(member);
-        let names =
-            |members: &VecDeque<Member>| members.iter().map(|member| member.names.len()).sum::<usize>();
-        while self.0.len() > MEMBERS_MAX || names(&self.0) > NAMES_MAX {
+        let bytes = |members: &VecDeque<Member>| {
+            let names = members.iter().flat_map(|member| &member.names);
+            names.map(|name| name.0.len() + size_of::<TopicName>()).sum::<usize>()
+        };
+        while self.0.len() > MEMBERS_MAX || bytes(&self.0) > NAMES_BYTES_MAX {
             self.0.pop_front();
         }
     }
@@ -214,8 +216,8 @@ fn owned(names: &[TopicName]) -> Vec<TopicName> {
 /// A consumer is one member, and has a connection to its coordinator alone.
 const MEMBERS_MAX: usize = 8;
 
-/// As many as one request may have, all members together.
-const NAMES_MAX: usize = 10_000;
+/// Ten thousand of the longest names that topics have, all members together.
+const NAMES_BYTES_MAX: usize = 4 << 20;
 
 /// A member's topics are brought up to date with every third heartbeat: at Kafka's default of five
 /// seconds that is the quarter of a minute, where a broker takes ten seconds at least.
@@ -429,7 +431,8 @@ mod tests {
     fn what_is_kept_of_members_is_bounded() {
         let mut kept = Subscriptions::default();
         let names = |count| vec![TopicName(text("my-orders")); count];
-        for (number, count) in [(0, 1), (1, 2), (2, NAMES_MAX - 2), (3, NAMES_MAX + 1)] {
+        let most = NAMES_BYTES_MAX / ("my-orders".len() + size_of::<TopicName>());
+        for (number, count) in [(0, 1), (1, 2), (2, most - 2), (3, most + 1)] {
             let request = ConsumerGroupHeartbeatRequest::default()
                 .with_member_id(text(&format!("m-{number}")))
                 .with_subscribed_topic_names(Some(names(count)));

@@ -1,5 +1,6 @@
 //! What a transactional producer says: who it is, what its transaction has, how it ends.
 
+use std::collections::HashSet;
 use std::ops::RangeInclusive;
 
 use crate::wire::ApiKey;
@@ -13,7 +14,7 @@ use kafka_protocol::messages::txn_offset_commit_response::{
 };
 use kafka_protocol::messages::{
     AddOffsetsToTxnRequest, AddOffsetsToTxnResponse, AddPartitionsToTxnRequest, AddPartitionsToTxnResponse,
-    EndTxnRequest, EndTxnResponse, InitProducerIdRequest, InitProducerIdResponse, ProducerId,
+    EndTxnRequest, EndTxnResponse, InitProducerIdRequest, InitProducerIdResponse, ProducerId, TopicName,
     TxnOffsetCommitRequest, TxnOffsetCommitResponse,
 };
 
@@ -79,7 +80,8 @@ impl Api for AddPartitionsToTxn {
             return Ok(Pass::Forward(request, Vec::new()));
         }
         // One topic that is refused keeps all others out of the transaction.
-        let is_refused = |topic: &AddPartitionsToTxnTopic| refused.iter().any(|no| no.name == topic.name);
+        let refused: HashSet<&TopicName> = refused.iter().map(|no| &no.name).collect();
+        let is_refused = |topic: &AddPartitionsToTxnTopic| refused.contains(&topic.name);
         let not_added = said.into_iter().map(|topic| match is_refused(&topic) {
             true => (topic, Refusal::TopicDenied),
             false => (topic, Refusal::NotAttempted),

@@ -70,7 +70,13 @@ impl<'a> Cursor<'a> {
     /// The length of a string that follows; `None` is null.
     #[inline]
     pub fn text_length(&mut self, compact: bool) -> Result<Option<usize>, Malformed> {
-        if compact { self.compact_length() } else { length(self.int16()?.into()) }
+        let told = if compact { self.compact_length()? } else { length(self.int16()?.into())? };
+        // Kafka's own limit, however the length is written.
+        if told.is_some_and(|bytes| bytes > i16::MAX as usize) {
+            Err(Malformed::TextTooLong)
+        } else {
+            Ok(told)
+        }
     }
 
     /// The length of bytes or of records that follow, or the count of an array; `None` is null.

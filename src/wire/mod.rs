@@ -63,6 +63,8 @@ pub enum Malformed {
     NullNotAllowed,
     #[error("an array counts more elements than the bytes left can hold")]
     CountBeyondBody,
+    #[error("a string is longer than 32767 bytes")]
+    TextTooLong,
     #[error("{bytes} bytes follow the end of the message")]
     TrailingBytes { bytes: usize },
     #[error("a string is not UTF-8")]
@@ -97,6 +99,7 @@ impl Malformed {
             Self::NegativeLength => "negative_length",
             Self::NullNotAllowed => "null_not_allowed",
             Self::CountBeyondBody => "count_beyond_body",
+            Self::TextTooLong => "text_too_long",
             Self::TrailingBytes { .. } => "trailing_bytes",
             Self::BadUtf8 => "bad_utf8",
             Self::VarintTooLong => "varint_too_long",

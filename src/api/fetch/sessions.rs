@@ -231,6 +231,9 @@ impl Session {
 
     /// Keeps what is said of a topic's partitions; true when it is for the broker, and renamed.
     fn keep(&mut self, topic: &mut FetchTopic, gate: &Gate<'_>) -> bool {
+        if topic.partitions.is_empty() {
+            return false; // a broker reads nothing in it, and says nothing of it
+        }
         let key = key(self.by_id, &topic.topic, &topic.topic_id);
         if let Some(kept) = self.granted.get_mut(key) {
             self.partitions += kept.take_in(&topic.partitions);

@@ -4,7 +4,7 @@ mod sessions; // what a client keeps in its share sessions
 #[cfg(test)]
 mod tests; // test: the two families
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::ops::RangeInclusive;
 
 use kafka_protocol::messages::GroupId;
@@ -238,10 +238,13 @@ fn hide_leader(id: &mut i32, epoch: &mut i32, lens: &Lens<'_>) {
 
 /// Has the broker's session follow what is granted now.
 fn tell(request: &mut ShareFetchRequest, added: Partitions, removed: Partitions) {
+    let partitions_of = |topic: &FetchTopic| {
+        let id = topic.topic_id;
+        topic.partitions.iter().map(move |one| (id, one.partition_index)).collect::<Vec<_>>()
+    };
+    let said: HashSet<(Uuid, i32)> = request.topics.iter().flat_map(partitions_of).collect();
     for (id, partitions) in added {
-        let said = request.topics.iter().filter(|topic| topic.topic_id == id);
-        let said: Vec<_> = said.flat_map(|topic| &topic.partitions).map(|one| one.partition_index).collect();
-        let missing = partitions.into_iter().filter(|index| !said.contains(index));
+        let missing = partitions.into_iter().filter(|index| !said.contains(&(id, *index)));
         let missing: Vec<_> =
             missing.map(|index| FetchPartition::default().with_partition_index(index)).collect();
         if !missing.is_empty() {
