@@ -93,7 +93,27 @@ fn read(pattern: &str) -> Result<Ast, InvalidPattern> {
         return Err(InvalidPattern);
     }
     let mut parser = ParserBuilder::new().nest_limit(DEPTH_MAX).build();
-    parser.parse(&in_rusts_words(pattern)).map_err(|_| InvalidPattern)
+    let said = parser.parse(&in_rusts_words(pattern)).map_err(|_| InvalidPattern)?;
+    if written_out(&said) > WRITTEN_OUT_MAX { Err(InvalidPattern) } else { Ok(said) }
+}
+
+/// How many pieces RE2/J makes of a pattern: it writes each repetition out, those of nothing too.
+fn written_out(said: &Ast) -> u64 {
+    match said {
+        Ast::Repetition(repetition) => {
+            let times = match &repetition.op.kind {
+                RepetitionKind::Range(RepetitionRange::Exactly(count)) => u64::from(*count),
+                RepetitionKind::Range(RepetitionRange::AtLeast(least)) => u64::from(*least) + 1,
+                RepetitionKind::Range(RepetitionRange::Bounded(_, most)) => u64::from(*most),
+                _ => 1,
+            };
+            times.max(1).saturating_mul(written_out(&repetition.ast)).saturating_add(1)
+        }
+        Ast::Group(group) => written_out(&group.ast).saturating_add(2),
+        Ast::Concat(concat) => concat.asts.iter().map(written_out).fold(1, u64::saturating_add),
+        Ast::Alternation(either) => either.asts.iter().map(written_out).fold(1, u64::saturating_add),
+        _ => 1,
+    }
 }
 
 /// What RE2 reads differently, as the parser reads the same: quotations, braces that repeat nothing,
@@ -435,6 +455,8 @@ const SPECIAL_IN_CLASS: &str = r"\[]^-&~";
 pub const PATTERN_BYTES_MAX: usize = 4096;
 /// What a broker may be made to build of a pattern is about of this size, too.
 pub const COMPILED_BYTES_MAX: usize = 1 << 17;
+/// A broker builds so many pieces in no time.
+const WRITTEN_OUT_MAX: u64 = 20_000;
 /// RE2's own limit.
 const REPETITIONS_MAX: u32 = 1000;
 /// Parentheses in parentheses; keeps what walks through them from running out of stack.
@@ -463,6 +485,15 @@ mod tests {
     }
 
     const INVALID: Result<Option<&str>, InvalidPattern> = Err(InvalidPattern);
+
+    #[test]
+    fn what_a_broker_would_write_out_a_billion_times_is_no_pattern() {
+        for pattern in ["(?:(?:(?:){1000}){1000}){1000}", "((a?){200}){200}", "(?:(?:()|()|()){1000}){100}"] {
+            assert_eq!(confined(pattern, "my-").map(drop), Err(InvalidPattern), "{pattern}");
+            assert_eq!(compiled(pattern).map(drop), Err(InvalidPattern), "{pattern}");
+        }
+        assert!(confined("(?:[a-z]{1,5}){10}", "my-").is_ok());
+    }
 
     #[test]
     fn hazard_19_a_pattern_that_closes_our_parenthesis_is_none() {

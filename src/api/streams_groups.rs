@@ -6,7 +6,7 @@
 //! the same as there, but is not in the group, or falls out of it when its session ends, and comes in
 //! with the heartbeat that finds the topics.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::ops::RangeInclusive;
 
 use kafka_protocol::messages::{GroupId, TopicName};
@@ -50,7 +50,13 @@ impl Api for StreamsGroupHeartbeat {
         if let Some(topology) = &mut request.topology {
             admit_topology(topology, ask)?;
         }
-        if request.member_epoch < 0 || ask.gate.grants_cluster(Operation::Create) {
+        // Who may create all passes at once, but for what is shared, which nobody makes from here.
+        let namespace = &ask.gate.cluster().namespace;
+        let makes_shared = request.topology.iter().flat_map(made).any(|name| {
+            let name = namespace.to_virtual(Kind::Topic, &Backend::meant_for_broker(name.0.clone()));
+            name.is_none_or(|name| namespace.is_additional(Kind::Topic, name.as_ref()))
+        });
+        if request.member_epoch < 0 || (!makes_shared && ask.gate.grants_cluster(Operation::Create)) {
             return Ok(Pass::Forward(request, None));
         }
         let Some(internal) = internal_topics(&group, &request, ask) else {
@@ -64,8 +70,9 @@ impl Api for StreamsGroupHeartbeat {
         let Some(there) = ask.topics else {
             return Ok(Pass::AskNamed(internal.into_iter().chain(sources).collect()));
         };
+        let there: HashSet<&str> = there.iter().map(|topic| topic.as_ref().as_str()).collect();
         let missing = |topics: Vec<Backend<StrBytes>>| -> Vec<_> {
-            topics.into_iter().filter(|topic| !there.contains(topic)).collect()
+            topics.into_iter().filter(|topic| !there.contains(topic.as_ref().as_str())).collect()
         };
         let internal = missing(internal);
         let withheld = withheld(&internal, ask);
@@ -144,6 +151,14 @@ fn names(topology: &mut Topology) -> impl Iterator<Item = &mut TopicName> {
     })
 }
 
+/// What the coordinator makes of a topology.
+fn made(topology: &Topology) -> impl Iterator<Item = &TopicName> {
+    topology.subtopologies.iter().flat_map(|part| {
+        let made = part.repartition_source_topics.iter().chain(&part.state_changelog_topics);
+        made.map(|topic| &topic.name)
+    })
+}
+
 fn sources(topology: &Topology) -> impl Iterator<Item = &TopicName> {
     topology.subtopologies.iter().flat_map(|part| &part.source_topics)
 }
@@ -161,10 +176,7 @@ fn internal_topics(
         return Some(known.to_vec());
     }
     let of_group = ask.internal_topics?;
-    let own = request.topology.iter().flat_map(|topology| &topology.subtopologies).flat_map(|part| {
-        let made = part.repartition_source_topics.iter().chain(&part.state_changelog_topics);
-        made.map(|topic| topic.name.0.clone())
-    });
+    let own = request.topology.iter().flat_map(made).map(|name| name.0.clone());
     let of_others = of_group.iter().flatten().map(|topic| topic.as_ref().clone());
     let topics: BTreeSet<_> = own.chain(of_others).collect();
     let topics: Vec<_> = topics.into_iter().map(Backend::meant_for_broker).collect();
@@ -179,7 +191,8 @@ fn may_create(topic: &Backend<StrBytes>, ask: &Asking<'_>) -> bool {
     let namespace = &ask.gate.cluster().namespace;
     namespace.to_virtual(Kind::Topic, topic).is_some_and(|name| {
         !namespace.is_additional(Kind::Topic, name.as_ref())
-            && ask.gate.grants(Operation::Create, Resource::Topic, name.as_ref())
+            && (ask.gate.grants_cluster(Operation::Create)
+                || ask.gate.grants(Operation::Create, Resource::Topic, name.as_ref()))
     })
 }
 
