@@ -98,9 +98,9 @@ fn whole_configs_are_replaced(way: &Way<'_>) {
     way.check(
         JavaAdmin,
         "admin-app",
-        "create readable-whole 1 {brokers} -> ok
+        "create readable-config 1 {brokers} -> ok
          create visible-whole 1 {brokers} -> ok
-         set-config readable-whole cleanup.policy compact -> ok",
+         set-config readable-config cleanup.policy compact -> ok",
     );
     let mut client = way.log_in("cleaner-app");
     for version in 0..=2 {
@@ -118,7 +118,7 @@ fn whole_configs_are_replaced(way: &Way<'_>) {
             (answer.resource_type, answer.resource_name.to_string(), answer.error_code)
         };
         let said = |r#type, name: &str, code| (r#type, name.to_owned(), code);
-        let whole = "readable-whole";
+        let whole = "readable-config";
         assert_eq!(replace(TOPIC, whole, Some(&retention)), said(TOPIC, whole, 0));
         assert_eq!(replace(TOPIC, whole, Some("soon")), said(TOPIC, whole, 40));
         assert_eq!(replace(TOPIC, whole, None), said(TOPIC, whole, 42));

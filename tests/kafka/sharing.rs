@@ -28,18 +28,18 @@ cases! {
 }
 
 fn members_share_what_is_written(way: &Way<'_>) {
-    way.check(JavaAdmin, "admin-app", "create readable-shared 1 {brokers} -> ok");
-    way.check(JavaFlow, "producer-app", "produce readable-shared one two three four -> ok");
+    way.check(JavaAdmin, "admin-app", "create readable-turns 1 {brokers} -> ok");
+    way.check(JavaFlow, "producer-app", "produce readable-turns one two three four -> ok");
     way.check(JavaShare, "admin-app", "prepare reader-shared -> ok");
     way.check(
         JavaShare,
         "reader-app",
-        "consume readable-shared reader-shared 4 -> ok one two three four
+        "consume readable-turns reader-shared 4 -> ok one two three four
          groups reader-shared -> ok reader-shared
-         offsets reader-shared readable-shared -> ok {readable-shared-0=0/0}",
+         offsets reader-shared readable-turns -> ok {readable-turns-0=0/0}",
     );
-    way.check(JavaFlow, "producer-app", "produce readable-shared five -> ok");
-    way.check(JavaShare, "reader-app", "consume readable-shared reader-shared 1 -> ok five");
+    way.check(JavaFlow, "producer-app", "produce readable-turns five -> ok");
+    way.check(JavaShare, "reader-app", "consume readable-turns reader-shared 1 -> ok five");
 }
 
 fn a_member_accepts_releases_rejects_and_renews(way: &Way<'_>) {
@@ -316,15 +316,15 @@ fn tells_until_forgotten(way: &Way<'_>) {
     way.check(
         JavaAdmin,
         "admin-app",
-        "create readable-raw 1 {brokers} -> ok
-         create visible-raw 1 {brokers} -> ok
-         create hidden-raw 1 {brokers} -> ok",
+        "create readable-pool 1 {brokers} -> ok
+         create visible-pool 1 {brokers} -> ok
+         create hidden-pool 1 {brokers} -> ok",
     );
     // Before its first member a group has no such partition.
-    way.check(JavaFlow, "producer-app", "produce readable-raw one -> ok");
+    way.check(JavaFlow, "producer-app", "produce readable-pool one -> ok");
     way.check(JavaShare, "admin-app", "prepare reader-raw -> ok");
-    way.check(JavaShare, "reader-app", "consume readable-raw reader-raw 1 -> ok one");
-    let mut topics = ids(&mut way.log_in("admin-app"), &["readable-raw", "visible-raw", "hidden-raw"]);
+    way.check(JavaShare, "reader-app", "consume readable-pool reader-raw 1 -> ok one");
+    let mut topics = ids(&mut way.log_in("admin-app"), &["readable-pool", "visible-pool", "hidden-pool"]);
     topics.push(Uuid::from_u128(0x5eed));
     for version in 1..=2 {
         let mut session = Session { client: way.log_in("reader-app"), topics: topics.clone(), version };

@@ -210,7 +210,7 @@ fn admit_member(
     member: Option<&StrBytes>,
     gate: &Gate<'_>,
 ) -> Result<SessionKey, Refusal> {
-    let group = group.as_mut().ok_or(Refusal::InvalidGroup)?;
+    let group = group.as_mut().ok_or(Refusal::InvalidRequest)?;
     let key = (group.to_string(), member.map(ToString::to_string).unwrap_or_default());
     gate.one(Operation::Read, group)?;
     Ok(key)
