@@ -205,12 +205,12 @@ fn hazard_21_another_tenants_id_is_as_unknown_as_nobodys() {
 #[test]
 fn hazard_22_a_topic_made_through_one_gateway_is_read_by_its_id_through_another() {
     let Some(site) = site() else { return };
-    let (one, other) = (site.front(site.setup("shared-")), site.front(site.setup("shared-")));
+    let (one, other) = (site.front(site.setup("twins-")), site.front(site.setup("twins-")));
     let mut reader = other.log_in();
     for number in 0..5 {
         let topic = format!("new-{number}");
         let mut maker = one.log_in();
-        site.direct().create(&format!("shared-{topic}"));
+        site.direct().create(&format!("twins-{topic}"));
         let ids = [(topic.as_str(), id_of(&mut maker, &topic))];
         // The other has never heard of it. A broker may know a topic before it leads it.
         let code = until("the broker leads the topic", || {
