@@ -28,18 +28,18 @@ cases! {
 }
 
 fn members_share_what_is_written(way: &Way<'_>) {
-    way.check(JavaAdmin, "admin-app", "create readable-turns 1 {brokers} -> ok");
-    way.check(JavaFlow, "producer-app", "produce readable-turns one two three four -> ok");
-    way.check(JavaShare, "admin-app", "prepare reader-shared -> ok");
+    way.check(JavaAdmin, "admin-app", "create readable-pooled 1 {brokers} -> ok");
+    way.check(JavaFlow, "producer-app", "produce readable-pooled one two three four -> ok");
+    way.check(JavaShare, "admin-app", "prepare reader-pooled -> ok");
     way.check(
         JavaShare,
         "reader-app",
-        "consume readable-turns reader-shared 4 -> ok one two three four
-         groups reader-shared -> ok reader-shared
-         offsets reader-shared readable-turns -> ok {readable-turns-0=0/0}",
+        "consume readable-pooled reader-pooled 4 -> ok one two three four
+         groups reader-pooled -> ok reader-pooled
+         offsets reader-pooled readable-pooled -> ok {readable-pooled-0=0/0}",
     );
-    way.check(JavaFlow, "producer-app", "produce readable-turns five -> ok");
-    way.check(JavaShare, "reader-app", "consume readable-turns reader-shared 1 -> ok five");
+    way.check(JavaFlow, "producer-app", "produce readable-pooled five -> ok");
+    way.check(JavaShare, "reader-app", "consume readable-pooled reader-pooled 1 -> ok five");
 }
 
 fn a_member_accepts_releases_rejects_and_renews(way: &Way<'_>) {
