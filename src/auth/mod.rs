@@ -14,6 +14,7 @@
 //! and `main` has nothing to install for this room.
 
 pub mod bearer; // the OAUTHBEARER messages (RFC 7628), both directions
+mod certificate; // what a client's certificate says of it
 mod credentials; // our name and password at a broker, and what SCRAM derives from them
 mod header; //     what a token says about its signature
 mod json; //       JSON read strictly: no member twice, bounded depth
@@ -34,6 +35,7 @@ mod wycheproof; // the 649 vectors of Project Wycheproof
 pub use bearer::{
     BearerToken, ClientFirst, InvalidMessage, failure_document, is_failure_acknowledgement, may_act_as,
 };
+pub use certificate::{PeerCertificate, UnreadableCertificate};
 pub use credentials::ScramCredentials;
 pub use jwk::{Algorithm, Key, Unfit};
 pub use keys::{InvalidKeySet, KeyRing, KeySet, NoKey, SkippedKey};

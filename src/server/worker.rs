@@ -208,6 +208,7 @@ async fn carry(accepted: Accepted, house: &House, preferred: usize) {
     let client = Client {
         connection_id: u64::from_ne_bytes(random()),
         address: address.ip().to_string(),
+        certificate: None,
         nonce: random,
     };
     let issuers = house.issuers.get(&listener.cluster.name).cloned().unwrap_or_default();

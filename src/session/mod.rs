@@ -26,7 +26,7 @@ use kafka_protocol::protocol::StrBytes;
 
 use crate::api::versions::{self, BrokerVersions};
 use crate::api::{Admission, Conversation, Disposition, Incoming, Known, Question, Row, disposition};
-use crate::auth::{ClientFirst, Identity, Method, OauthBearer, Rejected};
+use crate::auth::{ClientFirst, Identity, Method, OauthBearer, PeerCertificate, Rejected};
 use crate::auth::{failure_document, is_failure_acknowledgement, may_act_as};
 use crate::cluster::{Gate, Lens, Limits, Listener};
 use crate::names::{Backend, Principal, Virtual};
@@ -72,6 +72,8 @@ pub struct Client {
     /// Random, and shown to the client with a refused login, so that the operator finds the reason.
     pub connection_id: u64,
     pub address: String,
+    /// By which it proved itself in TLS, where it did.
+    pub certificate: Option<Arc<PeerCertificate>>,
     /// Gives random bytes, for one SCRAM login at the broker each.
     pub nonce: fn() -> [u8; 24],
 }

@@ -41,7 +41,8 @@ fn session(now: Instant) -> Session {
         book: Arc::new(book),
         cluster: Arc::new(cluster),
     };
-    let client = Client { connection_id: 1, address: "127.0.0.1".to_owned(), nonce: || [7; 24] };
+    let client =
+        Client { connection_id: 1, address: "127.0.0.1".to_owned(), certificate: None, nonce: || [7; 24] };
     Session::new(Arc::new(listener), Arc::new(Limits::default()), None, client, now)
 }
 
