@@ -65,7 +65,7 @@ const WORDS: &[(&str, &[&str], &str)] = &[
     ("UnixStream", &["server/", "issuer/"], "let server/ hold the socket"),
 ];
 
-/// The hands of a session: all decisions are its master's, `session/mod.rs`.
+/// The hands of a session: all decisions are its master's, `session/mod.rs` with `entry` and `requests`.
 const HANDS: [&str; 5] = ["phase", "in_flight", "sasl", "login", "lookup"];
 
 /// One file, blank where comments and strings stood.

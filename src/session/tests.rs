@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::*;
-use crate::auth::{Authentication, BrokerLogin, KeyRing, KeySource, Rules, Verifier};
+use crate::auth::{Authentication, BrokerLogin, KeyRing, KeySource, Method, OauthBearer, Rules, Verifier};
 use crate::cluster::{AddressBook, BackendCluster, BootstrapPort, OptIns, VirtualCluster};
 use crate::names::{Additional, Mode, Namespace};
 use crate::policy::Policy;
