@@ -86,7 +86,8 @@ enum Upstream {
     /// Logging in again: what is in flight is answered first, and nothing is sent meanwhile.
     Renewing {
         login: Box<Login>,
-        ends_at: Instant,
+        /// Not set while the broker may wait, for a fetch say, before it comes to the login.
+        ends_at: Option<Instant>,
     },
 }
 
@@ -163,6 +164,7 @@ impl Session {
             if let Err(reason) = self.on_broker_frame(frame, now, out).and_then(|()| self.resume(out)) {
                 return Next::Close(reason);
             }
+            self.start_clocks(now);
         }
     }
 
@@ -188,7 +190,8 @@ impl Session {
             (None, _) => Some(self.login_ends_at),
         };
         let of_upstream = match &self.upstream {
-            Upstream::LoggingIn { ends_at, .. } | Upstream::Renewing { ends_at, .. } => Some(*ends_at),
+            Upstream::LoggingIn { ends_at, .. } => Some(*ends_at),
+            Upstream::Renewing { ends_at, .. } => *ends_at,
             Upstream::Ready { renews_at, .. } => *renews_at,
             Upstream::Absent => None,
         };
@@ -197,7 +200,9 @@ impl Session {
 
     pub fn on_deadline(&mut self, now: Instant, out: &mut Outbox) -> Next {
         match &self.upstream {
-            Upstream::LoggingIn { ends_at, .. } | Upstream::Renewing { ends_at, .. } if now >= *ends_at => {
+            Upstream::LoggingIn { ends_at, .. } | Upstream::Renewing { ends_at: Some(ends_at), .. }
+                if now >= *ends_at =>
+            {
                 return Next::Close(Reason::BrokerLogin(LoginFailed::Timeout));
             }
             Upstream::Ready { versions, renews_at: Some(at) } if now >= *at => {
@@ -205,8 +210,8 @@ impl Session {
                 match Login::again(login, (self.client.nonce)(), versions.clone()) {
                     Ok((login, first)) => {
                         out.to_broker.push(first);
-                        let ends_at = now + self.limits.login_timeout;
-                        self.upstream = Upstream::Renewing { login: Box::new(login), ends_at };
+                        self.upstream = Upstream::Renewing { login: Box::new(login), ends_at: None };
+                        self.start_clocks(now);
                     }
                     Err(why) => return Next::Close(Reason::BrokerLogin(why)),
                 }
@@ -218,6 +223,15 @@ impl Session {
                 Next::Close(if self.who.is_some() { Reason::SessionExpired } else { Reason::LoginTimeout })
             }
             _ => self.rest(),
+        }
+    }
+
+    /// Lets the time that the broker has for our own words run, once it has answered all before them.
+    fn start_clocks(&mut self, now: Instant) {
+        if let Upstream::Renewing { ends_at: ends_at @ None, .. } = &mut self.upstream
+            && self.in_flight.is_empty()
+        {
+            *ends_at = Some(now + self.limits.login_timeout);
         }
     }
 

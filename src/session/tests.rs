@@ -1,12 +1,21 @@
-//! What a session does at its deadlines, whatever its client sends meanwhile.
+//! What a session does at its deadlines, whatever its client and its broker do meanwhile.
 
+use std::collections::VecDeque;
 use std::time::Duration;
+
+use bytes::Bytes;
+use kafka_protocol::messages::api_versions_response::ApiVersion;
+use kafka_protocol::messages::{
+    ApiVersionsResponse, MetadataRequest, MetadataResponse, SaslAuthenticateResponse, SaslHandshakeResponse,
+};
+use kafka_protocol::protocol::Encodable;
 
 use super::*;
 use crate::auth::{Authentication, BrokerLogin, KeyRing, KeySource, Method, OauthBearer, Rules, Verifier};
 use crate::cluster::{AddressBook, BackendCluster, BootstrapPort, OptIns, VirtualCluster};
-use crate::names::{Additional, Mode, Namespace};
+use crate::names::{Additional, Mode, Namespace, Secret};
 use crate::policy::Policy;
+use crate::wire::{Direction, Gather, RequestHeader, encode_body, grammar, write_request, write_response};
 
 /// A session that has just begun, on a door where tokens are wanted.
 fn session(now: Instant) -> Session {
@@ -15,18 +24,22 @@ fn session(now: Instant) -> Session {
         verifier: Verifier::new(Rules::default(), Arc::new(KeyRing::empty())),
         source: KeySource::File { path: "jwks".into() },
     };
+    session_by(Method::OauthBearer(bearer), BrokerLogin::Anonymous, now)
+}
+
+fn session_by(method: Method, login: BrokerLogin, now: Instant) -> Session {
     let cluster = VirtualCluster {
         name: "team".into(),
         cluster_id: "team-id".into(),
         backend: Arc::new(BackendCluster {
             name: "local".into(),
             bootstrap: Vec::new(),
-            login: BrokerLogin::Anonymous,
+            login,
             tls: None,
             metadata_interval: Duration::from_secs(60),
             topic_ids: Arc::default(),
         }),
-        authentication: Arc::new(Authentication { methods: vec![Method::OauthBearer(bearer)] }),
+        authentication: Arc::new(Authentication { methods: vec![method] }),
         warns_of_conflicts: true,
         namespace: Namespace::new(Mode::HidePrefix, "my-", Additional::default(), Additional::default())
             .unwrap(),
@@ -71,4 +84,141 @@ fn a_client_that_never_pauses_is_closed_in_time() {
             other => panic!("{other:?}"),
         }
     }
+}
+
+fn request<M: Encodable>(key: ApiKey, version: i16, body: &M) -> BytesMut {
+    let head = RequestHead { key: key as i16, version, correlation_id: 7 };
+    let mut out = Gather::around(None);
+    let flexible = grammar().header_flexible(head.key, Direction::Request, version);
+    write_request(&mut out, &RequestHeader { head, client_id: None }, flexible);
+    encode_body(&mut out, body, version).unwrap();
+    BytesMut::from(&out.finish().to_vec()[..])
+}
+
+/// A session between an anonymous client and a broker with a password; both are in the test's hand.
+struct Stage {
+    session: Session,
+    now: Instant,
+    /// The ids of what the broker was sent and has not answered, oldest first.
+    asked: VecDeque<i32>,
+    answers: usize,
+}
+
+impl Stage {
+    /// Both sides are logged in, ours for so long.
+    fn start(now: Instant, lifetime: Duration) -> Self {
+        let login = BrokerLogin::SaslPlain {
+            username: "gateway".into(),
+            password: Secret::new("password".to_owned()),
+        };
+        let session = session_by(Method::Anonymous, login, now);
+        let mut stage = Self { session, now, asked: VecDeque::new(), answers: 0 };
+        assert!(matches!(stage.client_asks(), Next::Connect));
+        let mut out = Outbox::default();
+        stage.session.on_connected(now, &mut out);
+        stage.keep(out);
+        let served = [ApiKey::Metadata, ApiKey::SaslAuthenticate].map(|key| {
+            let newest = if key == ApiKey::Metadata { 12 } else { 1 };
+            ApiVersion::default().with_api_key(key as i16).with_max_version(newest)
+        });
+        stage.broker_says(
+            ApiKey::ApiVersions,
+            3,
+            &ApiVersionsResponse::default().with_api_keys(served.into()),
+        );
+        stage.broker_lets_in(lifetime);
+        stage
+    }
+
+    fn broker_lets_in(&mut self, lifetime: Duration) {
+        self.broker_says(ApiKey::SaslHandshake, 1, &SaslHandshakeResponse::default());
+        let lifetime_ms = i64::try_from(lifetime.as_millis()).unwrap();
+        let welcome = SaslAuthenticateResponse::default().with_session_lifetime_ms(lifetime_ms);
+        self.broker_says(ApiKey::SaslAuthenticate, 1, &welcome);
+    }
+
+    /// A client's question, which the broker may leave unanswered as long as it likes.
+    fn client_asks(&mut self) -> Next {
+        let mut bytes = request(ApiKey::Metadata, 4, &MetadataRequest::default().with_topics(None));
+        let mut out = Outbox::default();
+        let next = self.session.on_client_bytes(&mut bytes, self.now, &mut out);
+        self.keep(out);
+        next
+    }
+
+    /// The broker's answer to the oldest of what it was sent.
+    fn broker_says<M: Encodable>(&mut self, key: ApiKey, version: i16, body: &M) {
+        let id = self.asked.pop_front().expect("the broker was asked");
+        let mut frame = Gather::around(None);
+        let flexible = grammar().header_flexible(key as i16, Direction::Response, version);
+        write_response(&mut frame, id, flexible);
+        encode_body(&mut frame, body, version).unwrap();
+        let mut bytes = BytesMut::from(&frame.finish().to_vec()[..]);
+        let mut out = Outbox::default();
+        let next = self.session.on_broker_bytes(&mut bytes, self.now, &mut out);
+        self.keep(out);
+        assert!(matches!(next, Next::Read), "{key:?}: {next:?}");
+    }
+
+    /// Time goes by, and the shell's timer rings if it was set.
+    fn passes(&mut self, time: Duration) -> Next {
+        self.now += time;
+        if self.session.deadline().is_none_or(|deadline| deadline > self.now) {
+            return Next::Read;
+        }
+        let mut out = Outbox::default();
+        let next = self.session.on_deadline(self.now, &mut out);
+        self.keep(out);
+        next
+    }
+
+    fn keep(&mut self, out: Outbox) {
+        self.answers += out.to_client.len();
+        for request in out.to_broker {
+            let bytes = Bytes::from(request.into_inner().to_vec());
+            self.asked.push_back(RequestHead::peek(&bytes.slice(4..)).unwrap().correlation_id);
+        }
+    }
+}
+
+#[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "an Instant can only be had from the clock; which one does not matter"
+)]
+fn our_own_login_has_its_time_for_itself() {
+    let timeout = Limits::default().login_timeout;
+    let late = |next: &Next| matches!(next, Next::Close(Reason::BrokerLogin(LoginFailed::Timeout)));
+    for waits in [false, true] {
+        let hour = Duration::from_secs(3600);
+        let mut stage = Stage::start(Instant::now(), hour);
+        if waits {
+            assert!(matches!(stage.client_asks(), Next::Read));
+        }
+        assert!(matches!(stage.passes(hour), Next::Read), "the login goes out");
+        assert_eq!(stage.asked.len(), 1 + usize::from(waits));
+        if waits {
+            assert!(matches!(stage.passes(timeout * 3), Next::Read), "the broker waits, as the client wants");
+            stage.broker_says(ApiKey::Metadata, 4, &MetadataResponse::default());
+            assert_eq!(stage.answers, 1);
+        }
+        assert!(matches!(stage.passes(timeout - Duration::from_millis(1)), Next::Read));
+        assert!(late(&stage.passes(Duration::from_millis(1))), "waits: {waits}");
+    }
+}
+
+#[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "an Instant can only be had from the clock; which one does not matter"
+)]
+fn a_client_goes_on_after_our_own_login() {
+    let hour = Duration::from_secs(3600);
+    let mut stage = Stage::start(Instant::now(), hour);
+    stage.passes(hour);
+    stage.broker_lets_in(hour);
+    assert!(matches!(stage.passes(Limits::default().login_timeout), Next::Read));
+    assert!(matches!(stage.client_asks(), Next::Read));
+    stage.broker_says(ApiKey::Metadata, 4, &MetadataResponse::default());
+    assert_eq!((stage.answers, stage.asked.len()), (1, 0));
 }
