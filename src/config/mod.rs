@@ -9,6 +9,7 @@
 
 mod access; //    how their clients log in
 mod backends; //  the real Kafka clusters
+mod bearer; //    by access tokens: what these must say, where the keys are
 mod clusters; //  the virtual clusters
 mod file; //      every section, every key, every word
 mod listeners; // where they connect
