@@ -10,6 +10,7 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant as Tick, sleep_until, timeout};
 use tracing::{info, warn};
 
+use super::http;
 use crate::auth::{BearerToken, Identity, KeySet, KeySource, OauthBearer, Rejected, Unverified};
 use crate::telemetry::Metrics;
 
@@ -204,18 +205,11 @@ impl KeyFetcher {
     }
 
     async fn download(&self, url: url::Url) -> Result<Vec<u8>, String> {
-        let mut response = self.client.get(url).send().await.map_err(|why| told(&why))?;
+        let response = self.client.get(url).send().await.map_err(http::told)?;
         if !response.status().is_success() {
             return Err(format!("the issuer answers {}", response.status()));
         }
-        let mut text = Vec::new();
-        while let Some(chunk) = response.chunk().await.map_err(|why| told(&why))? {
-            if text.len() + chunk.len() > self.key_set_bytes {
-                return Err(self.too_long());
-            }
-            text.extend_from_slice(&chunk);
-        }
-        Ok(text)
+        http::body(response, self.key_set_bytes).await
     }
 
     async fn read(&self, path: &Path) -> Result<Vec<u8>, String> {
@@ -229,28 +223,6 @@ impl KeyFetcher {
     fn too_long(&self) -> String {
         format!("the key set is longer than {} bytes", self.key_set_bytes)
     }
-}
-
-/// A client for key sets: no redirects, no compression, and no proxy that the environment may name.
-pub fn http_client() -> Result<reqwest::Client, reqwest::Error> {
-    reqwest::Client::builder()
-        .redirect(reqwest::redirect::Policy::none())
-        .no_proxy()
-        .connect_timeout(Duration::from_secs(5))
-        .user_agent(concat!("sluicegate/", env!("CARGO_PKG_VERSION")))
-        .build()
-}
-
-/// The whole chain of causes: the first alone says only that it did not work.
-fn told(error: &reqwest::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(why) = cause {
-        text.push_str(": ");
-        text.push_str(&why.to_string());
-        cause = why.source();
-    }
-    text
 }
 
 /// Logins that wait for one fetch; more are answered without.
@@ -280,7 +252,7 @@ mod tests {
             verifier: Verifier::new(rules, Arc::new(KeyRing::empty())),
             source: KeySource::File { path: "keys.json".into() },
         };
-        Keys::new(bearer, http_client().unwrap(), 1024, Metrics::new()).0
+        Keys::new(bearer, http::client(None).unwrap(), 1024, Metrics::new()).0
     }
 
     #[test]

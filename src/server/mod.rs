@@ -8,6 +8,7 @@
 mod admin; //      /livez, /readyz, /metrics
 mod brokers; //    finding out which brokers a backend has
 mod connection; // drives one session
+mod http; //       what is asked of OAuth servers, with limits
 mod journal; //    what happens on a connection, told to metrics, log and audit log
 mod keys; //       fetching issuers' keys
 mod listener; //   binding, accepting, choosing a worker
@@ -37,7 +38,7 @@ use crate::auth::Method;
 use crate::cluster::{Directory, Limits, Listener};
 use crate::telemetry::{Audit, Metrics};
 use brokers::BrokerFinder;
-use keys::{Issuers, KeyFetcher, Keys, http_client};
+use keys::{Issuers, KeyFetcher, Keys};
 use listener::Doors;
 use tenants::Tenants;
 use upstream::Upstream;
@@ -177,7 +178,7 @@ fn key_rings(
     limits: &Limits,
     metrics: &Metrics,
 ) -> Result<(KeyRings, Vec<KeyFetcher>), ServerError> {
-    let client = http_client().map_err(ServerError::HttpClient)?;
+    let client = http::client(None).map_err(ServerError::HttpClient)?;
     let (mut keys, mut fetchers) = (HashMap::new(), Vec::new());
     for cluster in &directory.clusters {
         let mut of_cluster = Vec::new();
