@@ -111,7 +111,8 @@ impl Sense<'_> {
     /// What is aimed at here; in the first element of a list that has something of one's own, nothing.
     fn aim(&self, path: &str) -> Option<&Aim> {
         let is_own = |beside: &Beside| beside.elements == 1 && is_within(path, &beside.list);
-        self.aims.get(path).filter(|_| !self.beside.as_ref().is_some_and(is_own))
+        let aim = self.aims.get(path).or_else(|| self.aims.get(written_by(path)?));
+        aim.filter(|_| !self.beside.as_ref().is_some_and(is_own))
     }
 
     /// Sees elements begin.
@@ -147,8 +148,8 @@ impl Sense<'_> {
             "topic_name" if self.key == ApiKey::DeleteTopics => self.own.spare.clone(),
             "group_id" if self.key == ApiKey::DeleteGroups => self.own.spare.clone(),
             "topic_name" => self.own.topic.clone(),
-            // Who is in it depends on the time.
-            "group_id" if self.key == ApiKey::JoinGroup => self.own.joiners.clone(),
+            // Who is in it depends on the time, and of which kind it is on who is.
+            "group_id" if JOINS.contains(&self.key) => self.own.joiners.clone(),
             "group_id" => self.own.group.clone(),
             "transactional_id" => self.own.transaction.clone(),
             "config_resource" | "resource_name" => self.own.topic.clone(),
@@ -186,6 +187,10 @@ impl Filler for Sense<'_> {
         let text = match (self.aim(path), self.kind(path)) {
             (Some(Aim::Text(text)), _) => text.clone(),
             (_, Some(kind)) => self.own_text(kind),
+            // Each part of a topology has a name of its own.
+            _ if path.ends_with("SubtopologyId") => {
+                return self.beside.as_ref().map_or(0, |beside| beside.elements).to_string();
+            }
             _ => return self.plain_text(path.rsplit('.').next().unwrap_or(path)).to_owned(),
         };
         self.said.push(text.clone().into_bytes());
@@ -297,7 +302,9 @@ impl Filler for Sense<'_> {
         if joins && !aims_within(self.aims, path) {
             return 0;
         }
-        usize::from(!EMPTY.contains(&name) || aims_within(self.aims, path))
+        let is_aimed =
+            aims_within(self.aims, path) || written_by(path).is_some_and(|by| self.aims.contains_key(by));
+        usize::from(!EMPTY.contains(&name) || is_aimed)
     }
 
     fn present(&mut self, path: &str) -> bool {
@@ -319,6 +326,20 @@ impl Sense<'_> {
     }
 }
 
+/// What a Streams application reads of its own it writes as well: where it does so, and where the other is said.
+fn written_by(path: &str) -> Option<&'static str> {
+    let is_written = path == "Topology.Subtopologies[].RepartitionSinkTopics[]";
+    is_written.then_some("Topology.Subtopologies[].RepartitionSourceTopics[].Name")
+}
+
+/// What brings a member into a group.
+pub const JOINS: &[ApiKey] = &[
+    ApiKey::JoinGroup,
+    ApiKey::ConsumerGroupHeartbeat,
+    ApiKey::ShareGroupHeartbeat,
+    ApiKey::StreamsGroupHeartbeat,
+];
+
 /// Lists that are empty unless a probe aims into them.
 const EMPTY: &[&str] = &[
     "ForgottenTopicsData[]",
@@ -338,6 +359,11 @@ const EMPTY: &[&str] = &[
     "RepartitionSinkTopics[]",
     "RepartitionSourceTopics[]",
     "StateChangelogTopics[]",
+    // Who joins has nothing to do yet.
+    "ActiveTasks[]",
+    "StandbyTasks[]",
+    "WarmupTasks[]",
+    "ClientTags[]",
 ];
 
 /// What is null, or a tagged field left out, unless a probe aims at it.
@@ -359,14 +385,9 @@ const ABSENT: &[&str] = &[
     "PrincipalFilter",
     "Reason",
     "TransactionalIdPattern",
-    "ActiveTasks",
-    "StandbyTasks",
-    "WarmupTasks",
-    "ClientTags",
     "TaskOffsets",
     "TaskEndOffsets",
     "UserEndpoint",
-    "ProcessId",
     "OwnerPrincipalType",
     "OwnerPrincipalName",
 ];

@@ -9,7 +9,7 @@ use sluicegate::wire::{ApiKey, Definition, Direction, Embedded, Field, FieldKind
 use uuid::Uuid;
 
 use super::neighbour::Neighbour;
-use super::unaimed::is_unaimed;
+use super::unaimed::{goes_with_others, is_unaimed};
 use crate::support::entities::{Entity, entities};
 use crate::support::sense::{self, Aim, Aims};
 use crate::support::words::is_within;
@@ -64,15 +64,20 @@ fn nowhere(aim: &Aim) -> Aim {
     }
 }
 
-/// As long as the text, and nobody's name.
+/// As long as the text, and nobody's name; what letters mean in a pattern is left.
 pub fn turned(text: &str) -> String {
     let turn = |letter: char| match letter {
         'a'..='m' | 'A'..='M' => char::from(letter as u8 + 13),
         'n'..='z' | 'N'..='Z' => char::from(letter as u8 - 13),
         other => other,
     };
-    text.strip_prefix("User:")
-        .map_or_else(|| text.chars().map(turn).collect(), |name| format!("User:{}", turned(name)))
+    for meant in ["User:", "\\A", "(?s)"] {
+        if let Some(name) = text.strip_prefix(meant) {
+            return format!("{meant}{}", turned(name));
+        }
+    }
+    let (text, meant) = text.strip_suffix("\\z").map_or((text, ""), |text| (text, "\\z"));
+    text.chars().map(turn).chain(meant.chars()).collect()
 }
 
 /// A probe of every kind for one API in one version; what cannot be aimed is told by its name.
@@ -122,6 +127,9 @@ pub fn probes(row: &Row, version: i16, neighbour: &Neighbour) -> Result<Vec<Prob
                 probes.push(Probe { title, beside_own: true, ..alone.clone() });
             }
             probes.push(alone);
+            if !goes_with_others(entity) {
+                continue;
+            }
             if ways.len() <= place {
                 ways.push(Vec::new());
             }

@@ -9,7 +9,7 @@ use crate::site::{self, CLIENT, Front};
 use crate::support::client::Client;
 use crate::support::kafka::Kafka;
 use crate::support::process::Issuer;
-use crate::support::sense::{Own, Request, request, request_beside_own};
+use crate::support::sense::{JOINS, Own, Request, request, request_beside_own};
 use crate::support::words::ask_body;
 
 pub struct Camp<'c> {
@@ -36,8 +36,22 @@ impl<'c> Camp<'c> {
         Self { client: connect(), connect: Box::new(connect), prefix: OURS }
     }
 
-    /// Sends the request of a probe, as the first or the second of the twins.
-    pub fn say(&mut self, probe: &Probe, neighbour: &Neighbour, twin: usize) -> (Request, Outcome) {
+    /// Sends a probe as the first of the twins, and another one as the second.
+    pub fn say_both(
+        &mut self,
+        probe: &Probe,
+        other: &Probe,
+        neighbour: &mut Neighbour,
+    ) -> [(Request, Outcome); 2] {
+        let said = [(probe, 0), (other, 1)].map(|(probe, twin)| self.say(probe, neighbour, twin));
+        // Who has joined a group would be in it when it is joined next.
+        if JOINS.contains(&probe.key) {
+            neighbour.tidy_groups(OWN_GROUP);
+        }
+        said
+    }
+
+    fn say(&mut self, probe: &Probe, neighbour: &Neighbour, twin: usize) -> (Request, Outcome) {
         let own = self.own(neighbour, twin, probe.is_of_the_crew());
         let write = if probe.beside_own { request_beside_own } else { request };
         let request = write(probe.key, probe.version, &own, &probe.aims, probe.of_type);

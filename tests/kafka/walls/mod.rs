@@ -9,6 +9,7 @@ mod aims; //      all the ways to point at somebody else's things
 mod camp; //      from where a tenant sends its requests
 mod deeds; //     what is said to the broker itself
 mod judge; //     what an answer tells that it should not
+mod leave; //     how a group is emptied
 mod neighbour; // what stands on the other side
 mod teeth; //     whether the probes find out a wall that is not there
 mod unaimed; //   what is not aimed at anybody, and why
@@ -17,6 +18,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use sluicegate::api::{Row, rows};
 use sluicegate::wire::ApiKey;
+use sluicegate::wire::sample::{Leaf, LeafValue};
 
 use self::aims::{Probe, Verdict, probes};
 use self::camp::Camp;
@@ -46,10 +48,7 @@ fn nothing_of_another_tenant_is_reached_or_told() {
     let swept = walls.sweep();
     let mut report = Vec::new();
     // What is made here can be removed again, but for transactional ids: they come last.
-    // A member that a heartbeat has brought into a group stays there, and what is compared next with it.
-    let stays = [ApiKey::ConsumerGroupHeartbeat, ApiKey::StreamsGroupHeartbeat];
-    let probed = rows().iter().filter(|row| !stays.contains(&row.key));
-    let (last, first): (Vec<_>, Vec<_>) = probed.partition(|row| row.key == ApiKey::InitProducerId);
+    let (last, first): (Vec<_>, Vec<_>) = rows().iter().partition(|row| row.key == ApiKey::InitProducerId);
     for row in first.into_iter().chain(last) {
         let count = walls.besiege(row);
         report.push(format!("{} {count}", row.name));
@@ -66,23 +65,19 @@ const SETTINGS: &[&str] = &[
     "auto.create.topics.enable=true",
     // The time that a test's records bear is long ago, and so they would be removed.
     "log.message.timestamp.type=LogAppendTime",
-    // Our own members leave soon.
+    // Our own member of the classic protocol leaves soon, and theirs of all others stay without a word.
     "group.min.session.timeout.ms=1",
-    "group.consumer.min.session.timeout.ms=1",
-    "group.consumer.session.timeout.ms=100",
     "group.consumer.max.session.timeout.ms=1800000",
-    "group.share.min.session.timeout.ms=1",
-    "group.share.session.timeout.ms=100",
     "group.share.max.session.timeout.ms=1800000",
-    "group.share.min.heartbeat.interval.ms=1",
-    "group.share.heartbeat.interval.ms=10",
-    "group.streams.min.session.timeout.ms=1",
-    "group.streams.session.timeout.ms=100",
     "group.streams.max.session.timeout.ms=1800000",
-    "group.streams.min.heartbeat.interval.ms=1",
-    "group.streams.heartbeat.interval.ms=10",
-    "group.consumer.min.heartbeat.interval.ms=1",
-    "group.consumer.heartbeat.interval.ms=10",
+    // What a member is given to do does not depend on the time.
+    "group.consumer.assignor.offload.enable=false",
+    "group.consumer.assignment.interval.ms=0",
+    "group.share.assignor.offload.enable=false",
+    "group.share.assignment.interval.ms=0",
+    "group.streams.assignor.offload.enable=false",
+    "group.streams.assignment.interval.ms=0",
+    "group.streams.initial.rebalance.delay.ms=0",
     "offsets.topic.num.partitions=1",
     "transaction.state.log.num.partitions=1",
     "share.coordinator.state.topic.num.partitions=1",
@@ -121,8 +116,7 @@ impl<'w> Walls<'w> {
     fn sweep_before(&mut self) {
         for _ in 0..2 {
             for probe in self.sweeping() {
-                let (_, outcome) = self.camp.say(&probe, &self.neighbour, 0);
-                self.camp.say(&probe, &self.neighbour, 1);
+                let [(_, outcome), _] = self.camp.say_both(&probe, &probe, &mut self.neighbour);
                 self.before.insert(probe.title, outcome);
             }
             self.neighbour.tidy();
@@ -141,9 +135,7 @@ impl<'w> Walls<'w> {
     }
 
     fn sweeping(&self) -> Vec<Probe> {
-        let stays = [ApiKey::ConsumerGroupHeartbeat, ApiKey::StreamsGroupHeartbeat];
-        let rows = rows().iter().filter(|row| !stays.contains(&row.key));
-        let rows = rows.flat_map(|row| row.versions.clone().map(move |version| (row, version)));
+        let rows = rows().iter().flat_map(|row| row.versions.clone().map(move |version| (row, version)));
         let probes =
             rows.flat_map(|(row, version)| probes(row, version, &self.neighbour).unwrap_or_default());
         let mut probes: Vec<_> = probes.filter(|probe| probe.verdict == Verdict::AsBefore).collect();
@@ -185,8 +177,8 @@ impl<'w> Walls<'w> {
 
     /// Sends a probe, and the same about nowhere: also where only one of them counts, so that both have had the same.
     fn probe(&mut self, probe: &Probe) {
-        let (first, outcome) = self.camp.say(probe, &self.neighbour, 0);
-        let (second, other) = self.camp.say(&probe.nowhere(), &self.neighbour, 1);
+        let [(first, outcome), (second, other)] =
+            self.camp.say_both(probe, &probe.nowhere(), &mut self.neighbour);
         let mut found = leaks(&outcome, &first, &self.neighbour.marks(), self.broker_port);
         match probe.verdict {
             Verdict::Marks => {}
@@ -203,13 +195,28 @@ impl<'w> Walls<'w> {
             }
         }
         self.leaks.extend(found.into_iter().map(|why| format!("{}: {why}", probe.title)));
-        self.await_what_it_makes(probe);
+        self.await_what_it_makes(probe, &outcome);
     }
 
-    /// Before version 4 a topic is made by asking for it, sooner or later.
-    fn await_what_it_makes(&mut self, probe: &Probe) {
-        let makes = probe.key == ApiKey::Metadata && probe.version < 4;
-        if makes && let Some(Aim::Text(name)) = probe.aims.get("Topics[].Name") {
+    /// What is made only because a request names it is made sooner or later.
+    fn await_what_it_makes(&mut self, probe: &Probe, outcome: &Outcome) {
+        let is_missing = |leaf: &Leaf| {
+            leaf.path == "Status[].StatusCode" && leaf.value == LeafValue::Int(INTERNAL_TOPICS_ARE_MISSING)
+        };
+        let makes: &[&str] = match probe.key {
+            ApiKey::Metadata if probe.version < 4 => &["Topics[].Name"],
+            ApiKey::StreamsGroupHeartbeat
+                if outcome.as_ref().is_some_and(|answer| answer.leaves.iter().any(is_missing)) =>
+            {
+                &[
+                    "Topology.Subtopologies[].StateChangelogTopics[].Name",
+                    "Topology.Subtopologies[].RepartitionSourceTopics[].Name",
+                ]
+            }
+            _ => &[],
+        };
+        for aim in makes.iter().filter_map(|path| probe.aims.get(*path)) {
+            let Aim::Text(name) = aim else { continue };
             for name in [name.clone(), aims::turned(name)] {
                 if !name.is_empty() && !INTERNAL_TOPICS.contains(&name.as_str()) {
                     self.neighbour.await_topic(&format!("{OURS}{name}"));
@@ -218,3 +225,6 @@ impl<'w> Walls<'w> {
         }
     }
 }
+
+/// Of a Streams group that waits for topics of its own, which the broker makes.
+const INTERNAL_TOPICS_ARE_MISSING: i64 = 3;

@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 
+use sluicegate::wire::sample::Leaf;
 use uuid::Uuid;
 
 use super::deeds::{
@@ -11,6 +12,7 @@ use super::deeds::{
     join_by_heartbeat, join_sharing, join_streams, list_offsets, offsets_of, produce, set_config,
     set_password, set_quota, until,
 };
+use super::leave::Group;
 use crate::support::client::Client;
 use crate::support::sense::{BROKER_CONFIGS, CLIENT_METRICS, GROUP_CONFIGS, TOPIC_CONFIGS};
 use crate::support::words::{Answer, ask};
@@ -87,6 +89,7 @@ impl Neighbour {
 
     /// Makes our own anew if the two of everything are no more alike, and answers would differ by that.
     pub fn make_twins_alike(&mut self) {
+        self.tidy_groups(OWN_GROUP);
         let [first, second] = TWINS.map(|twin| self.own_state(twin));
         if first == second {
             return;
@@ -99,18 +102,29 @@ impl Neighbour {
     fn own_state(&mut self, twin: char) -> Vec<String> {
         let topic = format!("{OURS}{OWN_TOPIC}{twin}");
         let direct = &mut self.direct;
+        let group = format!("{OURS}{OWN_GROUP}{twin}");
+        let transaction = format!("{OURS}{OWN_TRANSACTION}{twin}");
         let mut answers = vec![
             ask(direct, 3, 4, vec![("Topics[].Name", topic.as_str().into())]),
             describe_configs(direct, TOPIC_CONFIGS, &topic),
-            ask(direct, 9, 8, vec![("Groups[].GroupId", format!("{OURS}{OWN_GROUP}{twin}").as_str().into())]),
+            ask(direct, 9, 8, vec![("Groups[].GroupId", group.as_str().into())]),
+            ask(direct, 15, 5, vec![("Groups[]", group.as_str().into())]),
+            ask(direct, 65, 0, vec![("TransactionalIds[]", transaction.as_str().into())]),
         ];
         for (isolation, timestamp) in [(0, -1), (1, -1), (0, -2)] {
             let mut words = offsets_of(&topic, 0, timestamp);
             words.push(("IsolationLevel", isolation.into()));
             answers.push(ask(direct, 2, 2, words));
         }
-        let lines = answers.iter().flat_map(|answer| &answer.leaves).map(|leaf| format!("{leaf:?}"));
-        lines.map(|line| line.replace(&format!("{twin}\")"), "\")")).collect()
+        let never_alike = ["ProducerId", "ProducerEpoch", "TransactionStartTimeMs"];
+        let leaves = answers.iter().flat_map(|answer| &answer.leaves);
+        let leaves = leaves.filter(|leaf| !never_alike.iter().any(|name| leaf.path.ends_with(name)));
+        let line = |leaf: &Leaf| {
+            [&topic, &group, &transaction]
+                .iter()
+                .fold(format!("{leaf:?}"), |line, name| line.replace(*name, "ours"))
+        };
+        leaves.map(line).collect()
     }
 
     /// Makes all that is theirs, and again what somebody took from them.
@@ -247,16 +261,39 @@ impl Neighbour {
         });
     }
 
-    fn tidy_groups(&mut self, stay: &str) {
+    /// Removes our groups that do not begin so, and makes the others empty.
+    pub fn tidy_groups(&mut self, stay: &str) {
         let direct = &mut self.direct;
         until("our groups are gone", || {
-            let groups = ours(&ask(direct, 16, 5, vec![]), "Groups[]", "Groups[].GroupId", stay);
-            for group in &groups {
-                // While it has members it stays.
-                ask(direct, 42, 2, vec![("GroupsNames[]", group.as_str().into())]);
+            let mut is_tidy = true;
+            for group in Group::all(direct) {
+                let Some(name) = group.name.strip_prefix(OURS) else { continue };
+                let stays = name.starts_with(stay);
+                is_tidy &= stays && group.is_empty();
+                if !group.is_empty() {
+                    group.leave(direct);
+                }
+                if !stays {
+                    group.delete(direct);
+                }
             }
-            groups.is_empty().then_some(())
+            is_tidy.then_some(())
         });
+    }
+
+    /// Makes again what somebody took from them; a group that somebody has joined, or that is of another kind, anew.
+    pub fn restore(&mut self, intact: &BTreeSet<String>) {
+        let state = self.state();
+        let changed: Vec<_> = state.symmetric_difference(intact).collect();
+        let direct = &mut self.direct;
+        for group in Group::all(direct) {
+            let name = format!("{:?}", group.name);
+            if changed.iter().any(|line| line.contains(&name)) {
+                group.leave(direct);
+                group.delete(direct);
+            }
+        }
+        self.move_in();
     }
 
     /// Waits until a topic that an answer has announced is there.

@@ -41,7 +41,7 @@ pub fn blunt(kafka: &Kafka, neighbour: &mut Neighbour) -> Vec<String> {
         }
         for (field, probes) in fields {
             if neighbour.state() != intact {
-                neighbour.move_in();
+                neighbour.restore(&intact);
                 intact = neighbour.state();
             }
             neighbour.make_twins_alike();
@@ -79,8 +79,7 @@ fn finds(
 ) -> Option<String> {
     let marks: Vec<_> = neighbour.marks().into_iter().filter(|(mark, _)| mark != OURS).collect();
     let told = probes.iter().find_map(|probe| {
-        let (first, outcome) = camp.say(probe, neighbour, 0);
-        let (second, other) = camp.say(&probe.nowhere(), neighbour, 1);
+        let [(first, outcome), (second, other)] = camp.say_both(probe, &probe.nowhere(), neighbour);
         let differs = difference((&outcome, &first), (&other, &second), NOISE);
         let differs = differs.filter(|_| probe.verdict == Verdict::AsNowhere);
         differs.or_else(|| leaks(&outcome, &first, &marks, 0).pop())

@@ -33,9 +33,25 @@ pub fn is_unaimed(entity: &Entity) -> bool {
         || UNAIMED_FIELDS.iter().any(|(key, path, _)| *key as i16 == entity.key && *path == entity.path)
 }
 
+/// Fields for which brokers refuse a whole request, so that nothing else in it would count.
+const ALONE: &[(ApiKey, &str, &str)] = &[
+    (ApiKey::StreamsGroupHeartbeat, "InstanceId", "brokers do not let members come back to a Streams group"),
+    (
+        ApiKey::StreamsGroupHeartbeat,
+        "Topology.Subtopologies[].SourceTopicRegex[]",
+        "brokers read no patterns of a Streams group",
+    ),
+];
+
+/// Whether a field is aimed together with the others of its request.
+pub fn goes_with_others(entity: &Entity) -> bool {
+    !ALONE.iter().any(|(key, path, _)| *key as i16 == entity.key && *path == entity.path)
+}
+
 /// Whether a name that a probe aims at may be told from one that exists nowhere: nobody may create it.
 pub fn is_told_apart(probe: &Probe) -> bool {
-    let creates = [ApiKey::CreateTopics, ApiKey::Metadata].contains(&probe.key);
+    let creates =
+        [ApiKey::CreateTopics, ApiKey::Metadata, ApiKey::StreamsGroupHeartbeat].contains(&probe.key);
     let is_internal = |aim: &Aim| matches!(aim, Aim::Text(text) if text.starts_with("__"));
     creates && probe.aims.values().any(is_internal)
 }
@@ -56,11 +72,21 @@ pub const BLUNT_KINDS: &[(&str, &str)] = &[
 const BLUNT: &[(ApiKey, &str, &str)] = &[
     (ApiKey::Fetch, "ClusterId", "brokers look at it only among themselves"),
     (ApiKey::DescribeQuorum, "Topics[].TopicName", "brokers know of one topic here, and it is their own"),
+    (
+        ApiKey::ConsumerGroupHeartbeat,
+        "TopicPartitions[].TopicId",
+        "who joins has no partitions, and brokers but compare a member's with what they gave it",
+    ),
     (ApiKey::Fetch, "ForgottenTopicsData[].Topic", "a fetch without a session has nothing to forget"),
     (
         ApiKey::ListPartitionReassignments,
         "Topics[].Name",
         "one broker alone has nobody to give a partition to",
+    ),
+    (
+        ApiKey::StreamsGroupHeartbeat,
+        "Topology.Subtopologies[].SourceTopicRegex[]",
+        "brokers read no patterns of a Streams group",
     ),
     (ApiKey::ShareFetch, "ForgottenTopicsData[].TopicId", SHARING),
     (ApiKey::ShareFetch, "GroupId", SHARING),
