@@ -30,6 +30,7 @@ pub struct Connection {
     journal: Journal,
     stop: Stop,
     is_draining: bool,
+    client_left: bool,
     timer: Pin<Box<Sleep>>,
     /// Which of several brokers a bootstrap connection tries first.
     preferred: usize,
@@ -50,6 +51,8 @@ pub enum End {
 /// What a connection wakes up for.
 enum Woken {
     ClientBytes,
+    /// The client has left while its request is held.
+    ClientLeft,
     BrokerBytes,
     Draining,
     Deadline,
@@ -82,6 +85,7 @@ impl Connection {
             journal,
             stop,
             is_draining: false,
+            client_left: false,
             timer: Box::pin(sleep(Duration::ZERO)),
             preferred,
         }
@@ -131,6 +135,11 @@ impl Connection {
             }
             next = match poll_fn(|cx| self.poll_woken(cx)).await {
                 Woken::ClientBytes => self.take_client_bytes(),
+                Woken::ClientLeft => {
+                    self.client_left = true;
+                    self.session.on_client_left(Instant::now());
+                    Next::Read
+                }
                 Woken::BrokerBytes => self.take_broker_bytes(),
                 Woken::End(End::ClientGone) => {
                     // Whole requests that came before the end go on; a producer that wants no answer
@@ -242,8 +251,14 @@ impl Connection {
                 .poll_discard(cx)
                 .map(|end| Woken::End(end.map_or_else(End::ClientBroken, |()| End::ClientGone)));
         }
-        if !client.has_sent_all() || !self.session.takes_frames() {
+        if !client.has_sent_all() {
             return Poll::Pending;
+        }
+        if !self.session.takes_frames() {
+            if !self.session.is_held() || self.client_left {
+                return Poll::Pending;
+            }
+            return client.poll_left(cx).map(|()| Woken::ClientLeft);
         }
         // What lay there while no frame was taken.
         if client.holds_frame() {

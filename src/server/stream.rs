@@ -149,6 +149,18 @@ impl Side {
         })
     }
 
+    /// Reads on a little while nothing is taken, to see whether the peer has left.
+    pub fn poll_left(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while self.inbox.len() < READ_AHEAD_BYTES_MAX {
+            // A broken connection is as good as a closed one, and will say so when it is read again.
+            if ready!(self.poll_receive(cx)).is_ok_and(|read| read > 0) {
+                continue;
+            }
+            return Poll::Ready(());
+        }
+        Poll::Pending
+    }
+
     /// Reads and forgets, until the peer has closed.
     pub fn poll_discard(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         self.inbox = BytesMut::new();
@@ -181,6 +193,8 @@ thread_local! {
 
 /// Four of the largest TLS records, and a few hundred small requests.
 const SCRATCH_BYTES: usize = 64 * 1024;
+/// More than clients send while they wait for an answer, unless they produce.
+const READ_AHEAD_BYTES_MAX: usize = 64 * 1024;
 /// Heads and shared tails of a few requests.
 const SLICES_PER_WRITE: usize = 64;
 /// What an idle connection may keep of its outbox's room.

@@ -69,6 +69,11 @@ impl InFlight {
         self.slots.is_empty()
     }
 
+    /// Whether the broker has answered all that came before our own question.
+    pub fn is_our_turn(&self) -> bool {
+        matches!(self.slots.front(), Some(Slot::Asked(_)))
+    }
+
     pub fn push(&mut self, slot: Slot) {
         self.slots.push_back(slot);
     }

@@ -56,6 +56,8 @@ pub struct Session {
     /// As the client called itself when it logged in.
     client_id: Option<String>,
     login_ends_at: Instant,
+    /// Set once the client has left while its request was held: how long the request is kept.
+    left_until: Option<Instant>,
     /// No further frame is taken; the connection ends when nothing is in flight.
     ending: Option<Reason>,
 }
@@ -118,6 +120,7 @@ impl Session {
             upstream_correlation_id: 0,
             client_id: None,
             login_ends_at,
+            left_until: None,
             ending: None,
         }
     }
@@ -132,6 +135,12 @@ impl Session {
         {
             return close;
         }
+        let next = self.take_client_frames(bytes, now, out);
+        self.start_clocks(now);
+        next
+    }
+
+    fn take_client_frames(&mut self, bytes: &mut BytesMut, now: Instant, out: &mut Outbox) -> Next {
         loop {
             if !self.takes_frames() {
                 return self.rest();
@@ -195,7 +204,8 @@ impl Session {
             Upstream::Ready { renews_at, .. } => *renews_at,
             Upstream::Absent => None,
         };
-        [of_client, of_upstream].into_iter().flatten().min()
+        let of_lookup = self.held.as_ref().and_then(|held| held.ends_at);
+        [of_client, of_upstream, of_lookup, self.left_until].into_iter().flatten().min()
     }
 
     pub fn on_deadline(&mut self, now: Instant, out: &mut Outbox) -> Next {
@@ -218,6 +228,13 @@ impl Session {
             }
             _ => {}
         }
+        let is_over = |end: Option<Instant>| end.is_some_and(|end| now >= end);
+        if is_over(self.left_until) {
+            return Next::Close(Reason::ClientLeft);
+        }
+        if is_over(self.held.as_ref().and_then(|held| held.ends_at)) {
+            return Next::Close(Reason::LookupTimeout);
+        }
         match self.deadline() {
             Some(deadline) if now >= deadline => {
                 Next::Close(if self.who.is_some() { Reason::SessionExpired } else { Reason::LoginTimeout })
@@ -233,6 +250,22 @@ impl Session {
         {
             *ends_at = Some(now + self.limits.login_timeout);
         }
+        if let Some(Held { ends_at: ends_at @ None, .. }) = &mut self.held
+            && self.in_flight.is_our_turn()
+        {
+            *ends_at = Some(now + LOOKUP_TIMEOUT);
+        }
+    }
+
+    /// Whether what the client sent waits for the broker's answer to words of our own.
+    pub fn is_held(&self) -> bool {
+        self.held.is_some() || matches!(self.upstream, Upstream::Renewing { .. })
+    }
+
+    /// The client has left while it was held. What it sent is still meant, above all by a producer that
+    /// wants no answer, but not for long.
+    pub fn on_client_left(&mut self, now: Instant) {
+        self.left_until.get_or_insert(now + LEFT_FOR);
     }
 
     /// Takes no further request; ends when those in flight are answered.
@@ -372,6 +405,12 @@ const ANSWERS_PER_TURN_MAX: usize = 64;
 
 /// Part of our session's lifetime at a broker after which we log in again; Kafka's clients take 0.85 to 0.95.
 const RENEWED_AFTER: f64 = 0.85;
+
+/// How long a broker may take to answer a question of our own: Kafka's clients wait for 30 s.
+const LOOKUP_TIMEOUT: Duration = Duration::from_secs(20);
+
+/// How long a request is kept whose sender has left.
+const LEFT_FOR: Duration = Duration::from_secs(5);
 
 /// How long an id is taken for nobody's without asking again.
 const ABSENT_FOR: Duration = Duration::from_secs(1);

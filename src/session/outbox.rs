@@ -104,6 +104,10 @@ pub enum Reason {
     BrokerMalformed(Broken),
     #[error("the broker answers what was not asked, or not in order")]
     BrokerOutOfOrder,
+    #[error("the broker does not answer what the gateway itself asks in time")]
+    LookupTimeout,
+    #[error("the client left before its request could be admitted")]
+    ClientLeft,
     #[error("the login at the broker failed: {0}")]
     BrokerLogin(LoginFailed),
     #[error("the gateway is shutting down")]
@@ -127,6 +131,8 @@ impl Reason {
             Reason::UnansweredRefusal => "unanswered_refusal",
             Reason::BrokerMalformed(_) => "broker_malformed",
             Reason::BrokerOutOfOrder => "broker_out_of_order",
+            Reason::LookupTimeout => "lookup_timeout",
+            Reason::ClientLeft => "client_gone",
             Reason::BrokerLogin(_) => "broker_login",
             Reason::Drained => "drained",
         }
@@ -134,7 +140,13 @@ impl Reason {
 
     /// Whether something is wrong that the operator can mend.
     pub fn is_worth_a_warning(&self) -> bool {
-        matches!(self, Reason::BrokerMalformed(_) | Reason::BrokerOutOfOrder | Reason::BrokerLogin(_))
+        matches!(
+            self,
+            Reason::BrokerMalformed(_)
+                | Reason::BrokerOutOfOrder
+                | Reason::LookupTimeout
+                | Reason::BrokerLogin(_)
+        )
     }
 
     /// Whether somebody tried to get in and could not: the shell lets such a client wait.

@@ -3,6 +3,8 @@
 //! A part of the master: a family says what a request needs; here it is forwarded, answered, or held until
 //! the broker has told what it cannot be admitted without.
 
+use std::time::Instant;
+
 use bytes::Bytes;
 use kafka_protocol::protocol::StrBytes;
 
@@ -22,6 +24,8 @@ pub struct Held {
     known: Known,
     /// What the broker is being asked.
     lookup: Option<Lookup>,
+    /// By when it is to answer; not set while it may wait, for a fetch say, before it comes to the question.
+    pub(super) ends_at: Option<Instant>,
 }
 
 impl Session {
@@ -61,7 +65,7 @@ impl Session {
             (row.admit)(&incoming, gate, &lens, &mut self.conversation, &mut next_id).map_err(client)?;
         if let Admission::Ask(question) = admitted.admission {
             return self.look_up(
-                Held { row, frame, head, known, lookup: None },
+                Held { row, frame, head, known, lookup: None, ends_at: None },
                 question,
                 header.client_id,
                 out,
@@ -138,7 +142,7 @@ impl Session {
             return Ok(()); // between the steps of our login nothing else may be sent
         }
         match self.held.take() {
-            Some(Held { row, frame, head, known, lookup: None }) => {
+            Some(Held { row, frame, head, known, lookup: None, .. }) => {
                 match self.on_request(row, frame, head, known, out)? {
                     Next::Close(reason) => Err(reason),
                     _ => Ok(()),

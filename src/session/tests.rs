@@ -5,10 +5,13 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use kafka_protocol::messages::api_versions_response::ApiVersion;
+use kafka_protocol::messages::fetch_request::FetchTopic;
 use kafka_protocol::messages::{
-    ApiVersionsResponse, MetadataRequest, MetadataResponse, SaslAuthenticateResponse, SaslHandshakeResponse,
+    ApiVersionsResponse, FetchRequest, MetadataRequest, MetadataResponse, SaslAuthenticateResponse,
+    SaslHandshakeResponse,
 };
 use kafka_protocol::protocol::Encodable;
+use uuid::Uuid;
 
 use super::*;
 use crate::auth::{Authentication, BrokerLogin, KeyRing, KeySource, Method, OauthBearer, Rules, Verifier};
@@ -117,10 +120,9 @@ impl Stage {
         let mut out = Outbox::default();
         stage.session.on_connected(now, &mut out);
         stage.keep(out);
-        let served = [ApiKey::Metadata, ApiKey::SaslAuthenticate].map(|key| {
-            let newest = if key == ApiKey::Metadata { 12 } else { 1 };
-            ApiVersion::default().with_api_key(key as i16).with_max_version(newest)
-        });
+        let served = [(ApiKey::Metadata, 12), (ApiKey::Fetch, 13), (ApiKey::SaslAuthenticate, 1)];
+        let served = served
+            .map(|(key, newest)| ApiVersion::default().with_api_key(key as i16).with_max_version(newest));
         stage.broker_says(
             ApiKey::ApiVersions,
             3,
@@ -139,7 +141,16 @@ impl Stage {
 
     /// A client's question, which the broker may leave unanswered as long as it likes.
     fn client_asks(&mut self) -> Next {
-        let mut bytes = request(ApiKey::Metadata, 4, &MetadataRequest::default().with_topics(None));
+        self.client_says(request(ApiKey::Metadata, 4, &MetadataRequest::default().with_topics(None)))
+    }
+
+    /// A request that names a topic by an id of which nothing is known yet.
+    fn client_asks_by_id(&mut self) -> Next {
+        let topic = FetchTopic::default().with_topic_id(Uuid::from_u128(7));
+        self.client_says(request(ApiKey::Fetch, 13, &FetchRequest::default().with_topics(vec![topic])))
+    }
+
+    fn client_says(&mut self, mut bytes: BytesMut) -> Next {
         let mut out = Outbox::default();
         let next = self.session.on_client_bytes(&mut bytes, self.now, &mut out);
         self.keep(out);
@@ -221,4 +232,57 @@ fn a_client_goes_on_after_our_own_login() {
     assert!(matches!(stage.client_asks(), Next::Read));
     stage.broker_says(ApiKey::Metadata, 4, &MetadataResponse::default());
     assert_eq!((stage.answers, stage.asked.len()), (1, 0));
+}
+
+#[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "an Instant can only be had from the clock; which one does not matter"
+)]
+fn our_own_question_has_its_time_for_itself() {
+    let day = Duration::from_secs(86_400);
+    for waits in [false, true] {
+        let mut stage = Stage::start(Instant::now(), day);
+        if waits {
+            stage.client_asks();
+        }
+        assert!(matches!(stage.client_asks_by_id(), Next::Read));
+        assert_eq!(stage.asked.len(), 1 + usize::from(waits), "the request itself is held");
+        if waits {
+            assert!(matches!(stage.passes(LOOKUP_TIMEOUT * 3), Next::Read), "the broker waits");
+            stage.broker_says(ApiKey::Metadata, 4, &MetadataResponse::default());
+        }
+        assert!(matches!(stage.passes(LOOKUP_TIMEOUT - Duration::from_millis(1)), Next::Read));
+        let next = stage.passes(Duration::from_millis(1));
+        assert!(matches!(next, Next::Close(Reason::LookupTimeout)), "waits: {waits}, {next:?}");
+    }
+}
+
+#[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "an Instant can only be had from the clock; which one does not matter"
+)]
+fn a_question_that_is_answered_has_no_deadline() {
+    let mut stage = Stage::start(Instant::now(), Duration::from_secs(86_400));
+    stage.client_asks_by_id();
+    stage.broker_says(ApiKey::Metadata, 12, &MetadataResponse::default());
+    assert_eq!(stage.answers, 1, "nobody has the id");
+    assert!(matches!(stage.passes(LOOKUP_TIMEOUT), Next::Read));
+    assert!(matches!(stage.client_asks(), Next::Read));
+}
+
+#[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "an Instant can only be had from the clock; which one does not matter"
+)]
+fn a_request_outlives_its_client_for_a_moment() {
+    let mut stage = Stage::start(Instant::now(), Duration::from_secs(86_400));
+    stage.client_asks();
+    stage.client_asks_by_id();
+    assert!(stage.session.is_held());
+    stage.session.on_client_left(stage.now);
+    assert!(matches!(stage.passes(LEFT_FOR - Duration::from_millis(1)), Next::Read));
+    assert!(matches!(stage.passes(Duration::from_millis(1)), Next::Close(Reason::ClientLeft)));
 }

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use kafka_protocol::messages::fetch_request::{FetchPartition, FetchTopic};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
+use kafka_protocol::messages::metadata_response::MetadataResponseTopic;
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
 use kafka_protocol::messages::{
@@ -14,7 +15,7 @@ use sluicegate::wire::ApiKey;
 use sluicegate::wire::messages::ListOffsetsRequest;
 use sluicegate::wire::messages::list_offsets_request::{ListOffsetsPartition, ListOffsetsTopic};
 
-use crate::support::broker::{Asked, Reply};
+use crate::support::broker::{Asked, Reply, topic_id};
 use crate::support::client::{authenticate, client_first, request_bytes};
 use crate::support::setup::{Policy, rule};
 use crate::support::stage::{Stage, token};
@@ -251,6 +252,40 @@ fn a_producer_that_leaves_right_after_its_login_has_still_said_all() {
     client.send(9, &produce(0, &["orders"]));
     drop(client);
     stage.broker().expect(ApiKey::Produce, 1);
+}
+
+#[test]
+fn a_producer_that_leaves_while_the_broker_is_asked_has_still_said_all() {
+    let stage = stage();
+    stage.broker().on_clients_key(ApiKey::Metadata, |_| Reply::Held);
+    stage.broker().on_key(ApiKey::Produce, |_| Reply::Nothing);
+    let mut client = stage.log_in("alice");
+    let id = topic_id("my-orders");
+    let data = TopicProduceData::default()
+        .with_topic_id(id)
+        .with_partition_data(vec![PartitionProduceData::default()]);
+    client.send(13, &ProduceRequest::default().with_topic_data(vec![data]));
+    client.send(9, &produce(0, &["orders"]));
+    client.finish_sending();
+    let [asked] = &stage.broker().expect(ApiKey::Metadata, 1)[..] else { panic!("one question") };
+    let told = MetadataResponseTopic::default().with_topic_id(id).with_name(Some(topic("my-orders")));
+    asked.answer::<MetadataRequest>(&MetadataResponse::default().with_topics(vec![told]));
+    stage.broker().expect(ApiKey::Produce, 2);
+    client.expect_close();
+    stage.expect_metric(&closed("client_gone"), 1.0);
+}
+
+#[test]
+fn a_client_that_leaves_while_the_broker_is_asked_is_let_go() {
+    let stage = stage();
+    stage.broker().on_clients_key(ApiKey::Metadata, |_| Reply::Held);
+    let mut client = stage.log_in("alice");
+    let topics = vec![FetchTopic::default().with_topic_id(topic_id("my-orders"))];
+    client.send(13, &FetchRequest::default().with_topics(topics));
+    stage.broker().expect(ApiKey::Metadata, 1);
+    client.finish_sending();
+    client.expect_close();
+    stage.expect_metric(&closed("client_gone"), 1.0);
 }
 
 /// A whole dialogue as bytes, the login included, and all that is answered.
