@@ -166,7 +166,7 @@ pub struct Conversation {
     /// Whether a group's members speak the consumer protocol, from the last JoinGroup: SyncGroup
     /// says it itself only from version 5 on.
     consumer_protocol: HashMap<String, bool>,
-    /// Ids of which a broker said lately that nobody has them.
+    /// Ids of which it was lately asked in vain whose they are: nobody's, or another tenant's.
     absent_ids: HashSet<Uuid>,
     /// By which names the client called topics that have several.
     spoken: Spoken,
@@ -186,7 +186,7 @@ impl Conversation {
         }
     }
 
-    /// Keeps in mind that nobody has these ids, so that they are not asked about with each request.
+    /// Keeps in mind that no topic of the virtual cluster has these ids, so that they are not asked about with each request.
     pub fn note_absent(&mut self, ids: &[Uuid]) {
         let room = ABSENT_IDS_MAX.saturating_sub(self.absent_ids.len());
         self.absent_ids.extend(ids.iter().take(room));

@@ -66,6 +66,11 @@ impl VirtualCluster {
         Some((id, self.namespace.to_virtual(Kind::Topic, &name)?))
     }
 
+    /// Whether an id is known to stand for a topic of this virtual cluster.
+    pub fn has_id(&self, id: Uuid) -> bool {
+        self.topic_of(id).is_some()
+    }
+
     pub(super) fn alias_of(&self, id: Uuid) -> Option<AliasId> {
         if self.namespace.has_aliases() { self.backend.topic_ids.alias(id) } else { None }
     }

@@ -95,8 +95,7 @@ impl Lookup {
         }
         Ok(match &self.question {
             Question::Ids(asked) => {
-                let ids = &cluster.backend.topic_ids;
-                let absent = asked.iter().filter(|id| ids.name(**id).is_none()).copied().collect();
+                let absent = asked.iter().filter(|id| !cluster.has_id(**id)).copied().collect();
                 Answered { absent, known: Known { ids: true, ..Known::default() } }
             }
             Question::Aliased(_) => {
@@ -124,7 +123,7 @@ fn internal_topics(response: StreamsGroupDescribeResponse) -> InternalTopics {
 /// What the broker said.
 pub struct Answered {
     pub known: Known,
-    /// The ids that nobody has.
+    /// The ids that nobody has in this virtual cluster.
     pub absent: Vec<Uuid>,
 }
 

@@ -6,17 +6,18 @@ use std::time::Duration;
 use bytes::Bytes;
 use kafka_protocol::messages::api_versions_response::ApiVersion;
 use kafka_protocol::messages::fetch_request::FetchTopic;
+use kafka_protocol::messages::metadata_response::MetadataResponseTopic;
 use kafka_protocol::messages::{
     ApiVersionsResponse, FetchRequest, MetadataRequest, MetadataResponse, SaslAuthenticateResponse,
-    SaslHandshakeResponse,
+    SaslHandshakeResponse, TopicName,
 };
-use kafka_protocol::protocol::Encodable;
+use kafka_protocol::protocol::{Encodable, StrBytes};
 use uuid::Uuid;
 
 use super::*;
 use crate::auth::{Authentication, BrokerLogin, KeyRing, KeySource, Method, OauthBearer, Rules, Verifier};
 use crate::cluster::{AddressBook, BackendCluster, BootstrapPort, OptIns, VirtualCluster};
-use crate::names::{Additional, Mode, Namespace, Secret};
+use crate::names::{Additional, Backend, Mode, Namespace, Secret};
 use crate::policy::Policy;
 use crate::wire::{Direction, Gather, RequestHeader, encode_body, grammar, write_request, write_response};
 
@@ -89,6 +90,9 @@ fn a_client_that_never_pauses_is_closed_in_time() {
     }
 }
 
+/// The id by which clients ask here.
+const ID: Uuid = Uuid::from_u128(7);
+
 fn request<M: Encodable>(key: ApiKey, version: i16, body: &M) -> BytesMut {
     let head = RequestHead { key: key as i16, version, correlation_id: 7 };
     let mut out = Gather::around(None);
@@ -146,7 +150,7 @@ impl Stage {
 
     /// A request that names a topic by an id of which nothing is known yet.
     fn client_asks_by_id(&mut self) -> Next {
-        let topic = FetchTopic::default().with_topic_id(Uuid::from_u128(7));
+        let topic = FetchTopic::default().with_topic_id(ID);
         self.client_says(request(ApiKey::Fetch, 13, &FetchRequest::default().with_topics(vec![topic])))
     }
 
@@ -285,4 +289,35 @@ fn a_request_outlives_its_client_for_a_moment() {
     stage.session.on_client_left(stage.now);
     assert!(matches!(stage.passes(LEFT_FOR - Duration::from_millis(1)), Next::Read));
     assert!(matches!(stage.passes(Duration::from_millis(1)), Next::Close(Reason::ClientLeft)));
+}
+
+#[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "an Instant can only be had from the clock; which one does not matter"
+)]
+fn the_id_of_another_tenant_is_asked_about_as_often_as_nobodys() {
+    let theirs = Backend::said_by_broker(StrBytes::from_static_str("their-orders"));
+    let told = MetadataResponseTopic::default()
+        .with_topic_id(ID)
+        .with_name(Some(TopicName(StrBytes::from_static_str("their-orders"))));
+    for (is_known, is_there) in [(false, false), (false, true), (true, true)] {
+        let mut stage = Stage::start(Instant::now(), Duration::from_secs(86_400));
+        if is_known {
+            stage.session.listener.cluster.backend.topic_ids.learn(ID, &theirs);
+        }
+        let topics = if is_there { vec![told.clone()] } else { Vec::new() };
+        let answer = MetadataResponse::default().with_topics(topics);
+        let mut questions = Vec::new();
+        for pause in [Duration::ZERO, ABSENT_FOR / 2, ABSENT_FOR / 2, Duration::ZERO] {
+            stage.passes(pause);
+            stage.client_asks_by_id();
+            questions.push(stage.asked.len());
+            if !stage.asked.is_empty() {
+                stage.broker_says(ApiKey::Metadata, 12, &answer);
+            }
+        }
+        assert_eq!(questions, [1, 0, 1, 0], "known: {is_known}, there: {is_there}");
+        assert_eq!(stage.answers, 4);
+    }
 }
