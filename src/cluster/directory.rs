@@ -30,6 +30,17 @@ pub struct ServerTls {
     /// At least one; the first serves clients that name no server.
     pub certificates: Vec<Certificate>,
     pub versions: TlsVersions,
+    /// Whether clients show certificates of their own; none are asked for by default.
+    pub client_authentication: Option<ClientAuthentication>,
+}
+
+/// How clients prove by certificates who they are.
+#[derive(Debug, Clone)]
+pub struct ClientAuthentication {
+    /// Who shows none is turned away.
+    pub is_required: bool,
+    /// The certificates of those who may vouch for a client, as PEM.
+    pub trust_bundle: String,
 }
 
 /// A certificate chain and its key, as PEM.

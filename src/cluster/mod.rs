@@ -15,7 +15,7 @@ mod spoken; //    by which of its names a client calls a topic
 
 pub use address::{Address, AddressBook, BootstrapPort, Door, InvalidAddress};
 pub use backend::{BackendCluster, ClientIdentity, TlsVersions, UpstreamTls};
-pub use directory::{Certificate, Directory, Listener, ServerTls};
+pub use directory::{Certificate, ClientAuthentication, Directory, Listener, ServerTls};
 pub use gate::{Cause, Denial, Gate, No};
 pub use ids::TopicIds;
 pub use lens::Lens;

@@ -457,8 +457,27 @@ section! {
         required certificates: List<ServerCertificate>,
         /// Both by default.
         optional tls_versions: List<TlsVersion>,
-        optional client_authentication: NotServed,
+        /// Certificates of the clients' own; none are asked for by default.
+        optional client_authentication: ClientAuthenticationSection,
     }
+}
+
+section! {
+    /// How clients prove by certificates who they are.
+    ClientAuthenticationSection {
+        /// Whether a client without a certificate is turned away.
+        required mode: ClientAuthenticationMode,
+        /// The certificates of those who may vouch for a client, as PEM.
+        required trust_bundle: Text,
+    }
+}
+
+words! {
+    /// Whether a client without a certificate is turned away.
+    ClientAuthenticationMode {
+        "required" => Required,
+        "requested" => Requested,
+    } unsupported {}
 }
 
 section! {

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use super::backends::{Named, check_identity, tls_versions};
+use super::backends::{Named, check_certificates, check_identity, tls_versions};
 use super::clusters::ClusterEntry;
 use super::file;
 use super::measure::PortRange;
@@ -12,7 +12,7 @@ use super::problem::{Place, Report};
 use super::shape::{List, Placed, items};
 use super::yaml::Text;
 use crate::auth::Method;
-use crate::cluster::{AddressBook, BootstrapPort, Certificate, Listener, ServerTls};
+use crate::cluster::{AddressBook, BootstrapPort, Certificate, ClientAuthentication, Listener, ServerTls};
 
 /// Reads the listeners.
 pub(super) fn listeners(
@@ -118,7 +118,24 @@ fn server_tls(section: &file::TlsServer, report: &mut Report) -> Option<ServerTl
             identity.map(|(chain, key)| Certificate { chain: chain.text.clone(), key: key.secret.clone() }),
         );
     }
-    (!certificates.is_empty()).then_some(ServerTls { certificates, versions })
+    let client_authentication = match &section.client_authentication {
+        Some(section) => Some(client_authentication(&section.value, report)?),
+        None => None,
+    };
+    let is_whole = !certificates.is_empty();
+    is_whole.then_some(ServerTls { certificates, versions, client_authentication })
+}
+
+fn client_authentication(
+    section: &file::ClientAuthenticationSection,
+    report: &mut Report,
+) -> Option<ClientAuthentication> {
+    let bundle = section.trust_bundle.as_ref().filter(|bundle| check_certificates(bundle, report));
+    let mode = section.mode.as_ref()?.value;
+    Some(ClientAuthentication {
+        is_required: mode == file::ClientAuthenticationMode::Required,
+        trust_bundle: bundle?.value.text.clone(),
+    })
 }
 
 /// The one policy that counts.

@@ -52,6 +52,14 @@ impl Stream {
         }
     }
 
+    /// The certificate by which a client proved itself, in DER.
+    pub fn peer_certificate(&self) -> Option<&[u8]> {
+        match self {
+            Stream::Accepted(stream) => stream.get_ref().1.peer_certificates()?.first().map(AsRef::as_ref),
+            Stream::Plain(_) | Stream::Connected(_) => None,
+        }
+    }
+
     pub async fn shutdown(&mut self) -> io::Result<()> {
         match self {
             Stream::Plain(stream) => stream.shutdown().await,

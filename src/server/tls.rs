@@ -6,7 +6,8 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::server::{ClientHello, ResolvesServerCert};
+use rustls::server::danger::ClientCertVerifier;
+use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier};
 use rustls::sign::CertifiedKey;
 use rustls::{
     ClientConfig, DigitallySignedStruct, RootCertStore, ServerConfig, SignatureScheme,
@@ -14,7 +15,7 @@ use rustls::{
 };
 use rustls_platform_verifier::BuilderVerifierExt;
 
-use crate::cluster::{ServerTls, TlsVersions, UpstreamTls};
+use crate::cluster::{ClientAuthentication, ServerTls, TlsVersions, UpstreamTls};
 use crate::names::Secret;
 
 /// Why certificates or keys can not be used.
@@ -28,6 +29,8 @@ pub enum TlsError {
     Key,
     #[error("the certificate and its key can not be used: {0}")]
     Unusable(#[from] rustls::Error),
+    #[error("the trust bundle can not be used: {0}")]
+    TrustBundle(#[from] rustls::server::VerifierBuilderError),
     #[error("neither TLS 1.2 nor TLS 1.3 is allowed; name at least one")]
     NoVersion,
 }
@@ -40,13 +43,30 @@ pub fn server_config(tls: &ServerTls) -> Result<Arc<ServerConfig>, TlsError> {
         .iter()
         .map(|certificate| certified_key(&certificate.chain, &certificate.key, &provider))
         .collect::<Result<Vec<_>, _>>()?;
-    let mut config = ServerConfig::builder_with_provider(provider)
+    let mut config = ServerConfig::builder_with_provider(provider.clone())
         .with_protocol_versions(&versions(tls.versions)?)?
-        .with_no_client_auth()
+        .with_client_cert_verifier(client_verifier(tls.client_authentication.as_ref(), provider)?)
         .with_cert_resolver(Arc::new(Certificates(keys)));
     // What comes early can be played again.
     config.max_early_data_size = 0;
+    if tls.client_authentication.is_some() {
+        // A session that is taken up again brings its certificate along, and nobody looks whether it has ended since.
+        config.session_storage = Arc::new(NoServerSessionStorage {});
+        config.send_tls13_tickets = 0;
+    }
     Ok(Arc::new(config))
+}
+
+/// Who vouches for clients, if they are asked for certificates.
+fn client_verifier(
+    wanted: Option<&ClientAuthentication>,
+    provider: Arc<CryptoProvider>,
+) -> Result<Arc<dyn ClientCertVerifier>, TlsError> {
+    let Some(wanted) = wanted else { return Ok(WebPkiClientVerifier::no_client_auth()) };
+    let builder =
+        WebPkiClientVerifier::builder_with_provider(Arc::new(roots(&wanted.trust_bundle)?), provider);
+    let builder = if wanted.is_required { builder } else { builder.allow_unauthenticated() };
+    Ok(builder.build()?)
 }
 
 /// How the gateway speaks TLS to brokers.
@@ -57,11 +77,7 @@ pub fn client_config(tls: &UpstreamTls) -> Result<Arc<ClientConfig>, TlsError> {
     let builder = if tls.insecure_skip_verify {
         builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyCertificate(provider.clone())))
     } else if let Some(bundle) = &tls.ca_bundle {
-        let mut roots = RootCertStore::empty();
-        for certificate in chain(bundle)? {
-            roots.add(certificate)?;
-        }
-        builder.with_root_certificates(roots)
+        builder.with_root_certificates(roots(bundle)?)
     } else {
         builder.with_platform_verifier()?
     };
@@ -161,6 +177,14 @@ fn certified_key(
     provider: &CryptoProvider,
 ) -> Result<Arc<CertifiedKey>, TlsError> {
     Ok(Arc::new(CertifiedKey::from_der(chain(certificate)?, private_key(key)?, provider)?))
+}
+
+fn roots(bundle: &str) -> Result<RootCertStore, TlsError> {
+    let mut roots = RootCertStore::empty();
+    for certificate in chain(bundle)? {
+        roots.add(certificate)?;
+    }
+    Ok(roots)
 }
 
 fn chain(pem: &str) -> Result<Vec<CertificateDer<'static>>, TlsError> {

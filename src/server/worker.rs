@@ -23,6 +23,7 @@ use super::journal::Journal;
 use super::stream::Stream;
 use super::tenants::Tenants;
 use super::{KeyRings, Upstreams, random};
+use crate::auth::PeerCertificate;
 use crate::cluster::{Door, Limits};
 use crate::session::{Client, Session};
 use crate::telemetry::{Audit, ClusterMetrics, Metrics};
@@ -204,11 +205,15 @@ async fn carry(accepted: Accepted, house: &House, preferred: usize) {
             }
         }
     };
+    let certificate = match stream.peer_certificate().map(PeerCertificate::from_der).transpose() {
+        Ok(certificate) => certificate.map(Arc::new),
+        Err(why) => return journal.never_began(&why.to_string()),
+    };
     debug!(%address, listener = &*listener.name, "connected");
     let client = Client {
         connection_id: u64::from_ne_bytes(random()),
         address: address.ip().to_string(),
-        certificate: None,
+        certificate,
         nonce: random,
     };
     let issuers = house.issuers.get(&listener.cluster.name).cloned().unwrap_or_default();

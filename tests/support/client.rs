@@ -11,7 +11,8 @@ use bytes::{Buf, Bytes, BytesMut};
 use kafka_protocol::messages::sasl_authenticate_response::SaslAuthenticateResponse;
 use kafka_protocol::messages::{SaslAuthenticateRequest, SaslHandshakeRequest, SaslHandshakeResponse};
 use kafka_protocol::protocol::{Encodable, Request, StrBytes};
-use rustls::{ClientConfig, ClientConnection, ProtocolVersion, StreamOwned};
+use rustls::pki_types::CertificateDer;
+use rustls::{AlertDescription, ClientConfig, ClientConnection, ProtocolVersion, StreamOwned};
 use sluicegate::wire::{
     Direction, Gather, RequestHead, RequestHeader, decode, encode_body, grammar, read_response,
     write_request, write_response,
@@ -52,7 +53,12 @@ impl Client {
 
     /// Connects by TLS, and finishes the handshake; `Err` when the gateway or the client does not want it.
     pub fn connect_tls(port: u16, config: Arc<ClientConfig>) -> io::Result<Self> {
-        let name = "localhost".try_into().expect("localhost is a server name");
+        Self::connect_tls_to(port, "localhost", config)
+    }
+
+    /// As `connect_tls`, asking for a server by its name.
+    pub fn connect_tls_to(port: u16, name: &str, config: Arc<ClientConfig>) -> io::Result<Self> {
+        let name = name.to_owned().try_into().expect("a test asks for a server name");
         let mut connection = ClientConnection::new(config, name).map_err(io::Error::other)?;
         let mut stream = tcp(port);
         let deadline = Instant::now() + PATIENCE;
@@ -174,6 +180,33 @@ impl Client {
         self.inbox.split().freeze()
     }
 
+    /// The next frame, without its length, or the alert by which TLS ends before it.
+    pub fn read_frame_or_alert(&mut self) -> Result<Bytes, Option<AlertDescription>> {
+        let deadline = Instant::now() + PATIENCE;
+        let mut chunk = [0; 1024];
+        loop {
+            if let Some(frame) = self.split_frame() {
+                return Ok(frame);
+            }
+            match self.stream.as_read().read(&mut chunk) {
+                Ok(0) => return Err(None),
+                Ok(count) => self.inbox.extend_from_slice(&chunk[..count]),
+                Err(error) if is_pause(&error) => {
+                    assert!(Instant::now() < deadline, "no answer after {PATIENCE:?}");
+                }
+                Err(error) => return Err(alert_in(&error)),
+            }
+        }
+    }
+
+    /// The certificate by which the gateway proved itself.
+    pub fn server_certificate(&self) -> Option<CertificateDer<'static>> {
+        match &self.stream {
+            Wire::Plain(_) => None,
+            Wire::Tls(stream) => stream.conn.peer_certificates()?.first().cloned(),
+        }
+    }
+
     /// The version of TLS that was agreed on; `None` without TLS.
     pub fn tls_version(&self) -> Option<ProtocolVersion> {
         match &self.stream {
@@ -287,6 +320,14 @@ fn tcp(port: u16) -> TcpStream {
 
 fn is_pause(error: &io::Error) -> bool {
     matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
+}
+
+/// The alert that the other side sent before it went away.
+pub fn alert_in(error: &io::Error) -> Option<AlertDescription> {
+    match error.get_ref()?.downcast_ref::<rustls::Error>()? {
+        rustls::Error::AlertReceived(alert) => Some(*alert),
+        _ => None,
+    }
 }
 
 /// The client's first message of OAUTHBEARER.

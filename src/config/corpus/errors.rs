@@ -483,7 +483,7 @@ fn what_this_program_does_not_serve_is_said_plainly() {
     check(
         "    policies:\n",
         "    tls_server: {certificates: [], client_authentication: {mode: required}}\n    policies:\n",
-        &["25:32: list at least one certificate", "25:59: this key is not supported; leave it out"],
+        &["25:32: list at least one certificate", "25:59: \"trust_bundle\" is missing here"],
     );
 }
 
