@@ -94,7 +94,9 @@ impl Passage<'_> {
         let header = RequestHeader { head, client_id: Some(StrBytes::from_static_str("plain")) };
         let backend = [OWN_PREFIX, FOREIGN_PREFIX].map(|prefix| format!("{prefix}n1"));
         let backend = backend.map(|name| Backend::said_by_broker(StrBytes::from_string(name)));
-        let known = Known { topics: Some(backend.to_vec()), ..Known::default() };
+        // Foreign ids are asked about before they are refused.
+        let ids = self.case.ids_foreign;
+        let known = Known { topics: Some(backend.to_vec()), ids, ..Known::default() };
         let incoming = Incoming {
             frame: &body,
             header: &header,
