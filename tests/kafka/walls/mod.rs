@@ -177,8 +177,8 @@ impl<'w> Walls<'w> {
 
     /// Sends a probe, and the same about nowhere: also where only one of them counts, so that both have had the same.
     fn probe(&mut self, probe: &Probe) {
-        let [(first, outcome), (second, other)] =
-            self.camp.say_both(probe, &probe.nowhere(), &mut self.neighbour);
+        let nowhere = probe.nowhere();
+        let [(first, outcome), (second, other)] = self.camp.say_both(probe, &nowhere, &mut self.neighbour);
         let mut found = leaks(&outcome, &first, &self.neighbour.marks(), self.broker_port);
         match probe.verdict {
             Verdict::Marks => {}
@@ -195,35 +195,46 @@ impl<'w> Walls<'w> {
             }
         }
         self.leaks.extend(found.into_iter().map(|why| format!("{}: {why}", probe.title)));
-        self.await_what_it_makes(probe, &outcome);
+        self.await_what_is_made([(probe, &outcome), (&nowhere, &other)]);
     }
 
-    /// What is made only because a request names it is made sooner or later.
-    fn await_what_it_makes(&mut self, probe: &Probe, outcome: &Outcome) {
-        let is_missing = |leaf: &Leaf| {
-            leaf.path == "Status[].StatusCode" && leaf.value == LeafValue::Int(INTERNAL_TOPICS_ARE_MISSING)
-        };
-        let makes: &[&str] = match probe.key {
-            ApiKey::Metadata if probe.version < 4 => &["Topics[].Name"],
-            ApiKey::StreamsGroupHeartbeat
-                if outcome.as_ref().is_some_and(|answer| answer.leaves.iter().any(is_missing)) =>
-            {
-                &[
-                    "Topology.Subtopologies[].StateChangelogTopics[].Name",
-                    "Topology.Subtopologies[].RepartitionSourceTopics[].Name",
-                ]
-            }
-            _ => &[],
-        };
-        for aim in makes.iter().filter_map(|path| probe.aims.get(*path)) {
-            let Aim::Text(name) = aim else { continue };
-            for name in [name.clone(), aims::turned(name)] {
-                if !name.is_empty() && !INTERNAL_TOPICS.contains(&name.as_str()) {
-                    self.neighbour.await_topic(&format!("{OURS}{name}"));
-                }
-            }
+    /// Waits for topics that are made only because a request names them, sooner or later.
+    fn await_what_is_made(&mut self, said: [(&Probe, &Outcome); 2]) {
+        let names: Vec<_> = said.iter().flat_map(|(probe, outcome)| made_by(probe, outcome)).collect();
+        for name in &names {
+            self.neighbour.await_topic(&format!("{OURS}{name}"));
+        }
+        // Whether they are there is told by the members of every Streams group that names them.
+        if said[0].0.key == ApiKey::StreamsGroupHeartbeat && !names.is_empty() {
+            self.neighbour.tidy_topics(OWN_TOPIC);
+            self.neighbour.tell_coordinators();
         }
     }
+}
+
+/// The names of the topics that a broker makes by itself for a request.
+fn made_by(probe: &Probe, outcome: &Outcome) -> Vec<String> {
+    let is_missing = |leaf: &Leaf| {
+        leaf.path == "Status[].StatusCode" && leaf.value == LeafValue::Int(INTERNAL_TOPICS_ARE_MISSING)
+    };
+    let paths: &[&str] = match probe.key {
+        ApiKey::Metadata if probe.version < 4 => &["Topics[].Name"],
+        ApiKey::StreamsGroupHeartbeat
+            if outcome.as_ref().is_some_and(|answer| answer.leaves.iter().any(is_missing)) =>
+        {
+            &[
+                "Topology.Subtopologies[].StateChangelogTopics[].Name",
+                "Topology.Subtopologies[].RepartitionSourceTopics[].Name",
+            ]
+        }
+        _ => &[],
+    };
+    let name = |path: &&str| match probe.aims.get(*path) {
+        Some(Aim::Text(name)) => Some(name.clone()),
+        _ => None,
+    };
+    let is_made = |name: &String| !name.is_empty() && !INTERNAL_TOPICS.contains(&name.as_str());
+    paths.iter().filter_map(name).filter(is_made).collect()
 }
 
 /// Of a Streams group that waits for topics of its own, which the broker makes.

@@ -296,6 +296,12 @@ impl Neighbour {
         self.move_in();
     }
 
+    /// Waits until groups know as well which topics there are: a broker tells them before it sees the next change.
+    pub fn tell_coordinators(&mut self) {
+        create(&mut self.direct, &format!("{OURS}news"), 1);
+        self.tidy_topics(OWN_TOPIC);
+    }
+
     /// Waits until a topic that an answer has announced is there.
     pub fn await_topic(&mut self, name: &str) {
         let direct = &mut self.direct;
