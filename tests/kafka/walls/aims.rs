@@ -47,6 +47,12 @@ impl Probe {
         Self { aims, ..self.clone() }
     }
 
+    /// Whether all it says is a pattern over topics, by which a member of a group would be given what it finds.
+    pub fn is_pattern(&self) -> bool {
+        let is_pattern = |path: &String| path == "SubscribedTopicRegex";
+        self.verdict == Verdict::Marks && !self.aims.is_empty() && self.aims.keys().all(is_pattern)
+    }
+
     /// Whether it speaks as a member of their live group.
     pub fn is_of_the_crew(&self) -> bool {
         self.aims

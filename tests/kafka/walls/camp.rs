@@ -1,5 +1,6 @@
 //! From where a tenant sends its requests: before the gateway, or right before the broker.
 
+use sluicegate::wire::sample::{Leaf, LeafValue};
 use uuid::Uuid;
 
 use super::aims::Probe;
@@ -17,6 +18,8 @@ pub struct Camp<'c> {
     client: Client,
     /// What stands before the names of our own where they are said.
     prefix: &'static str,
+    /// How often a heartbeat is said until a pattern has found something of others.
+    patience: usize,
 }
 
 impl<'c> Camp<'c> {
@@ -27,13 +30,14 @@ impl<'c> Camp<'c> {
             client.log_in(&token);
             client
         };
-        Self { client: connect(), connect: Box::new(connect), prefix: "" }
+        Self { client: connect(), connect: Box::new(connect), prefix: "", patience: 25 }
     }
 
     pub fn before_the_broker(kafka: &Kafka) -> Self {
         let port = kafka.port("PLAINTEXT");
         let connect = move || Client::connect(port);
-        Self { client: connect(), connect: Box::new(connect), prefix: OURS }
+        // Here something is found, as soon as it has been looked for.
+        Self { client: connect(), connect: Box::new(connect), prefix: OURS, patience: 10_000 }
     }
 
     /// Sends a probe as the first of the twins, and another one as the second.
@@ -55,9 +59,17 @@ impl<'c> Camp<'c> {
         let own = self.own(neighbour, twin, probe.is_of_the_crew());
         let write = if probe.beside_own { request_beside_own } else { request };
         let request = write(probe.key, probe.version, &own, &probe.aims, probe.of_type);
-        let outcome = ask_body(&mut self.client, probe.key as i16, probe.version, &request.body);
-        if outcome.is_none() {
-            self.client = (self.connect)();
+        let mut outcome = None;
+        // What a pattern finds is looked for beside the conversation, and told by a later heartbeat.
+        for _ in 0..if probe.is_pattern() { self.patience } else { 1 } {
+            outcome = ask_body(&mut self.client, probe.key as i16, probe.version, &request.body);
+            let Some(answer) = &outcome else {
+                self.client = (self.connect)();
+                break;
+            };
+            if answer.leaves.iter().any(|leaf| is_foreign(leaf, &neighbour.own_topic_ids)) {
+                break;
+            }
         }
         (request, outcome)
     }
@@ -80,4 +92,9 @@ impl<'c> Camp<'c> {
             new_member: Uuid::from_u128(0xabcd_0000_0000 + twin as u128).to_string(),
         }
     }
+}
+
+/// Whether a topic is told of by an id that is none of ours.
+fn is_foreign(leaf: &Leaf, ours: &[Uuid]) -> bool {
+    matches!(leaf.value, LeafValue::Uuid(id) if !ours.contains(&id))
 }

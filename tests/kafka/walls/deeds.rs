@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use kafka_protocol::messages::{DeleteTopicsRequest, TopicName};
+use kafka_protocol::protocol::StrBytes;
+
 use crate::direct::until_soon;
 use crate::support::client::Client;
 use crate::support::words::{Answer, Word, ask};
@@ -240,8 +243,10 @@ pub fn offsets_of(topic: &str, partition: i64, timestamp: i64) -> Vec<(&'static 
     ]
 }
 
-pub fn delete_topic(direct: &mut Client, topic: &str) {
-    ask(direct, 20, 5, vec![("TopicNames[]", topic.into()), ("TimeoutMs", PATIENCE_MS.into())]);
+pub fn delete_topics(direct: &mut Client, topics: &[String]) {
+    let names = topics.iter().map(|topic| TopicName(StrBytes::from_string(topic.clone()))).collect();
+    let timeout = i32::try_from(PATIENCE_MS).expect("it is short");
+    direct.ask(5, &DeleteTopicsRequest::default().with_topic_names(names).with_timeout_ms(timeout));
 }
 
 pub fn describe_producers(direct: &mut Client, topic: &str) -> Answer {

@@ -2,6 +2,7 @@
 
 use sluicegate::wire::sample::{Leaf, LeafValue};
 
+use super::deeds::until;
 use crate::support::client::Client;
 use crate::support::words::{Answer, Word, ask};
 
@@ -32,7 +33,11 @@ impl Group {
         let group = || Word::from(self.name.as_str());
         let members = match self.kind.as_str() {
             "consumer" => members(&ask(direct, 69, 0, vec![("GroupIds[]", group())])),
-            "share" => members(&ask(direct, 77, 1, vec![("GroupIds[]", group())])),
+            "share" => {
+                let description = ask(direct, 77, 1, vec![("GroupIds[]", group())]);
+                self.await_sharing(direct, &description);
+                members(&description)
+            }
             "streams" => members(&ask(direct, 89, 0, vec![("GroupIds[]", group())])),
             _ => members(&ask(direct, 15, 5, vec![("Groups[]", group())])),
         };
@@ -63,6 +68,23 @@ impl Group {
         }
     }
 
+    /// Waits until what its members have asked for is shared: a group that is removed before leaves that behind,
+    /// and the next one of its name is told to be fenced off.
+    fn await_sharing(&self, direct: &mut Client, description: &Answer) {
+        for topic in texts(&description.leaves, "Groups[].Members[].SubscribedTopicNames[]") {
+            let known = ask(direct, 3, 4, vec![("Topics[].Name", topic.into())]);
+            if known.int("Topics[].ErrorCode") != 0 {
+                continue;
+            }
+            until(&format!("{} shares {topic}", self.name), || {
+                let shared = ask(direct, 90, 0, vec![("Groups[].GroupId", self.name.as_str().into())]);
+                texts(&shared.leaves, "Groups[].Topics[].TopicName")
+                    .any(|shared| shared == topic)
+                    .then_some(())
+            });
+        }
+    }
+
     /// Removes it, if nobody is in it.
     pub fn delete(&self, direct: &mut Client) {
         ask(direct, 42, 2, vec![("GroupsNames[]", self.name.as_str().into())]);
@@ -76,6 +98,13 @@ fn members(answer: &Answer) -> Vec<(String, Option<String>)> {
         (text(&element, "MemberId").expect("a member has an id"), instance)
     };
     answer.elements("Groups[].Members[]").into_iter().map(member).collect()
+}
+
+fn texts<'l>(leaves: &'l [Leaf], path: &'static str) -> impl Iterator<Item = &'l str> {
+    leaves.iter().filter(move |leaf| leaf.path == path).filter_map(|leaf| match &leaf.value {
+        LeafValue::Text(text) => Some(text.as_str()),
+        _ => None,
+    })
 }
 
 fn text(element: &[Leaf], field: &str) -> Option<String> {

@@ -8,7 +8,7 @@ use sluicegate::wire::sample::Leaf;
 use uuid::Uuid;
 
 use super::deeds::{
-    allow, begin, commit, commit_as, create, delete_topic, describe_configs, describe_producers, end, join,
+    allow, begin, commit, commit_as, create, delete_topics, describe_configs, describe_producers, end, join,
     join_by_heartbeat, join_sharing, join_streams, list_offsets, offsets_of, produce, set_config,
     set_password, set_quota, until,
 };
@@ -254,8 +254,8 @@ impl Neighbour {
         let direct = &mut self.direct;
         until("our topics are gone", || {
             let topics = ours(&metadata(direct), "Topics[]", "Topics[].Name", stay);
-            for topic in &topics {
-                delete_topic(direct, topic);
+            if !topics.is_empty() {
+                delete_topics(direct, &topics);
             }
             topics.is_empty().then_some(())
         });
