@@ -47,10 +47,15 @@ impl Probe {
         Self { aims, ..self.clone() }
     }
 
-    /// Whether all it says is a pattern over topics, by which a member of a group would be given what it finds.
-    pub fn is_pattern(&self) -> bool {
-        let is_pattern = |path: &String| path == "SubscribedTopicRegex";
-        self.verdict == Verdict::Marks && !self.aims.is_empty() && self.aims.keys().all(is_pattern)
+    /// Whether all that it aims at is what a member subscribes to, and is given by a later heartbeat only.
+    pub fn is_told_later(&self) -> bool {
+        let path = match self.key {
+            ApiKey::ConsumerGroupHeartbeat => "SubscribedTopicRegex",
+            ApiKey::ShareGroupHeartbeat => "SubscribedTopicNames[]",
+            _ => return false,
+        };
+        let is_it = self.aims.len() == 1 && self.aims.contains_key(path);
+        is_it && self.verdict != Verdict::AsBefore && !self.beside_own
     }
 
     /// Whether it speaks as a member of their live group.

@@ -18,7 +18,7 @@ pub struct Camp<'c> {
     client: Client,
     /// What stands before the names of our own where they are said.
     prefix: &'static str,
-    /// How often a heartbeat is said until a pattern has found something of others.
+    /// How often a heartbeat is said until it is given something of others.
     patience: usize,
 }
 
@@ -30,13 +30,13 @@ impl<'c> Camp<'c> {
             client.log_in(&token);
             client
         };
-        Self { client: connect(), connect: Box::new(connect), prefix: "", patience: 25 }
+        Self { client: connect(), connect: Box::new(connect), prefix: "", patience: HEARTBEATS }
     }
 
     pub fn before_the_broker(kafka: &Kafka) -> Self {
         let port = kafka.port("PLAINTEXT");
         let connect = move || Client::connect(port);
-        // Here something is found, as soon as it has been looked for.
+        // Here it is given something, sooner or later.
         Self { client: connect(), connect: Box::new(connect), prefix: OURS, patience: 10_000 }
     }
 
@@ -60,8 +60,12 @@ impl<'c> Camp<'c> {
         let write = if probe.beside_own { request_beside_own } else { request };
         let request = write(probe.key, probe.version, &own, &probe.aims, probe.of_type);
         let mut outcome = None;
-        // What a pattern finds is looked for beside the conversation, and told by a later heartbeat.
-        for _ in 0..if probe.is_pattern() { self.patience } else { 1 } {
+        let times = match (probe.is_told_later(), twin) {
+            (false, _) => 1,
+            (true, 0) => self.patience,
+            (true, _) => HEARTBEATS,
+        };
+        for _ in 0..times {
             outcome = ask_body(&mut self.client, probe.key as i16, probe.version, &request.body);
             let Some(answer) = &outcome else {
                 self.client = (self.connect)();
@@ -93,6 +97,9 @@ impl<'c> Camp<'c> {
         }
     }
 }
+
+/// More than a broker needs to look at what was asked for.
+const HEARTBEATS: usize = 25;
 
 /// Whether a topic is told of by an id that is none of ours.
 fn is_foreign(leaf: &Leaf, ours: &[Uuid]) -> bool {
