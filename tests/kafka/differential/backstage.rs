@@ -2,7 +2,7 @@
 #![allow(clippy::disallowed_methods, reason = "it waits for a real broker, by the real clock")]
 
 use std::collections::{BTreeMap, HashMap};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use kafka_protocol::messages::create_topics_request::CreatableTopic;
 use kafka_protocol::messages::delete_topics_request::DeleteTopicState;
@@ -13,7 +13,7 @@ use kafka_protocol::messages::offset_commit_request::{
 };
 use kafka_protocol::messages::produce_request::{PartitionProduceData, TopicProduceData};
 use kafka_protocol::messages::{
-    CreateTopicsRequest, DeleteTopicsRequest, DescribeConfigsRequest, GroupId,
+    CreateTopicsRequest, DeleteTopicsRequest, DescribeConfigsRequest, FindCoordinatorRequest, GroupId,
     IncrementalAlterConfigsRequest, InitProducerIdRequest, LeaveGroupRequest, MetadataRequest,
     OffsetCommitRequest, ProduceRequest, TopicName, TransactionalId,
 };
@@ -22,7 +22,7 @@ use uuid::Uuid;
 use super::generator::Batch;
 use super::ground::{Ground, WAYS, Way, text};
 use super::names::{GROUPS, OTHERS, OURS, TOPICS, TRANSACTIONAL_IDS, name};
-use crate::direct::{until, until_within};
+use crate::direct::until_within;
 use crate::support::client::Client;
 
 /// The topics of one world by the names it has for them: their ids, and how many partitions they have.
@@ -39,6 +39,7 @@ impl Backstage {
         let mut backstage =
             Self { broker: Client::connect(ground.kafka.port("PLAINTEXT")), marks: 3_600_000 };
         backstage.create(&[(OTHERS.to_owned(), 1)]);
+        backstage.await_share_coordinator();
         // Gets the producer id 0, which also stands where there is none.
         backstage.init_producer(OTHERS);
         backstage
@@ -80,11 +81,10 @@ impl Backstage {
             (reference, gateway)
         };
         let mut worlds = self.topics();
-        let mut tries = 0;
-        while same(&worlds).0 != same(&worlds).1 && tries < 60 {
-            std::thread::sleep(Duration::from_millis(50));
+        let deadline = Instant::now() + SETTLES;
+        while same(&worlds).0 != same(&worlds).1 && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(20));
             worlds = self.topics();
-            tries += 1;
         }
         let (reference, gateway) = same(&worlds);
         let base: Vec<_> = TOPICS
@@ -128,6 +128,21 @@ impl Backstage {
         topics.collect()
     }
 
+    /// Waits for topics that a broker makes behind its answer.
+    pub fn await_topics(&mut self, made: &[Vec<String>; 2]) {
+        let deadline = Instant::now() + SETTLES;
+        while made
+            .iter()
+            .zip(self.topics())
+            .any(|(made, there)| made.iter().any(|name| !there.contains_key(name)))
+        {
+            if Instant::now() > deadline {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(5));
+        }
+    }
+
     /// Waits until the broker has made its own all that its controller had written before.
     ///
     /// Twice: the first mark may come in one gulp with what was written before it, and be seen while the broker still
@@ -151,9 +166,9 @@ impl Backstage {
                 .with_resource_name(text(OTHERS))
                 .with_configuration_keys(Some(vec![retention]));
             let describe = DescribeConfigsRequest::default().with_resources(vec![resource]);
-            let deadline = std::time::Instant::now() + Duration::from_secs(20);
+            let deadline = Instant::now() + PATIENCE;
             while self.broker.ask(4, &describe).results[0].configs[0].value.as_ref() != Some(&mark) {
-                assert!(std::time::Instant::now() < deadline, "the broker does not hear of its controller");
+                assert!(Instant::now() < deadline, "the broker does not hear of its controller");
                 std::thread::sleep(Duration::from_millis(1));
             }
         }
@@ -218,7 +233,7 @@ impl Backstage {
             .with_partition_data(vec![partition]);
         let request =
             ProduceRequest::default().with_acks(-1).with_timeout_ms(TIMEOUT_MS).with_topic_data(vec![topic]);
-        until("a record is written", || {
+        until_within(PATIENCE, "a record is written", || {
             let answer = self.broker.ask(9, &request);
             (answer.responses[0].partition_responses[0].error_code == 0).then_some(())
         });
@@ -234,7 +249,7 @@ impl Backstage {
             .with_generation_id_or_member_epoch(-1)
             .with_topics(vec![topic]);
         self.await_coordinator(group, 0);
-        until_within(Duration::from_secs(60), "an offset is committed", || {
+        until_within(PATIENCE, "an offset is committed", || {
             let answer = self.broker.ask(8, &request);
             (answer.topics[0].partitions[0].error_code == 0).then_some(())
         });
@@ -245,16 +260,26 @@ impl Backstage {
             .with_transactional_id(Some(TransactionalId(text(transactional_id))))
             .with_transaction_timeout_ms(60_000);
         self.await_coordinator(transactional_id, 1);
-        until_within(Duration::from_secs(60), "a producer has its id", || {
+        until_within(PATIENCE, "a producer has its id", || {
             (self.broker.ask(4, &request).error_code == 0).then_some(())
         });
     }
 
+    /// Where share groups stand is kept in a topic that is made when somebody first asks for it.
+    fn await_share_coordinator(&mut self) {
+        let request = FindCoordinatorRequest::default()
+            .with_key_type(2)
+            .with_coordinator_keys(vec![text(&format!("{OTHERS}:{AN_ID}:0"))]);
+        until_within(PATIENCE, "there is a coordinator of share groups", || {
+            (self.broker.ask(6, &request).coordinators[0].error_code == 0).then_some(())
+        });
+    }
+
     fn await_coordinator(&mut self, key: &str, kind: i8) {
-        let request = kafka_protocol::messages::FindCoordinatorRequest::default()
-            .with_key(text(key))
-            .with_key_type(kind);
-        until("there is a coordinator", || (self.broker.ask(3, &request).error_code == 0).then_some(()));
+        let request = FindCoordinatorRequest::default().with_key(text(key)).with_key_type(kind);
+        until_within(PATIENCE, "there is a coordinator", || {
+            (self.broker.ask(3, &request).error_code == 0).then_some(())
+        });
     }
 }
 
@@ -262,4 +287,9 @@ fn backend<'a>(way: Way, names: impl Iterator<Item = &'a String>) -> impl Iterat
     names.map(move |name| format!("{}{name}", way.prefix()))
 }
 
+/// A topic id as Kafka writes it, of no topic.
+const AN_ID: &str = "q83vEjRWeJCrze8SNFZ4kA";
+/// What is not the same in both worlds by then is not the same.
+const SETTLES: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 const TIMEOUT_MS: i32 = 20_000;

@@ -18,17 +18,24 @@ struct Step {
     key: ApiKey,
     pins: Vec<Pin>,
     takes: Vec<(&'static str, &'static str)>,
+    until: Option<&'static str>,
 }
 
 fn step(key: ApiKey, pins: &[Pin], more: Vec<Pin>) -> Step {
     // What a step says itself comes before what all of them say.
     let pins = more.into_iter().chain(pins.iter().cloned()).collect();
-    Step { key, pins, takes: Vec::new() }
+    Step { key, pins, takes: Vec::new(), until: None }
 }
 
 impl Step {
     fn takes(mut self, word: &'static str, path: &'static str) -> Self {
         self.takes.push((word, path));
+        self
+    }
+
+    /// Says it again and again until something stands in the answer under this path.
+    fn until(mut self, path: &'static str) -> Self {
+        self.until = Some(path);
         self
     }
 }
@@ -87,7 +94,7 @@ impl Round<'_> {
     fn play_steps(&mut self, steps: Vec<Step>) {
         self.begin_conversation();
         let role = self.random.pick(&[Role::User, Role::User, Role::Owner]);
-        for Step { key, pins, takes } in steps {
+        for Step { key, pins, takes, until } in steps {
             let Some(row) = rows().iter().find(|row| row.key == key) else { continue };
             let versions = self.versions(row);
             if versions.is_empty() {
@@ -102,7 +109,7 @@ impl Round<'_> {
                 &pins,
                 self.other_topic,
             );
-            self.play(&Case { line: Line { role, lane: 0 }, key, version, symbols, takes });
+            self.play(&Case { line: Line { role, lane: 0 }, key, version, symbols, takes, until });
         }
         self.begin_conversation();
     }
@@ -132,8 +139,8 @@ impl Round<'_> {
             there("ProtocolName"),
             text("Protocols[].Name", "range"),
             count("Protocols", 1),
-            int("SessionTimeoutMs", 6000),
-            int("RebalanceTimeoutMs", 300),
+            int("SessionTimeoutMs", 60_000),
+            int("RebalanceTimeoutMs", 5000),
         ];
         let join = || {
             step(JoinGroup, &group, vec![]).takes("member", "MemberId").takes("generation", "GenerationId")
@@ -185,7 +192,7 @@ impl Round<'_> {
             absent("GroupInstanceId"),
             absent("RackId"),
             text("ServerAssignor", "uniform"),
-            int("RebalanceTimeoutMs", 300),
+            int("RebalanceTimeoutMs", 5000),
         ];
         let beat = |more| step(ConsumerGroupHeartbeat, &group, more).takes("member", "MemberId");
         let joining = || {
@@ -250,7 +257,10 @@ impl Round<'_> {
             |epoch| step(ShareFetch, &group, vec![int("ShareSessionEpoch", epoch), int("MinBytes", 0)]);
         vec![
             step(ShareGroupHeartbeat, &group, vec![int("MemberEpoch", 0)]).takes("epoch", "MemberEpoch"),
-            step(ShareGroupHeartbeat, &group, vec![said_number("MemberEpoch", "epoch", 1)]),
+            // Before there is anything to assign, the group's state is written elsewhere.
+            step(ShareGroupHeartbeat, &group, vec![said_number("MemberEpoch", "epoch", 1)])
+                .takes("epoch", "MemberEpoch")
+                .until("Assignment.TopicPartitions[]"),
             same(ShareGroupDescribe),
             fetch(0),
             fetch(1),

@@ -183,7 +183,8 @@ fn holds(when: &str, about: &About<'_>) -> bool {
 
 fn is_under(path: &str, parent: &str) -> bool {
     let rest = path.trim_end_matches(ORDER).strip_prefix(parent);
-    parent.is_empty() || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
+    parent.is_empty() && path != OUTCOME
+        || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
 
 /// What an element begins with, by which one knows it.
@@ -226,6 +227,9 @@ fn is_name(path: &str) -> bool {
     ];
     !path.contains("Configs[]") && NAMES.contains(&last(path))
 }
+
+/// The path of whether there is an answer at all.
+pub const OUTCOME: &str = "(outcome)";
 
 /// Behind the path of an array: its elements, and not what stands in them.
 const ORDER: &str = " order";

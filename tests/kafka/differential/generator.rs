@@ -214,6 +214,8 @@ impl Filler for Generator<'_> {
         let fits = |symbol: &Symbol| matches!(symbol, Symbol::Int(_) | Symbol::Said(..));
         let symbol = self.pinned(path, fits).unwrap_or_else(|| match last(path) {
             "KeyType" => Symbol::Int(self.key_type()),
+            // Of a partition that is not there a broker does not tell before its patience with itself is over.
+            "Partitions" if self.key == ApiKey::DescribeShareGroupOffsets => Symbol::Int(0),
             _ => Symbol::Int(values::int(self.random, path)),
         });
         if let ("ResourceType", Symbol::Int(value)) = (last(path), &symbol) {

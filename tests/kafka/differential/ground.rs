@@ -78,6 +78,20 @@ const GRANTS: &[Grant] = &[
     Grant(Role::Operator, "cluster", "", "all"),
 ];
 
+/// What takes time out of the broker: groups are assigned at once, and no member is ever missed in the course of a round.
+const SETTINGS: [&str; 10] = [
+    "group.consumer.assignment.interval.ms=0",
+    "group.share.assignment.interval.ms=0",
+    "group.streams.assignment.interval.ms=0",
+    "group.streams.initial.rebalance.delay.ms=0",
+    "group.consumer.max.session.timeout.ms=3600000",
+    "group.consumer.session.timeout.ms=3600000",
+    "group.share.max.session.timeout.ms=3600000",
+    "group.share.session.timeout.ms=3600000",
+    "group.streams.max.session.timeout.ms=3600000",
+    "group.streams.session.timeout.ms=3600000",
+];
+
 const SECRET: &str = "differential-secret";
 
 /// Broker, issuer and gateway, for as long as the value lives.
@@ -93,7 +107,8 @@ impl Ground {
         let clients: Vec<String> = ROLES.iter().map(|role| format!("{}:{SECRET}", role.client())).collect();
         let clients: Vec<&str> = clients.iter().map(String::as_str).collect();
         let issuer = Issuer::start(&clients, &["--token-lifetime", "12h"]);
-        let kafka = Kafka::start(1, &issuer, site::AUDIENCE, &[]);
+        let settings: Vec<&str> = SETTINGS.iter().flat_map(|setting| ["--set", setting]).collect();
+        let kafka = Kafka::start(1, &issuer, site::AUDIENCE, &settings);
         allow(&mut Client::connect(kafka.port("PLAINTEXT")));
         let mut setup = site::setup(&kafka, &issuer, PREFIX);
         setup.tenant().policies = ROLES.iter().copied().filter_map(policy).collect();

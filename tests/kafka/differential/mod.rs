@@ -86,8 +86,8 @@ fn play(seeds: RangeInclusive<u64>, minutes: Option<u64>) {
 
 fn report(tally: &Tally, known: &Known, time: Duration) {
     println!("{} cases of {} keys and versions in {time:?}", tally.cases, tally.pairs.len());
-    for (api, count) in &tally.by_api {
-        println!("{count:6} {api}");
+    for (api, (count, time)) in &tally.by_api {
+        println!("{count:6} {api}, in {time:?}");
     }
     for (line, count) in known.told() {
         println!("{count:6} times explained by {line}");

@@ -123,4 +123,4 @@ const NO_TOPICS: [u8; 8] = [0, 0, 0, 1, 0, 2, b'z', b'z'];
 const PROBE: i32 = -7;
 
 /// Longer than anybody waits for others in a group here.
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(30);

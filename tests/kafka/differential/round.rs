@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::fmt::Write as _;
 use std::ops::RangeInclusive;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use sluicegate::api::{Row, rows};
 use sluicegate::wire::sample::{Leaf, LeafValue, leaves};
@@ -12,19 +12,21 @@ use sluicegate::wire::{ApiKey, Direction};
 use uuid::Uuid;
 
 use super::backstage::Backstage;
-use super::differences::{About, Difference, Known};
+use super::differences::{About, Difference, Known, OUTCOME};
 use super::generator::{Policy, Spelling, Symbol, request, spelled};
 use super::ground::{Ground, Role, WAYS};
 use super::names::{Kind, Names, OTHERS, STANDINGS};
 use super::player::{Line, Outcome, Player};
 use super::random::Random;
 use super::tree::{Called, Node, Normal, tree};
+use super::values::last;
 
 /// What was played, and what was wrong with it.
 #[derive(Default)]
 pub struct Tally {
     pub cases: usize,
-    pub by_api: BTreeMap<&'static str, usize>,
+    /// How many there were, and how long they took.
+    pub by_api: BTreeMap<&'static str, (usize, Duration)>,
     pub pairs: std::collections::BTreeSet<(i16, i16)>,
     pub failures: Vec<Failure>,
     /// Requests that were not answered in one world or both, however long one waited.
@@ -55,6 +57,8 @@ pub struct Case {
     pub symbols: Vec<Symbol>,
     /// What of the answer is kept, under which word.
     pub takes: Vec<(&'static str, &'static str)>,
+    /// What must stand in the answer, for which the request is said again and again.
+    pub until: Option<&'static str>,
 }
 
 pub struct Round<'r> {
@@ -135,19 +139,20 @@ impl<'r> Round<'r> {
         self.names.for_operator = role == Role::Operator;
         let kinds = [Kind::Topic, Kind::Topic, Kind::Group, Kind::TransactionalId];
         let about = self.random.pick(&kinds);
-        let symbols = request(
-            (&mut self.random, &mut self.names),
-            (row.key, version),
-            (policy, about),
-            &[],
-            self.other_topic,
-        );
+        let mut make = || {
+            let place = (&mut self.random, &mut self.names);
+            request(place, (row.key, version), (policy, about), &[], self.other_topic)
+        };
+        let mut symbols = make();
+        while is_never_answered(row.key, version, &symbols) {
+            symbols = make();
+        }
         let line = Line { role, lane: 0 };
         let takes = match row.key {
             ApiKey::JoinGroup => vec![("member", "MemberId")],
             _ => Vec::new(),
         };
-        self.play(&Case { line, key: row.key, version, symbols, takes });
+        self.play(&Case { line, key: row.key, version, symbols, takes, until: None });
         self.leave();
     }
 
@@ -167,20 +172,19 @@ impl<'r> Round<'r> {
     pub fn play(&mut self, case: &Case) {
         let Case { line, key, version, .. } = *case;
         let name = rows().iter().find(|row| row.key == key).map_or("", |row| row.name);
-        let bodies = [0, 1].map(|world: usize| {
-            let World { ids, said, .. } = &self.worlds[world];
-            spelled(key, version, &case.symbols, &Spelling { ids, said })
-        });
+        let mut bodies = [0, 1].map(|world| self.spelled(case, world));
+        let begin = Instant::now();
         let mut outcomes = self.player.play(line, key, version, &bodies);
-        self.ask_again(line, (key, version), &bodies, &mut outcomes);
+        self.ask_again(case, &mut bodies, &mut outcomes);
         self.tally.cases += 1;
-        *self.tally.by_api.entry(name).or_default() += 1;
         self.tally.pairs.insert((key as i16, version));
         let said = bodies.each_ref().map(|body| {
             leaves(key as i16, Direction::Request, version, body)
                 .expect("the request was made by the grammar")
         });
-        self.take(case, &said, &outcomes);
+        for (world, (body, outcome)) in bodies.iter().zip(&outcomes).enumerate() {
+            self.take(case, world, body, outcome);
+        }
         if outcomes.contains(&Outcome::Nothing) {
             self.tally.unanswered.push(format!("{name} v{version}: {:?}", said[0]));
         }
@@ -190,32 +194,37 @@ impl<'r> Round<'r> {
             let text = self.failure(&about, &said[1], &trees, &unknown);
             self.fail(name, version, first.path.clone(), text);
         }
-        if changes_topics(key)
-            && let Err(differs) = self.settle()
+        if changes_topics(key, version, &said, &outcomes)
+            && let Err(differs) = self.settle(&outcomes.each_ref().map(|outcome| made(key, version, outcome)))
         {
             let text = self.failure(&about, &said[1], &trees, &[]);
             self.fail(name, version, "(topics afterwards)".to_owned(), format!("{text}{differs}\n"));
         }
+        let (count, time) = self.tally.by_api.entry(name).or_default();
+        *count += 1;
+        *time += begin.elapsed();
     }
 
-    /// Asks on where the answer is: not yet. Where it is so in both worlds, and stays so, it is the answer.
-    fn ask_again(
-        &mut self,
-        line: Line,
-        (key, version): (ApiKey, i16),
-        bodies: &[Vec<u8>; 2],
-        outcomes: &mut [Outcome; 2],
-    ) {
-        for tries in 0..100 {
-            let passing = outcomes.each_ref().map(|outcome| is_passing(key, version, outcome));
-            if passing == [false, false] || passing == [true, true] && tries > 5 {
+    fn spelled(&self, case: &Case, world: usize) -> Vec<u8> {
+        let World { ids, said, .. } = &self.worlds[world];
+        spelled(case.key, case.version, &case.symbols, &Spelling { ids, said })
+    }
+
+    /// Asks on where the answer is: not yet. Where it stays so, it is the answer.
+    fn ask_again(&mut self, case: &Case, bodies: &mut [Vec<u8>; 2], outcomes: &mut [Outcome; 2]) {
+        let Case { line, key, version, .. } = *case;
+        for _ in 0..100 {
+            let passing = [0, 1].map(|place: usize| is_passing(case, &bodies[place], &outcomes[place]));
+            if passing == [false, false] {
                 break;
             }
             std::thread::sleep(Duration::from_millis(30));
-            for (place, way) in WAYS.into_iter().enumerate() {
-                if passing[place] {
-                    outcomes[place] = self.player.play_again(line, way, key, version, &bodies[place]);
+            for (place, way) in WAYS.into_iter().enumerate().filter(|(place, _)| passing[*place]) {
+                if case.until.is_some() {
+                    self.take(case, place, &bodies[place], &outcomes[place]);
+                    bodies[place] = self.spelled(case, place);
                 }
+                outcomes[place] = self.player.play_again(line, way, key, version, &bodies[place]);
             }
         }
     }
@@ -224,18 +233,18 @@ impl<'r> Round<'r> {
         self.tally.failures.push(Failure { api, version, path, text });
     }
 
-    /// Keeps of the answers what later requests stand on.
-    fn take(&mut self, case: &Case, said: &[Vec<Leaf>; 2], outcomes: &[Outcome; 2]) {
-        for (world, (outcome, said)) in self.worlds.iter_mut().zip(outcomes.iter().zip(said)) {
-            if let Some(group) = said.iter().find(|leaf| leaf.path == "GroupId") {
-                world.said.insert("group", group.value.clone());
-            }
-            let Outcome::Answer(body) = outcome else { continue };
-            let found = leaves(case.key as i16, Direction::Response, case.version, body).unwrap_or_default();
-            for (word, path) in &case.takes {
-                if let Some(leaf) = found.iter().find(|leaf| leaf.path == *path) {
-                    world.said.insert(word, leaf.value.clone());
-                }
+    /// Keeps of an answer what later requests stand on.
+    fn take(&mut self, case: &Case, world: usize, body: &[u8], outcome: &Outcome) {
+        let world = &mut self.worlds[world];
+        let said = leaves(case.key as i16, Direction::Request, case.version, body).unwrap_or_default();
+        if let Some(group) = said.into_iter().find(|leaf| leaf.path == "GroupId") {
+            world.said.insert("group", group.value);
+        }
+        let Outcome::Answer(body) = outcome else { return };
+        let found = leaves(case.key as i16, Direction::Response, case.version, body).unwrap_or_default();
+        for (word, path) in &case.takes {
+            if let Some(leaf) = found.iter().find(|leaf| leaf.path == *path) {
+                world.said.insert(word, leaf.value.clone());
             }
         }
     }
@@ -280,8 +289,8 @@ impl<'r> Round<'r> {
             other => format!("{other:?}"),
         };
         let difference = Difference {
-            path: "(outcome)".to_owned(),
-            place: "(outcome)".to_owned(),
+            path: OUTCOME.to_owned(),
+            place: OUTCOME.to_owned(),
             reference: brief(reference),
             gateway: brief(gateway),
         };
@@ -315,8 +324,9 @@ impl<'r> Round<'r> {
         }
     }
 
-    /// Waits until what was said about topics has been done, and undoes it.
-    fn settle(&mut self) -> Result<(), String> {
+    /// Waits until what was said about topics has been done, these being made among it, and undoes it.
+    fn settle(&mut self, made: &[Vec<String>; 2]) -> Result<(), String> {
+        self.backstage.await_topics(made);
         let restored = if self.keeps_topics {
             self.backstage.pass_barrier();
             Ok(())
@@ -329,7 +339,7 @@ impl<'r> Round<'r> {
 
     /// Undoes what a conversation has done to topics.
     pub fn tidy_topics(&mut self) {
-        if let Err(differs) = self.settle() {
+        if let Err(differs) = self.settle(&Default::default()) {
             let text = format!("a conversation about topics, in round {}: {differs}\n", self.seed);
             self.fail("CreateTopics", 0, "(topics afterwards)".to_owned(), text);
         }
@@ -371,28 +381,94 @@ fn shown(leaf: &Leaf) -> String {
     format!("{:?}", Node::Leaf(leaf.value.clone()))
 }
 
+/// Whether brokers fail inside themselves upon a request, and leave it at that: AlterConfigs with one resource twice.
+fn is_never_answered(key: ApiKey, version: i16, symbols: &[Symbol]) -> bool {
+    if key != ApiKey::AlterConfigs {
+        return false;
+    }
+    let nobody = World::default();
+    let body = spelled(key, version, symbols, &Spelling { ids: &nobody.ids, said: &nobody.said });
+    let said = leaves(key as i16, Direction::Request, version, &body).unwrap_or_default();
+    let of = |path| said.iter().filter(move |leaf| leaf.path == path).map(|leaf| &leaf.value);
+    let resources: Vec<_> = of("Resources[].ResourceType").zip(of("Resources[].ResourceName")).collect();
+    resources.iter().enumerate().any(|(place, resource)| resources[..place].contains(resource))
+}
+
 /// Whether an answer says: not yet. A client asks again then, and so do we.
-fn is_passing(key: ApiKey, version: i16, outcome: &Outcome) -> bool {
+fn is_passing(case: &Case, request: &[u8], outcome: &Outcome) -> bool {
     let Outcome::Answer(body) = outcome else { return false };
+    let found = leaves(case.key as i16, Direction::Response, case.version, body).unwrap_or_default();
+    let is_done = found.iter().any(|leaf| leaf.path == "ErrorCode" && leaf.value == LeafValue::Int(0));
+    let lacks = |path: &str| is_done && found.iter().all(|leaf| !leaf.path.starts_with(path));
+    if case.until.is_some_and(lacks) {
+        return true;
+    }
+    let is_passing_state = |leaf: &Leaf| match &leaf.value {
+        LeafValue::Text(state) => ["PrepareCommit", "PrepareAbort"].contains(&state.as_str()),
+        LeafValue::Int(code) => last(&leaf.path) == "ErrorCode" && [14, 15, 16, 51, 88].contains(code),
+        _ => false,
+    };
+    match case.key {
+        ApiKey::ShareFetch => {
+            // Partitions of which a share group does not yet know where it stands are left out.
+            let said = leaves(case.key as i16, Direction::Request, case.version, request).unwrap_or_default();
+            let opens = |leaf: &Leaf| leaf.path == "ShareSessionEpoch" && leaf.value == LeafValue::Int(0);
+            let names = |leaf: &Leaf| leaf.path.starts_with("Topics[].Partitions[]");
+            said.iter().any(opens) && said.iter().any(names) && lacks("Responses[]")
+        }
+        _ => found.iter().any(is_passing_state),
+    }
+}
+
+/// The topics that are being made when Metadata says so, each by its name in this world.
+fn made(key: ApiKey, version: i16, outcome: &Outcome) -> Vec<String> {
+    let (ApiKey::Metadata, Outcome::Answer(body)) = (key, outcome) else { return Vec::new() };
     let found = leaves(key as i16, Direction::Response, version, body).unwrap_or_default();
-    found.iter().any(|leaf| {
-        super::values::last(&leaf.path) == "ErrorCode"
-            && matches!(leaf.value, LeafValue::Int(14 | 15 | 16 | 51 | 88))
+    let mut made = Vec::new();
+    let mut codes = found.iter().filter(|leaf| leaf.path == "Topics[].ErrorCode");
+    for name in found.iter().filter(|leaf| leaf.path == "Topics[].Name") {
+        let code = codes.next().map(|leaf| &leaf.value);
+        if let (LeafValue::Text(name), Some(LeafValue::Int(NOT_THERE | NO_LEADER))) = (&name.value, code) {
+            made.push(name.clone());
+        }
+    }
+    made
+}
+
+/// Whether topics may be others after it: made, gone, altered, or with more partitions.
+fn changes_topics(key: ApiKey, version: i16, said: &[Vec<Leaf>; 2], outcomes: &[Outcome; 2]) -> bool {
+    // A topic that Metadata makes is not there yet when it says so.
+    let codes: &[i64] = match key {
+        ApiKey::Metadata => &[NOT_THERE, NO_LEADER],
+        ApiKey::CreateTopics
+        | ApiKey::DeleteTopics
+        | ApiKey::CreatePartitions
+        | ApiKey::AlterConfigs
+        | ApiKey::IncrementalAlterConfigs => &[DONE, LATE],
+        _ => return false,
+    };
+    let only_asks = |leaf: &Leaf| match leaf.path.as_str() {
+        "AllowAutoTopicCreation" => leaf.value == LeafValue::Int(0),
+        "validateOnly" | "ValidateOnly" => leaf.value == LeafValue::Int(1),
+        _ => false,
+    };
+    if said[0].iter().any(only_asks) {
+        return false;
+    }
+    outcomes.iter().any(|outcome| {
+        let Outcome::Answer(body) = outcome else { return true };
+        let found = leaves(key as i16, Direction::Response, version, body).unwrap_or_default();
+        found.iter().any(|leaf| {
+            last(&leaf.path) == "ErrorCode"
+                && matches!(leaf.value, LeafValue::Int(code) if codes.contains(&code))
+        })
     })
 }
 
-/// Whether topics may be others after it: made, gone, or with more partitions.
-fn changes_topics(key: ApiKey) -> bool {
-    matches!(
-        key,
-        ApiKey::CreateTopics
-            | ApiKey::DeleteTopics
-            | ApiKey::CreatePartitions
-            | ApiKey::Metadata
-            | ApiKey::AlterConfigs
-            | ApiKey::IncrementalAlterConfigs
-    )
-}
+const DONE: i64 = 0;
+const NOT_THERE: i64 = 3;
+const NO_LEADER: i64 = 5;
+const LATE: i64 = 7;
 
 /// Whether it would change the cluster under both worlds when somebody plays it who may.
 fn is_dangerous(key: ApiKey) -> bool {

@@ -230,6 +230,12 @@ impl Normal<'_> {
             _ => {}
         }
         match (last(path), value) {
+            // How often a share group is assigned anew goes by when its state is written elsewhere.
+            ("GroupEpoch" | "AssignmentEpoch" | "MemberEpoch", LeafValue::Int(epoch))
+                if *epoch > 0 && self.is_about_share_groups() =>
+            {
+                self.called.alias("epoch", epoch.to_string())
+            }
             ("ThrottleTimeMs", _) => word("throttle"),
             ("SessionId", LeafValue::Int(id)) if *id != 0 => self.called.alias("session", id.to_string()),
             ("ProducerId", LeafValue::Int(id)) if *id > 0 => self.called.alias("producer", id.to_string()),
@@ -240,6 +246,10 @@ impl Normal<'_> {
             ("Records", LeafValue::Bytes(bytes)) => Node::Leaf(LeafValue::Bytes(self.records(bytes))),
             _ => same,
         }
+    }
+
+    fn is_about_share_groups(&self) -> bool {
+        matches!(self.key, ApiKey::ShareGroupHeartbeat | ApiKey::ShareGroupDescribe)
     }
 
     /// A client may depend on whether there is a text, and not on what it says. A hidden prefix it never says.
