@@ -13,7 +13,7 @@ use uuid::Uuid;
 
 pub use self::sessions::ShareSessions;
 use self::sessions::{Partitions, SessionKey};
-use super::{Api, Asking, METADATA_BY_ID, Pass, Refusal, Showing, standard_text};
+use super::{Api, Asking, Conversation, METADATA_BY_ID, Pass, Refusal, Showing, standard_text};
 use crate::cluster::{Gate, Lens};
 use crate::names::TopicSlot;
 use crate::policy::{Operation, Resource};
@@ -48,6 +48,18 @@ impl Api for ShareFetch {
 
     fn ids(request: &ShareFetchRequest, _version: i16, tell: &mut dyn FnMut(Uuid)) {
         request.topics.iter().for_each(|topic| tell(topic.topic_id));
+    }
+
+    /// What has been forgotten of a topic in a session is no reason to take the topic out of it.
+    fn ids_kept(request: &ShareFetchRequest, conversation: &Conversation, tell: &mut dyn FnMut(Uuid)) {
+        if let Some(group) = &request.group_id
+            && !matches!(request.share_session_epoch, FIRST | LAST)
+        {
+            conversation
+                .share_sessions
+                .topics(&session_key(group, request.member_id.as_ref()))
+                .for_each(tell);
+        }
     }
 
     /// Goes on even where no topic is left: the broker counts the requests of a session.
@@ -211,9 +223,13 @@ fn admit_member(
     gate: &Gate<'_>,
 ) -> Result<SessionKey, Refusal> {
     let group = group.as_mut().ok_or(Refusal::InvalidRequest)?;
-    let key = (group.to_string(), member.map(ToString::to_string).unwrap_or_default());
+    let key = session_key(group, member);
     gate.one(Operation::Read, group)?;
     Ok(key)
+}
+
+fn session_key(group: &GroupId, member: Option<&StrBytes>) -> SessionKey {
+    (group.to_string(), member.map(ToString::to_string).unwrap_or_default())
 }
 
 /// Whether the client may read the topic behind an id; what it is told else. Nothing is noted.

@@ -54,6 +54,11 @@ impl ShareSessions {
         self.sessions.remove(key);
     }
 
+    /// The topics in a session, if there is one.
+    pub fn topics(&self, key: &SessionKey) -> impl Iterator<Item = Uuid> {
+        self.sessions.get(key).into_iter().flat_map(|session| session.topics.keys().copied())
+    }
+
     /// Whether they hold more than a connection may have kept here.
     pub fn are_too_large(&self) -> bool {
         let topics = self.sessions.values().flat_map(|session| session.topics.values());

@@ -313,3 +313,21 @@ fn the_last_acknowledgement_ends_a_session() {
     world.talk::<ShareAcknowledge>(1, &acknowledge(-1, &[]), &acknowledged(&[]));
     assert_eq!(codes(&world.talk::<ShareFetch>(1, &fetch(3, &[], &[]), &fetched(&[])).seen), []);
 }
+
+#[test]
+fn what_a_session_holds_is_asked_about_when_its_id_is_forgotten() {
+    let told = |world: &World, epoch| {
+        let mut told = Vec::new();
+        let mut tell = |id: Uuid| told.push(id.as_u128());
+        ShareFetch::ids_kept(&fetch(epoch, &[], &[]), &world.conversation, &mut tell);
+        told
+    };
+    let mut world = world(&["orders"]);
+    let topics: [Asked<'_>; 2] = [(ORDERS, &[(0, false)]), (NOBODYS, &[(0, false)])];
+    world.talk::<ShareFetch>(1, &fetch(0, &topics, &[]), &fetched(&[]));
+    assert_eq!(told(&world, 1), [ORDERS, NOBODYS]);
+    // These stand on nothing.
+    assert_eq!((told(&world, 0), told(&world, -1)), (vec![], vec![]));
+    world.talk::<ShareFetch>(1, &fetch(-1, &[], &[]), &fetched(&[]));
+    assert_eq!(told(&world, 1), []);
+}
