@@ -270,8 +270,8 @@ pub struct Known {
 }
 
 /// The topics that a coordinator makes for a streams group; none where it has no such group, or none that
-/// is ready.
-pub type InternalTopics = Option<Vec<Backend<StrBytes>>>;
+/// is ready, and Kafka's code where it does not say.
+pub type InternalTopics = Result<Option<Vec<Backend<StrBytes>>>, i16>;
 
 impl Known {
     /// Both of what was found before and now.

@@ -15,7 +15,7 @@ use kafka_protocol::protocol::StrBytes;
 use super::operations::{GROUP_OPERATIONS, NOT_ASKED};
 use super::{Api, Asking, Pass, Refusal, Showing, standard_text};
 use crate::cluster::{Cause, Lens, No};
-use crate::names::{Backend, Kind, Virtual, is_internal_topic};
+use crate::names::{Backend, InvalidName, Kind, Virtual, is_internal_topic};
 use crate::policy::{Operation, Resource};
 use crate::wire::ApiKey;
 use crate::wire::messages::streams_group_describe_request::StreamsGroupDescribeRequest;
@@ -59,8 +59,14 @@ impl Api for StreamsGroupHeartbeat {
         if request.member_epoch < 0 || (!makes_shared && ask.gate.grants_cluster(Operation::Create)) {
             return Ok(Pass::Forward(request, None));
         }
-        let Some(internal) = internal_topics(&group, &request, ask) else {
-            return Ok(Pass::AskInternalTopics(Backend::meant_for_broker(request.group_id.0)));
+        let internal = match internal_topics(&group, &request, ask) {
+            Some(Ok(internal)) => internal,
+            // What cannot be found out may be what the client may not make: it is told as the gateway is.
+            Some(Err(code)) => {
+                let untold = StreamsGroupHeartbeatResponse::default().with_error_code(code);
+                return Ok(Pass::Answer(Some(Box::new(untold.with_error_message(standard_text(code))))));
+            }
+            None => return Ok(Pass::AskInternalTopics(Backend::meant_for_broker(request.group_id.0))),
         };
         if internal.iter().all(|topic| may_create(topic, ask)) {
             return Ok(Pass::Forward(request, None));
@@ -126,6 +132,8 @@ fn admit_topology(topology: &mut Topology, ask: &Asking<'_>) -> Result<(), Refus
     for name in names(topology) {
         let wrong = match namespace.check(Kind::Topic, &name.0) {
             _ if is_internal_topic(&name.0) => Some(Cause::OutsideNamespace),
+            // It is as foreign as any other, and denied below.
+            Err(InvalidName::OutsidePrefix) => None,
             Err(why) if !namespace.is_additional(Kind::Topic, &name.0) => Some(Cause::InvalidName(why)),
             _ => None,
         };
@@ -164,18 +172,22 @@ fn sources(topology: &Topology) -> impl Iterator<Item = &TopicName> {
 }
 
 /// Every topic that the coordinator might make at this heartbeat: those of the member's own topology and
-/// those of the group's, which need not be the same. `None` where the group's is to be asked for.
+/// those of the group's, which need not be the same. `None` where the group's is to be asked for; Kafka's
+/// code where it was asked for in vain.
 fn internal_topics(
     group: &str,
     request: &StreamsGroupHeartbeatRequest,
     ask: &mut Asking<'_>,
-) -> Option<Vec<Backend<StrBytes>>> {
+) -> Option<Result<Vec<Backend<StrBytes>>, i16>> {
     if request.topology.is_none()
         && let Some(known) = ask.conversation.internal_topics(group)
     {
-        return Some(known.to_vec());
+        return Some(Ok(known.to_vec()));
     }
-    let of_group = ask.internal_topics?;
+    let of_group = match ask.internal_topics? {
+        Ok(of_group) => of_group,
+        Err(code) => return Some(Err(*code)),
+    };
     let own = request.topology.iter().flat_map(made).map(|name| name.0.clone());
     let of_others = of_group.iter().flatten().map(|topic| topic.as_ref().clone());
     let topics: BTreeSet<_> = own.chain(of_others).collect();
@@ -183,7 +195,7 @@ fn internal_topics(
     if request.topology.is_some() || of_group.is_some() {
         ask.conversation.note_internal_topics(group, &topics);
     }
-    Some(topics)
+    Some(Ok(topics))
 }
 
 /// What is not of this virtual cluster, or is shared with it, nobody makes from here.
@@ -380,6 +392,7 @@ const DENIED_INSIDE: &str = "The described group uses topics that the client is 
 mod tests {
     use super::*;
     use crate::api::testing::{Dialogue, World, text};
+    use crate::names::Mode;
     use crate::wire::messages::streams_group_describe_response::{
         Member, Subtopology as DescribedSubtopology, TopicInfo as DescribedTopicInfo,
     };
@@ -438,7 +451,7 @@ mod tests {
 
     fn world(rules: &[(Operation, Resource, &str)]) -> World {
         let mut world = World::allowing(rules);
-        world.internal_topics = Some(None);
+        world.internal_topics = Some(Ok(None));
         world
     }
 
@@ -550,7 +563,7 @@ mod tests {
         for internal in [&["my-words-counts"][..], &["their-counts"], &["extra_topic"]] {
             for (there, sent) in [(internal, 1), (&[], 0)] {
                 let mut world = World::allowing(&[READS, DESCRIBES]);
-                world.internal_topics = Some(Some(backend(internal)));
+                world.internal_topics = Some(Ok(Some(backend(internal))));
                 world.topics = Some(backend(there));
                 let talk = talk(&mut world, &staying("words", 3));
                 assert_eq!(talk.sent.len(), sent, "{internal:?}");
@@ -565,13 +578,37 @@ mod tests {
     #[test]
     fn what_a_group_makes_is_asked_once_on_a_connection() {
         let mut world = World::allowing(&[READS, DESCRIBES, SEES_INPUT]);
-        world.internal_topics = Some(Some(backend(&["my-words-counts"])));
+        world.internal_topics = Some(Ok(Some(backend(&["my-words-counts"]))));
         world.topics = Some(backend(&["my-words-counts"]));
         assert_eq!(talk(&mut world, &staying("words", 3)).sent.len(), 1);
         world.internal_topics = None;
         assert_eq!(talk(&mut world, &staying("words", 3)).sent.len(), 1);
         world.topics = Some(Vec::new());
         assert_eq!(talk(&mut world, &staying("words", 3)).sent.len(), 0);
+    }
+
+    #[test]
+    fn what_a_group_makes_must_be_known_where_the_client_may_not_make_all() {
+        for code in [-1, 14, 15, 16, 29, 30] {
+            for request in [staying("words", 3), joining("words", topology(""))] {
+                let mut world = World::allowing(&[READS, DESCRIBES, SEES_INPUT, CREATES]);
+                world.internal_topics = Some(Err(code));
+                let talk = talk(&mut world, &request);
+                assert_eq!((talk.sent.len(), talk.seen.error_code), (0, code));
+            }
+        }
+    }
+
+    #[test]
+    fn a_name_outside_an_enforced_prefix_is_denied() {
+        let rules = [READS, DESCRIBES, SEES_INPUT, CREATES]
+            .map(|(operation, resource, _)| (operation, resource, "*"));
+        for (prefix, code) in [("my-", 0), ("their-", 29), ("", 29)] {
+            let mut world = World::with(Mode::EnforcePrefix, &rules, &[]);
+            world.internal_topics = Some(Ok(None));
+            let talk = talk(&mut world, &joining("my-words", topology(prefix)));
+            assert_eq!((talk.sent.len(), talk.seen.error_code), (usize::from(code == 0), code), "{prefix:?}");
+        }
     }
 
     #[test]
@@ -601,7 +638,7 @@ mod tests {
             .with_status(Some(vec![status(3, detail), status(77, detail)]))
             .with_partitions_by_user_endpoint(Some(vec![told(&["my-input", "their-input"])]));
         let mut world = World::allowing(&[READS]);
-        world.internal_topics = Some(None);
+        world.internal_topics = Some(Ok(None));
         let talk = world.talk::<StreamsGroupHeartbeat>(0, &staying("words", 3), &said);
         assert_eq!(talk.seen.partitions_by_user_endpoint, Some(vec![told(&["input"])]));
         let statuses = vec![status(3, "One or more internal topics are missing."), status(77, "")];

@@ -5,6 +5,7 @@
 //! that needs it waits, and so does every later one.
 
 use bytes::Bytes;
+use kafka_protocol::error::{ParseResponseErrorCode, ResponseError};
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::{GroupId, MetadataRequest, MetadataResponse, TopicName};
 use kafka_protocol::protocol::StrBytes;
@@ -110,14 +111,24 @@ fn about(topics: Option<Vec<MetadataRequestTopic>>) -> MetadataRequest {
     MetadataRequest::default().with_topics(topics).with_allow_auto_topic_creation(false)
 }
 
-/// What the coordinator makes for the one group that was asked about.
+/// What the coordinator makes for the one group that was asked about. Only where it says that it has no
+/// such group, or one without a topology yet, is that nothing.
 fn internal_topics(response: StreamsGroupDescribeResponse) -> InternalTopics {
-    let group = response.groups.into_iter().next().filter(|group| group.error_code == 0)?;
-    let subtopologies = group.topology?.subtopologies?;
+    let Some(group) = response.groups.into_iter().next() else {
+        return Err(ResponseError::UnknownServerError.code());
+    };
+    match group.error_code.err() {
+        None => {}
+        Some(ResponseError::GroupIdNotFound) => return Ok(None),
+        Some(_) => return Err(group.error_code),
+    }
+    let Some(subtopologies) = group.topology.and_then(|topology| topology.subtopologies) else {
+        return Ok(None);
+    };
     let made = subtopologies.into_iter().flat_map(|subtopology| {
         subtopology.repartition_source_topics.into_iter().chain(subtopology.state_changelog_topics)
     });
-    Some(made.map(|topic| Backend::said_by_broker(topic.name.0)).collect())
+    Ok(Some(made.map(|topic| Backend::said_by_broker(topic.name.0)).collect()))
 }
 
 /// What the broker said.

@@ -122,6 +122,20 @@ fn hazard_41_a_new_connection_is_held_to_what_its_group_makes() {
 }
 
 #[test]
+fn hazard_41_what_a_group_makes_must_be_known() {
+    let stage = stage(None);
+    let mut client = stage.log_in("alice");
+    for code in [15, 30, -1] {
+        stage.broker().on::<StreamsGroupDescribeRequest>(move |request| {
+            let group = DescribedGroup::default().with_group_id(request.group_ids[0].clone());
+            StreamsGroupDescribeResponse::default().with_groups(vec![group.with_error_code(code)])
+        });
+        assert_eq!(client.ask(0, &heartbeat(5, None)).error_code, code);
+    }
+    assert_eq!(stage.broker().keys_asked(), [StreamsGroupDescribe as i16; 3]);
+}
+
+#[test]
 fn who_may_create_what_is_made_has_it_made_by_the_broker() {
     for (of_group, makes) in [(None, Some("made-counts")), (Some("my-made-counts"), None)] {
         let stage = stage(of_group);
