@@ -244,7 +244,7 @@ mod tests {
             check_found(version, (0, "readers"), (16, 2), (Some("my-readers"), 16, "-1  -1"));
             check_found(version, (0, "others"), (0, 2), (None, 30, "-1  -1"));
             check_found(version, (0, "mover"), (0, 2), (None, 30, "-1  -1"));
-            check_found(version, (0, ""), (0, 2), (None, 24, "-1  -1"));
+            check_found(version, (0, ""), (0, 2), (None, 30, "-1  -1"));
             if version >= 1 {
                 check_found(version, (1, "mover"), (0, 1), (Some("my-mover"), 0, "1 gateway 19093"));
                 check_found(version, (1, "readers"), (0, 1), (None, 53, "-1  -1"));

@@ -300,7 +300,7 @@ mod tests {
     #[test]
     fn who_may_not_read_the_group_commits_nothing() {
         check_commit("watched", &["orders", "payments"], &[], &[("orders", 30), ("payments", 30)]);
-        check_commit("", &["orders"], &[], &[("orders", 24)]);
+        check_commit("", &["orders"], &[], &[("orders", 30)]);
     }
 
     #[test]
@@ -429,7 +429,7 @@ mod tests {
 
     #[test]
     fn a_refused_group_is_told_where_its_version_has_room_for_it() {
-        for (group, code) in [("writers", 30), ("", 24)] {
+        for (group, code) in [("writers", 30), ("", 30)] {
             let of_partitions = answer_one(&[read_one("orders", code, -1)]);
             let of_the_group = OffsetFetchResponse::default().with_error_code(code);
             for version in 1..=7 {
@@ -504,7 +504,7 @@ mod tests {
                 ("readers", 0, &[("orders", 0, 5), ("payments", 29, -1)]),
                 ("watched", 0, &[("payments", 29, -1)]),
                 ("writers", 30, &[]),
-                ("", 24, &[]),
+                ("", 30, &[]),
             ]);
             assert_eq!(dialogue.seen, expected);
         }

@@ -282,7 +282,7 @@ mod tests {
         (BROKER, "1", 31),
         (BROKER_LOGGER, "1", 31),
         (CLIENT_METRICS, "all", 31),
-        (GROUP, "", 24),
+        (GROUP, "", 30),
         (77, "orders", 31),
     ];
 

@@ -14,7 +14,7 @@ use uuid::Uuid;
 use super::operations::{GROUP_OPERATIONS, NOT_ASKED};
 use super::subscriptions::{Settled, settle};
 use super::{Api, Asking, METADATA_BY_ID, Pass, Refusal, Showing, regex, standard_text};
-use crate::cluster::Lens;
+use crate::cluster::{Lens, No};
 use crate::names::Mode;
 use crate::policy::{Operation, Resource};
 
@@ -42,7 +42,10 @@ impl Api for ConsumerGroupHeartbeat {
         mut request: ConsumerGroupHeartbeatRequest,
         ask: &mut Asking<'_>,
     ) -> Result<Pass<Self>, Refusal> {
-        ask.gate.one(Operation::Read, &mut request.group_id)?;
+        match ask.gate.one(Operation::Read, &mut request.group_id) {
+            Err(No::Empty(_)) => return Err(Refusal::InvalidRequest),
+            verdict => verdict?,
+        }
         for name in request.subscribed_topic_names.iter_mut().flatten() {
             ask.gate.one(Operation::Describe, name)?;
         }
@@ -244,11 +247,18 @@ mod tests {
     }
 
     #[test]
+    fn a_group_without_a_name_is_invalid_where_all_is_granted() {
+        let mut world = World::allowing(&[(Operation::Read, Resource::Group, "*")]);
+        let talk = world.talk::<ConsumerGroupHeartbeat>(1, &joining("", &[]), &answer());
+        assert_eq!((talk.sent.len(), talk.seen.error_code), (0, 42));
+    }
+
+    #[test]
     fn a_heartbeat_with_one_thing_that_is_denied_is_refused_whole() {
         for version in ConsumerGroupHeartbeat::VERSIONS {
             for (group, topics, code) in [
                 ("writers", &["orders"][..], 30),
-                ("", &["orders"], 24),
+                ("", &["orders"], 30),
                 ("readers", &["orders", "secret"], 29),
                 ("readers", &[""], 29),
             ] {
@@ -419,7 +429,7 @@ mod tests {
                 let groups = seen.groups.iter();
                 groups.map(|group| (group.group_id.to_string(), group.error_code)).collect::<Vec<_>>()
             };
-            let expected = [("readers", 69), ("writers", 30), ("", 24)];
+            let expected = [("readers", 69), ("writers", 30), ("", 30)];
             assert_eq!(codes(&talk.seen), expected.map(|(group, code)| (group.to_owned(), code)));
             let talk = world().talk::<ConsumerGroupDescribe>(version, &asking(&["writers"]), &answer);
             assert_eq!(talk.sent, []);

@@ -280,7 +280,7 @@ mod tests {
             let refused = |group: &str, code| {
                 DescribedGroup::default().with_group_id(text(group).into()).with_error_code(code)
             };
-            assert_eq!(dialogue.seen.groups[1..], [refused("writers", 30), refused("", 24)]);
+            assert_eq!(dialogue.seen.groups[1..], [refused("writers", 30), refused("", 30)]);
             let request = DescribeGroupsRequest::default().with_groups(named(&["writers"]));
             let dialogue = world().talk::<DescribeGroups>(version, &request, &answer);
             assert_eq!(dialogue.sent.len(), 0);
@@ -353,7 +353,7 @@ mod tests {
             let answer = DeleteGroupsResponse::default().with_results(results);
             let dialogue = world().talk::<DeleteGroups>(version, &request, &answer);
             assert_eq!(dialogue.sent().groups_names, named(&["my-old-1", "my-old-2"]));
-            let expected = [result("old-1", 0), result("old-2", 68), result("readers", 30), result("", 24)];
+            let expected = [result("old-1", 0), result("old-2", 68), result("readers", 30), result("", 30)];
             assert_eq!(dialogue.seen.results, expected);
 
             let request = DeleteGroupsRequest::default().with_groups_names(named(&["readers"]));
@@ -408,7 +408,7 @@ mod tests {
 
     #[test]
     fn who_may_not_delete_a_group_makes_it_forget_nothing() {
-        for (group, code) in [("readers", 30), ("", 24)] {
+        for (group, code) in [("readers", 30), ("", 30)] {
             let request = forget(group, &["orders"]);
             let dialogue = forgetful().talk::<OffsetDelete>(0, &request, &forgotten(&[]));
             assert_eq!(dialogue.sent.len(), 0);

@@ -304,8 +304,12 @@ mod tests {
     }
 
     #[test]
-    fn a_group_without_a_name_is_refused() {
-        check_refused("", 24);
+    fn a_group_without_a_name_is_refused_whatever_is_granted() {
+        check_refused("", 30);
+        let mut world = World::allowing(&[(Operation::Read, Resource::Group, "*")]);
+        let request = join("consumer", &[]).with_group_id(text("").into());
+        let talk = world.talk::<JoinGroup>(5, &request, &JoinGroupResponse::default());
+        assert_eq!((talk.sent.len(), talk.seen.error_code), (0, 24));
     }
 
     #[test]

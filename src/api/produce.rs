@@ -358,7 +358,7 @@ mod tests {
         let transactional = batch(2, 0b1_0001);
         check_transaction(Some("mover"), &transactional, (Some("my-mover"), 0));
         check_transaction(Some("other"), &transactional, (None, 53));
-        check_transaction(Some(""), &transactional, (None, 42));
+        check_transaction(Some(""), &transactional, (None, 53));
         check_transaction(None, &transactional, (None, 53));
     }
 

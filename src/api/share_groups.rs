@@ -11,7 +11,7 @@ use kafka_protocol::protocol::StrBytes;
 
 use super::operations::{GROUP_OPERATIONS, NOT_ASKED};
 use super::{Api, Asking, Pass, Refusal, Showing, standard_text};
-use crate::cluster::Lens;
+use crate::cluster::{Lens, No};
 use crate::policy::{Operation, Resource};
 use crate::wire::ApiKey;
 
@@ -29,7 +29,10 @@ impl Api for ShareGroupHeartbeat {
 
     /// One topic that may not be described refuses it all; no topics at all means the same as before.
     fn admit(mut request: ShareGroupHeartbeatRequest, ask: &mut Asking<'_>) -> Result<Pass<Self>, Refusal> {
-        ask.gate.one(Operation::Read, &mut request.group_id)?;
+        match ask.gate.one(Operation::Read, &mut request.group_id) {
+            Err(No::Empty(_)) => return Err(Refusal::InvalidRequest),
+            verdict => verdict?,
+        }
         for topic in request.subscribed_topic_names.iter_mut().flatten() {
             ask.gate.one(Operation::Describe, topic)?;
         }
@@ -186,13 +189,21 @@ mod tests {
     }
 
     #[test]
+    fn a_group_without_a_name_is_invalid_where_all_is_granted() {
+        let mut world = World::allowing(&[(Operation::Read, Resource::Group, "*")]);
+        let answer = ShareGroupHeartbeatResponse::default();
+        let talk = world.talk::<ShareGroupHeartbeat>(1, &beat("", None), &answer);
+        assert_eq!((talk.sent.len(), talk.seen.error_code), (0, 42));
+    }
+
+    #[test]
     fn a_member_needs_the_right_to_its_group_and_to_each_topic() {
         check_beat("readers", Some(&["orders", "extra_topic"]), Ok(Some(&["my-orders", "extra_topic"])));
         check_beat("readers", Some(&["orders", "secret"]), Err(29));
         check_beat("readers", Some(&["secret"]), Err(29));
         check_beat("writers", Some(&["orders"]), Err(30));
         check_beat("writers", Some(&["secret"]), Err(30));
-        check_beat("", None, Err(24));
+        check_beat("", None, Err(30));
     }
 
     #[test]
@@ -288,7 +299,7 @@ mod tests {
         };
         let talk = world().talk::<ShareGroupDescribe>(1, &named(&["writers", "readers", ""]), &answer);
         assert_eq!(talk.sent(), &named(&["my-readers"]));
-        assert_eq!(talk.seen.groups[2..], [refused("writers", 30), refused("", 24)]);
+        assert_eq!(talk.seen.groups[2..], [refused("writers", 30), refused("", 30)]);
         let talk = world().talk::<ShareGroupDescribe>(1, &named(&["writers"]), &answer);
         assert!(talk.sent.is_empty());
         assert_eq!(talk.seen, described(vec![refused("writers", 30)]));

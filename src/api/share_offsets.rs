@@ -353,7 +353,7 @@ mod tests {
         let broken = told("my-readers", &[]).with_error_code(69).with_error_message(words());
         let talk = world().talk::<DescribeShareGroupOffsets>(0, &asked, &telling(vec![broken]));
         assert_eq!(talk.sent(), &ask(&[("my-readers", Some(&[]))]));
-        let expected = [refused("readers", 69), refused("writers", 30), refused("", 24)];
+        let expected = [refused("readers", 69), refused("writers", 30), refused("", 30)];
         assert_eq!(talk.seen.groups, expected);
         let asked = ask(&[("writers", None)]);
         let talk = world().talk::<DescribeShareGroupOffsets>(0, &asked, &telling(vec![]));
@@ -400,7 +400,7 @@ mod tests {
             AlterShareGroupOffsetsResponse::default().with_error_code(68).with_error_message(words());
         let seen = world().talk::<AlterShareGroupOffsets>(0, &asked, &failed).seen;
         assert_eq!(seen, failed.with_error_message(standard_text(68)));
-        for (group, code) in [("writers", 30), ("old", 30), ("", 24)] {
+        for (group, code) in [("writers", 30), ("old", 30), ("", 30)] {
             let talk = world().talk::<AlterShareGroupOffsets>(0, &alter(group, &["orders"]), &answer);
             assert_eq!((talk.sent.len(), talk.seen.error_code), (0, code));
         }
@@ -436,7 +436,7 @@ mod tests {
             DeleteShareGroupOffsetsResponse::default().with_error_code(69).with_error_message(words());
         let seen = world().talk::<DeleteShareGroupOffsets>(0, &asked, &failed).seen;
         assert_eq!(seen, failed.with_error_message(standard_text(69)));
-        for (group, code) in [("readers", 30), ("", 24)] {
+        for (group, code) in [("readers", 30), ("", 30)] {
             let talk = world().talk::<DeleteShareGroupOffsets>(0, &forget(group, &["orders"]), &answer);
             assert_eq!((talk.sent.len(), talk.seen.error_code), (0, code));
         }

@@ -485,7 +485,7 @@ mod tests {
         let long = format!("words-{}", "w".repeat(240));
         for (request, code) in [
             (joining("others", topology("")), 30),
-            (joining("", topology("")), 42),
+            (joining("", topology("")), 30),
             (named("secret"), 29),
             (named("__consumer_offsets"), 130),
             (named(""), 130),
@@ -681,7 +681,7 @@ mod tests {
         };
         let (read, describe) = (1 << 3, 1 << 8);
         let expected =
-            [group.with_authorized_operations(read | describe), refused("others", 30), refused("", 24)];
+            [group.with_authorized_operations(read | describe), refused("others", 30), refused("", 30)];
         assert_eq!(talk.seen.groups, expected);
         assert_eq!(world.talk::<StreamsGroupDescribe>(0, &describing(&["others"]), &said).sent.len(), 0);
     }

@@ -171,7 +171,7 @@ mod tests {
         let answer = described(vec![state("my-mover-1", 105, &[])]);
         let talk = world().talk::<DescribeTransactions>(0, &asking(&["other", "mover-1", ""]), &answer);
         assert_eq!(talk.sent(), &asking(&["my-mover-1"]));
-        let seen = vec![state("mover-1", 105, &[]), state("other", 53, &[]), state("", 42, &[])];
+        let seen = vec![state("mover-1", 105, &[]), state("other", 53, &[]), state("", 53, &[])];
         assert_eq!(talk.seen, described(seen));
         let talk = world().talk::<DescribeTransactions>(0, &asking(&["other"]), &answer);
         assert_eq!(talk.sent, []);

@@ -247,7 +247,7 @@ mod tests {
     fn a_transactional_producer_needs_the_right_to_its_id() {
         check(&[MOVER], &[], Some("mover"), Ok(Some("my-mover")));
         check(&[MOVER], &[], Some("other"), Err(53));
-        check(&[MOVER], &[], Some(""), Err(42));
+        check(&[MOVER], &[], Some(""), Err(53));
         check(&[ANY_WRITE], &[], Some("mover"), Err(53));
     }
 
@@ -312,7 +312,7 @@ mod tests {
         let seen = [("orders", 55), ("invoices", 29), ("extra_topic", 55), ("secret", 29)];
         check_added("mover", &["orders", "invoices", "extra_topic", "secret"], None, &seen);
         check_added("other", &["orders", "secret"], None, &[("orders", 53), ("secret", 53)]);
-        check_added("", &["orders"], None, &[("orders", 42)]);
+        check_added("", &["orders"], None, &[("orders", 53)]);
         check_added("mover", &[], Some(&[]), &[]);
     }
 
@@ -323,8 +323,8 @@ mod tests {
             ("other", "readers", 53),
             ("mover", "watched", 30),
             ("other", "watched", 53),
-            ("", "readers", 42),
-            ("mover", "", 24),
+            ("", "readers", 53),
+            ("mover", "", 30),
         ] {
             for version in AddOffsetsToTxn::VERSIONS {
                 let request = |prefix: &str| {
@@ -342,7 +342,7 @@ mod tests {
 
     #[test]
     fn who_ends_a_transaction_needs_its_id() {
-        for (producer, code) in [("mover", 0), ("other", 53), ("", 42)] {
+        for (producer, code) in [("mover", 0), ("other", 53), ("", 53)] {
             for version in EndTxn::VERSIONS {
                 let request = |id: &str| {
                     EndTxnRequest::default().with_transactional_id(text(id).into()).with_committed(true)
@@ -415,8 +415,8 @@ mod tests {
             None,
             &[("orders", 30), ("payments", 30)],
         );
-        check_commit(("", "readers"), &["orders"], None, &[("orders", 42)]);
-        check_commit(("mover", ""), &["orders"], None, &[("orders", 24)]);
+        check_commit(("", "readers"), &["orders"], None, &[("orders", 53)]);
+        check_commit(("mover", ""), &["orders"], None, &[("orders", 30)]);
     }
 
     #[test]

@@ -103,10 +103,10 @@ impl<'a> Gate<'a> {
     /// Asks about one name, and writes the backend's name in its place.
     pub fn one<'m>(&self, need: Operation, name: impl Into<NameSlot<'m>>) -> Result<(), No> {
         let slot = name.into();
+        self.ask(need, slot.kind.into(), slot.text)?;
         if slot.text.is_empty() && slot.kind != Kind::Topic {
             return Err(No::Empty(slot.kind));
         }
-        self.ask(need, slot.kind.into(), slot.text)?;
         self.rename(need, slot)
     }
 

@@ -198,7 +198,7 @@ fn rights_that_are_lost_or_won_change_the_session() {
 
 #[test]
 fn a_member_needs_the_right_to_its_group() {
-    for (group, code) in [(Some("writers"), 30), (Some(""), 24), (None, 42)] {
+    for (group, code) in [(Some("writers"), 30), (Some(""), 30), (None, 42)] {
         let group = group.map(|group| GroupId(text(group)));
         let request = fetch(0, &[(ORDERS, &[(0, false)])], &[]).with_group_id(group.clone());
         let talk = world(&["orders"]).talk::<ShareFetch>(2, &request, &fetched(&[]));
