@@ -22,6 +22,7 @@ use kafka_protocol::messages::GroupId;
 use kafka_protocol::protocol::StrBytes;
 use uuid::Uuid;
 
+use super::parts::Parting;
 use super::{Api, Asking, METADATA_BY_ID, Pass, Refusal, Showing};
 use crate::names::TopicSlot;
 use crate::policy::Operation;
@@ -43,6 +44,17 @@ impl Api for OffsetCommit {
 
     fn ids(request: &OffsetCommitRequest, _version: i16, tell: &mut dyn FnMut(Uuid)) {
         request.topics.iter().for_each(|topic| tell(topic.topic_id));
+    }
+
+    fn part(
+        request: &mut OffsetCommitRequest,
+        version: i16,
+        names: &mut Parting<'_>,
+    ) -> Option<OffsetCommitRequest> {
+        let others = names.topics(&mut request.topics, |topic| {
+            TopicSlot::of(version >= BY_ID, &mut topic.name, &mut topic.topic_id)
+        })?;
+        Some(request.clone().with_topics(others))
     }
 
     fn admit(mut request: OffsetCommitRequest, ask: &mut Asking<'_>) -> Result<Pass<Self>, Refusal> {
@@ -67,6 +79,11 @@ impl Api for OffsetCommit {
     fn refuse(request: OffsetCommitRequest, why: Refusal, _version: i16) -> OffsetCommitResponse {
         let refused = request.topics.into_iter().map(|topic| uncommitted(topic, why));
         OffsetCommitResponse::default().with_topics(refused.collect())
+    }
+
+    fn join(first: &mut OffsetCommitResponse, later: OffsetCommitResponse) {
+        first.throttle_time_ms = first.throttle_time_ms.max(later.throttle_time_ms);
+        first.topics.extend(later.topics);
     }
 }
 
@@ -115,6 +132,32 @@ impl Api for OffsetFetch {
             .iter()
             .flat_map(|group| group.topics.iter().flatten())
             .for_each(|topic| tell(topic.topic_id));
+    }
+
+    fn part(
+        request: &mut OffsetFetchRequest,
+        version: i16,
+        names: &mut Parting<'_>,
+    ) -> Option<OffsetFetchRequest> {
+        if version < 8 {
+            let others = names.topics(request.topics.as_mut()?, |topic| (&mut topic.name).into())?;
+            return Some(request.clone().with_topics(Some(others)));
+        }
+        let (mut parted, mut left) = (Vec::new(), Vec::new());
+        for mut group in std::mem::take(&mut request.groups) {
+            let topics = group.topics.as_mut();
+            let others = topics.and_then(|topics| {
+                names.topics(topics, |topic| {
+                    TopicSlot::of(version >= BY_ID, &mut topic.name, &mut topic.topic_id)
+                })
+            });
+            // A group of which nothing is left is asked about in the other part alone.
+            let is_empty = others.is_some() && group.topics.as_ref().is_some_and(Vec::is_empty);
+            parted.extend(others.map(|topics| group.clone().with_topics(Some(topics))));
+            left.extend((!is_empty).then_some(group));
+        }
+        request.groups = left;
+        (!parted.is_empty()).then(|| request.clone().with_groups(parted))
     }
 
     fn admit(mut request: OffsetFetchRequest, ask: &mut Asking<'_>) -> Result<Pass<Self>, Refusal> {
@@ -182,6 +225,24 @@ impl Api for OffsetFetch {
             8.. => {
                 let groups = request.groups.into_iter();
                 response.with_groups(groups.map(|group| refused_group((group.group_id, why))).collect())
+            }
+        }
+    }
+
+    fn join(first: &mut OffsetFetchResponse, later: OffsetFetchResponse) {
+        first.throttle_time_ms = first.throttle_time_ms.max(later.throttle_time_ms);
+        if first.error_code == 0 {
+            first.error_code = later.error_code;
+        }
+        first.topics.extend(later.topics);
+        for group in later.groups {
+            match first.groups.iter_mut().find(|known| known.group_id == group.group_id) {
+                Some(known) if known.error_code == 0 && group.error_code == 0 => {
+                    known.topics.extend(group.topics);
+                }
+                Some(known) if known.error_code == 0 => *known = group,
+                Some(_) => {}
+                None => first.groups.push(group),
             }
         }
     }

@@ -16,6 +16,7 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::StrBytes;
 
+use super::parts::Parting;
 use super::{Api, Asking, Pass, Refusal, Showing, standard_text};
 use crate::names::Kind;
 use crate::policy::{Operation, Resource};
@@ -33,6 +34,17 @@ impl Api for DescribeConfigs {
 
     const KEY: ApiKey = ApiKey::DescribeConfigs;
     const VERSIONS: RangeInclusive<i16> = 1..=4;
+
+    fn part(
+        request: &mut DescribeConfigsRequest,
+        _version: i16,
+        names: &mut Parting<'_>,
+    ) -> Option<DescribeConfigsRequest> {
+        let others = names.named(&mut request.resources, |resource| {
+            topic(resource.resource_type, &resource.resource_name)
+        })?;
+        Some(request.clone().with_resources(others))
+    }
 
     fn admit(mut request: DescribeConfigsRequest, ask: &mut Asking<'_>) -> Result<Pass<Self>, Refusal> {
         let mut refused = Refused::new();
@@ -59,6 +71,11 @@ impl Api for DescribeConfigs {
             .map(|resource| undescribed(((resource.resource_type, resource.resource_name), why)));
         DescribeConfigsResponse::default().with_results(results.collect())
     }
+
+    fn join(first: &mut DescribeConfigsResponse, later: DescribeConfigsResponse) {
+        first.throttle_time_ms = first.throttle_time_ms.max(later.throttle_time_ms);
+        first.results.extend(later.results);
+    }
 }
 
 fn undescribed(((r#type, name), why): ((i8, StrBytes), Refusal)) -> DescribeConfigsResult {
@@ -79,6 +96,17 @@ impl Api for IncrementalAlterConfigs {
 
     const KEY: ApiKey = ApiKey::IncrementalAlterConfigs;
     const VERSIONS: RangeInclusive<i16> = 0..=1;
+
+    fn part(
+        request: &mut IncrementalAlterConfigsRequest,
+        _version: i16,
+        names: &mut Parting<'_>,
+    ) -> Option<IncrementalAlterConfigsRequest> {
+        let others = names.named(&mut request.resources, |resource| {
+            topic(resource.resource_type, &resource.resource_name)
+        })?;
+        Some(request.clone().with_resources(others))
+    }
 
     fn admit(
         mut request: IncrementalAlterConfigsRequest,
@@ -112,6 +140,11 @@ impl Api for IncrementalAlterConfigs {
             .map(|resource| unaltered(((resource.resource_type, resource.resource_name), why)));
         IncrementalAlterConfigsResponse::default().with_responses(responses.collect())
     }
+
+    fn join(first: &mut IncrementalAlterConfigsResponse, later: IncrementalAlterConfigsResponse) {
+        first.throttle_time_ms = first.throttle_time_ms.max(later.throttle_time_ms);
+        first.responses.extend(later.responses);
+    }
 }
 
 fn unaltered(((r#type, name), why): ((i8, StrBytes), Refusal)) -> AlterConfigsResourceResponse {
@@ -132,6 +165,17 @@ impl Api for AlterConfigs {
 
     const KEY: ApiKey = ApiKey::AlterConfigs;
     const VERSIONS: RangeInclusive<i16> = 0..=2;
+
+    fn part(
+        request: &mut AlterConfigsRequest,
+        _version: i16,
+        names: &mut Parting<'_>,
+    ) -> Option<AlterConfigsRequest> {
+        let others = names.named(&mut request.resources, |resource| {
+            topic(resource.resource_type, &resource.resource_name)
+        })?;
+        Some(request.clone().with_resources(others))
+    }
 
     fn admit(mut request: AlterConfigsRequest, ask: &mut Asking<'_>) -> Result<Pass<Self>, Refusal> {
         let mut refused = Refused::new();
@@ -163,6 +207,11 @@ impl Api for AlterConfigs {
             .map(|resource| unreplaced(((resource.resource_type, resource.resource_name), why)));
         AlterConfigsResponse::default().with_responses(responses.collect())
     }
+
+    fn join(first: &mut AlterConfigsResponse, later: AlterConfigsResponse) {
+        first.throttle_time_ms = first.throttle_time_ms.max(later.throttle_time_ms);
+        first.responses.extend(later.responses);
+    }
 }
 
 /// What a broker looks at before it asks for rights: this call knows no loggers, and no null.
@@ -179,6 +228,11 @@ fn unreplaced(
         .with_resource_name(name)
         .with_error_code(why.code())
         .with_error_message(Some(StrBytes::from_string(why.text())))
+}
+
+/// The topic that a resource is, if it is one.
+fn topic(r#type: i8, name: &StrBytes) -> Option<StrBytes> {
+    (kind(r#type) == Some(Kind::Topic)).then(|| name.clone())
 }
 
 /// Lets a resource through to the broker, renamed, or sets it aside.

@@ -17,6 +17,7 @@ use kafka_protocol::protocol::StrBytes;
 
 use super::blobs::{Blob, is_consumer};
 use super::operations::{GROUP_OPERATIONS, NOT_ASKED};
+use super::parts::Parting;
 use super::{Api, Asking, Pass, Refusal, Showing, standard_text};
 use crate::cluster::{Gate, Lens};
 use crate::policy::{Operation, Resource};
@@ -162,6 +163,15 @@ impl Api for OffsetDelete {
     const KEY: ApiKey = ApiKey::OffsetDelete;
     const VERSIONS: RangeInclusive<i16> = 0..=0;
 
+    fn part(
+        request: &mut OffsetDeleteRequest,
+        _version: i16,
+        names: &mut Parting<'_>,
+    ) -> Option<OffsetDeleteRequest> {
+        let others = names.topics(&mut request.topics, |topic| (&mut topic.name).into())?;
+        Some(request.clone().with_topics(others))
+    }
+
     /// Goes on even where no topic is left: whether there is such a group comes before its topics.
     fn admit(mut request: OffsetDeleteRequest, ask: &mut Asking<'_>) -> Result<Pass<Self>, Refusal> {
         ask.gate.one(Operation::Delete, &mut request.group_id)?;
@@ -182,6 +192,14 @@ impl Api for OffsetDelete {
 
     fn refuse(_request: OffsetDeleteRequest, why: Refusal, _version: i16) -> OffsetDeleteResponse {
         OffsetDeleteResponse::default().with_error_code(why.code())
+    }
+
+    fn join(first: &mut OffsetDeleteResponse, later: OffsetDeleteResponse) {
+        first.throttle_time_ms = first.throttle_time_ms.max(later.throttle_time_ms);
+        if first.error_code == 0 {
+            first.error_code = later.error_code;
+        }
+        first.topics.extend(later.topics);
     }
 }
 

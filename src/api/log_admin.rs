@@ -16,6 +16,7 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::StrBytes;
 
+use super::parts::Parting;
 use super::{Api, Asking, Pass, Refusal, Showing, standard_text};
 use crate::cluster::Cause;
 use crate::names::{InvalidName, Kind};
@@ -31,6 +32,15 @@ impl Api for DeleteRecords {
 
     const KEY: ApiKey = ApiKey::DeleteRecords;
     const VERSIONS: RangeInclusive<i16> = 0..=2;
+
+    fn part(
+        request: &mut DeleteRecordsRequest,
+        _version: i16,
+        names: &mut Parting<'_>,
+    ) -> Option<DeleteRecordsRequest> {
+        let others = names.topics(&mut request.topics, |topic| (&mut topic.name).into())?;
+        Some(request.clone().with_topics(others))
+    }
 
     fn admit(mut request: DeleteRecordsRequest, ask: &mut Asking<'_>) -> Result<Pass<Self>, Refusal> {
         let mut refused = Vec::new();
@@ -53,6 +63,11 @@ impl Api for DeleteRecords {
     fn refuse(request: DeleteRecordsRequest, why: Refusal, _version: i16) -> DeleteRecordsResponse {
         let refused = request.topics.into_iter().map(|topic| undeleted((topic, why)));
         DeleteRecordsResponse::default().with_topics(refused.collect())
+    }
+
+    fn join(first: &mut DeleteRecordsResponse, later: DeleteRecordsResponse) {
+        first.throttle_time_ms = first.throttle_time_ms.max(later.throttle_time_ms);
+        first.topics.extend(later.topics);
     }
 }
 
@@ -87,6 +102,15 @@ impl Api for DescribeProducers {
     const KEY: ApiKey = ApiKey::DescribeProducers;
     const VERSIONS: RangeInclusive<i16> = 0..=0;
 
+    fn part(
+        request: &mut DescribeProducersRequest,
+        _version: i16,
+        names: &mut Parting<'_>,
+    ) -> Option<DescribeProducersRequest> {
+        let others = names.topics(&mut request.topics, |topic| (&mut topic.name).into())?;
+        Some(request.clone().with_topics(others))
+    }
+
     fn admit(mut request: DescribeProducersRequest, ask: &mut Asking<'_>) -> Result<Pass<Self>, Refusal> {
         let mut refused = Vec::new();
         request.topics.retain_mut(|topic| match admit_look(ask, &mut topic.name) {
@@ -112,6 +136,11 @@ impl Api for DescribeProducers {
     fn refuse(request: DescribeProducersRequest, why: Refusal, _version: i16) -> DescribeProducersResponse {
         let refused = request.topics.into_iter().map(|topic| unseen((topic, why)));
         DescribeProducersResponse::default().with_topics(refused.collect())
+    }
+
+    fn join(first: &mut DescribeProducersResponse, later: DescribeProducersResponse) {
+        first.throttle_time_ms = first.throttle_time_ms.max(later.throttle_time_ms);
+        first.topics.extend(later.topics);
     }
 }
 
@@ -148,6 +177,15 @@ impl Api for DescribeLogDirs {
     const KEY: ApiKey = ApiKey::DescribeLogDirs;
     const VERSIONS: RangeInclusive<i16> = 1..=5;
 
+    fn part(
+        request: &mut DescribeLogDirsRequest,
+        _version: i16,
+        names: &mut Parting<'_>,
+    ) -> Option<DescribeLogDirsRequest> {
+        let others = names.topics(request.topics.as_mut()?, |topic| (&mut topic.topic).into())?;
+        Some(request.clone().with_topics(Some(others)))
+    }
+
     /// Where no topic is named the broker tells of all, and those of others are taken from the answer.
     fn admit(mut request: DescribeLogDirsRequest, ask: &mut Asking<'_>) -> Result<Pass<Self>, Refusal> {
         ask.gate.ask_cluster(Operation::Describe)?;
@@ -175,6 +213,19 @@ impl Api for DescribeLogDirs {
     fn refuse(_request: DescribeLogDirsRequest, why: Refusal, version: i16) -> DescribeLogDirsResponse {
         let code = if version >= 3 { why.code() } else { 0 };
         DescribeLogDirsResponse::default().with_error_code(code)
+    }
+
+    fn join(first: &mut DescribeLogDirsResponse, later: DescribeLogDirsResponse) {
+        first.throttle_time_ms = first.throttle_time_ms.max(later.throttle_time_ms);
+        if first.error_code == 0 {
+            first.error_code = later.error_code;
+        }
+        for directory in later.results {
+            match first.results.iter_mut().find(|known| known.log_dir == directory.log_dir) {
+                Some(known) => known.topics.extend(directory.topics),
+                None => first.results.push(directory),
+            }
+        }
     }
 }
 

@@ -29,6 +29,7 @@ mod offsets; //       ListOffsets, OffsetForLeaderEpoch
 mod operations; //    the authorized-operations bit fields
 mod operator; //      calls about the whole Kafka cluster
 mod partitions; //    DescribeTopicPartitions
+mod parts; //         a request that names a topic by several names
 mod produce; //       Produce
 pub mod regex; //     a client's pattern over names
 mod share_fetch; //   ShareFetch, ShareAcknowledge
@@ -49,13 +50,13 @@ pub use refusal::{Refusal, standard_text};
 pub use table::{Disposition, Row, disposition, rows};
 
 use std::collections::{BTreeSet, HashMap, HashSet};
-use std::marker::PhantomData;
 use std::ops::RangeInclusive;
 
 use bytes::Bytes;
 use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
 use uuid::Uuid;
 
+use self::parts::{Course, Parting};
 use self::subscriptions::Subscriptions;
 use crate::cluster::{Denial, Gate, Lens, Limits, Spoken};
 use crate::names::{Backend, Virtual};
@@ -101,6 +102,13 @@ pub trait Api: Sized + 'static {
     /// The ids that earlier requests named, and that this one stands on too.
     fn ids_kept(_request: &Self::Request, _conversation: &Conversation, _tell: &mut dyn FnMut(Uuid)) {}
 
+    /// Takes out what names a topic by another name than the rest of the request does, as a request of its
+    /// own; [`Api::join`] brings the answers together. Where one request must say it all nothing is taken
+    /// out, and a second name is refused.
+    fn part(_request: &mut Self::Request, _version: i16, _names: &mut Parting<'_>) -> Option<Self::Request> {
+        None
+    }
+
     /// Lets the granted part through, renamed, and sets the refused part aside. `Err` refuses it all.
     fn admit(request: Self::Request, ask: &mut Asking<'_>) -> Result<Pass<Self>, Refusal>;
 
@@ -114,8 +122,9 @@ pub trait Api: Sized + 'static {
     /// The answer when all of a request is refused, from the request as the client sent it.
     fn refuse(request: Self::Request, why: Refusal, version: i16) -> Self::Response;
 
-    /// Brings a second answer into the first, for the API that asks twice.
-    fn join(_first: &mut Self::Response, _second: Self::Response) {}
+    /// Brings a later answer into the first, for the API that asks several times: as brokers say them where
+    /// a request goes on twice, as clients see them where it goes on in parts.
+    fn join(_first: &mut Self::Response, _later: Self::Response) {}
 }
 
 /// Without it the gateway cannot ask whose topic an id is.
@@ -170,6 +179,8 @@ pub struct Conversation {
     absent_ids: HashSet<Uuid>,
     /// By which names the client called topics that have several.
     spoken: Spoken,
+    /// By which names producers called them, that must go on so.
+    producers: produce::Producers,
     fetch_sessions: fetch::Sessions,
     /// What share consumers read on this connection.
     share_sessions: share_fetch::ShareSessions,
@@ -289,8 +300,8 @@ impl Known {
 pub enum Admission {
     /// To the broker, in this order; the answers come back to [`Pending::reveal`].
     Forward { requests: Vec<(i32, Backend<Segments>)>, pending: Box<dyn Pending> },
-    /// To the broker, if there is something to send; no answer comes from anywhere.
-    Unanswered { request: Option<Backend<Segments>>, close: bool },
+    /// To the broker, as far as there is something to send; no answer comes from anywhere.
+    Unanswered { requests: Vec<Backend<Segments>>, close: bool },
     /// To the client, in its turn.
     Answer(Virtual<Segments>),
     /// Not yet: this is asked first, and the request comes again with what was found.
@@ -319,11 +330,9 @@ pub trait Pending: Send {
 }
 
 struct Awaiting<A: Api> {
-    aside: A::Aside,
+    /// What is kept of each part, and how many of the frames answer it.
+    parts: Vec<(usize, A::Aside, Spoken)>,
     version: i16,
-    /// By which names the client called topics that have several.
-    spoken: Spoken,
-    api: PhantomData<fn() -> A>,
 }
 
 /// Takes one request through its family: walk, decode, admit, encode.
@@ -345,48 +354,35 @@ fn admit<A: Api>(
         return Err(Malformed::TooManyElements { max: incoming.limits.names_per_request }.into());
     }
     let request = decode::<A::Request>(&body, version)?;
+    if let Some(unknown) = unknown_ids::<A>(&request, version, &gate, conversation, incoming) {
+        return Ok(Admitted { admission: Admission::Ask(unknown), denials: Vec::new(), refused: None });
+    }
+    let topics = incoming.known.and_then(|known| known.topics.as_deref());
+    let internal_topics = incoming.known.and_then(|known| known.internal_topics.as_ref());
+    let mut asking = Asking { gate: &gate, version, conversation, topics, internal_topics };
+    let course = parts::admitted::<A>(parts::split::<A>(request, version, &gate), &mut asking)?;
+    let mut refused = None;
     let mut upstream = |request: &A::Request| -> Result<(i32, Backend<Segments>), Broken> {
         let id = next_correlation_id();
         Ok((id, to_broker::<A>(request, incoming, id, measure)?))
     };
-    if let Some(unknown) = unknown_ids::<A>(&request, version, &gate, conversation, incoming) {
-        return Ok(Admitted { admission: Admission::Ask(unknown), denials: Vec::new(), refused: None });
-    }
-    let mut refused = None;
-    let topics = incoming.known.and_then(|known| known.topics.as_deref());
-    let internal_topics = incoming.known.and_then(|known| known.internal_topics.as_ref());
-    let mut asking = Asking { gate: &gate, version, conversation, topics, internal_topics };
-    let verdict = A::admit(request, &mut asking);
-    conversation.spoken.update(&gate.spoken());
-    let spoken = conversation.spoken.clone();
-    let admission = match verdict {
-        Ok(Pass::AskTopics) if topics.is_none() => Admission::Ask(Question::Topics),
-        Ok(Pass::AskNamed(names)) if topics.is_none() => Admission::Ask(Question::Named(names)),
-        Ok(Pass::AskInternalTopics(group)) if internal_topics.is_none() => {
-            Admission::Ask(Question::InternalTopics(group))
+    let admission = match course {
+        Course::Ask(question) => Admission::Ask(question),
+        Course::Unanswered { requests, close } => {
+            let requests = requests.iter().map(|request| Ok(upstream(request)?.1));
+            Admission::Unanswered { requests: requests.collect::<Result<_, Broken>>()?, close }
         }
-        // It was told, and asks again: that is not to go round for ever.
-        Ok(Pass::AskTopics | Pass::AskNamed(_) | Pass::AskInternalTopics(_)) => {
-            return Err(Malformed::Undecodable.into());
+        Course::Parts(parts) => {
+            let sent = parts.iter().flat_map(|part| &part.requests).map(upstream);
+            let requests = sent.collect::<Result<Vec<_>, _>>()?;
+            let parts = parts.into_iter().map(|part| (part.requests.len(), part.aside, part.spoken));
+            let awaiting = Awaiting::<A> { parts: parts.collect(), version };
+            match requests.is_empty() {
+                true => Admission::Answer(awaiting.told(correlation_id, lens)?),
+                false => Admission::Forward { requests, pending: Box::new(awaiting) },
+            }
         }
-        Ok(Pass::Forward(request, aside)) => Admission::Forward {
-            requests: vec![upstream(&request)?],
-            pending: Box::new(Awaiting::<A> { aside, version, spoken, api: PhantomData }),
-        },
-        Ok(Pass::ForwardBoth(first, second, aside)) => Admission::Forward {
-            requests: vec![upstream(&first)?, upstream(&second)?],
-            pending: Box::new(Awaiting::<A> { aside, version, spoken, api: PhantomData }),
-        },
-        Ok(Pass::Unanswered { request, close }) => {
-            let request = request.as_ref().map(&mut upstream).transpose()?;
-            Admission::Unanswered { request: request.map(|(_, segments)| segments), close }
-        }
-        Ok(Pass::Answer(aside)) => {
-            let mut response = A::Response::default();
-            A::reveal(&mut response, aside, &Showing { lens: &lens.speaking(&spoken), version });
-            Admission::Answer(to_client::<A>(&response, None, correlation_id, version)?)
-        }
-        Err(why) => {
+        Course::Refused(why) => {
             // The request was renamed as far as it went; its bytes still say what the client said.
             refused = Some(why);
             let response = A::refuse(decode::<A::Request>(&body, version)?, why, version);
@@ -430,6 +426,20 @@ fn unknown_ids<A: Api>(
     })
 }
 
+impl<A: Api> Awaiting<A> {
+    /// The answer where the broker is asked nothing.
+    fn told(self, correlation_id: i32, lens: &Lens<'_>) -> Result<Virtual<Segments>, Broken> {
+        let version = self.version;
+        let mut answer = Joined::<A>::default();
+        for (_, aside, spoken) in self.parts {
+            let mut response = A::Response::default();
+            A::reveal(&mut response, aside, &Showing { lens: &lens.speaking(&spoken), version });
+            answer.add(response);
+        }
+        to_client::<A>(&answer.response(), None, correlation_id, version)
+    }
+}
+
 impl<A: Api> Pending for Awaiting<A> {
     fn reveal(
         self: Box<Self>,
@@ -439,35 +449,63 @@ impl<A: Api> Pending for Awaiting<A> {
         limits: &Limits,
         conversation: &mut Conversation,
     ) -> Result<Virtual<Segments>, Broken> {
-        let upstream_version = A::upstream_version(self.version);
-        let (mut response, mut source): (Option<A::Response>, _) = (None, None);
-        for frame in frames {
-            let (_, body) = read_response(
-                frame.as_ref(),
-                grammar().header_flexible(A::KEY as i16, Direction::Response, upstream_version),
-            )?;
-            let (body, measure) = walked(
-                A::KEY as i16,
-                Direction::Response,
-                upstream_version,
-                &body,
-                limits.elements_per_response,
-            )?;
-            source = Some((frame.as_ref(), measure));
-            let next = decode::<A::Response>(&body, upstream_version)?;
-            match &mut response {
-                None => response = Some(next),
-                Some(first) => A::join(first, next),
+        let (mut answer, mut source) = (Joined::<A>::default(), None);
+        let mut left = frames;
+        for (count, aside, spoken) in self.parts {
+            let (own, later) = left.split_at_checked(count).ok_or(Malformed::Undecodable)?;
+            left = later;
+            let mut said = Joined::<A>::default();
+            for frame in own {
+                let (response, measure) = read::<A>(frame, self.version, limits)?;
+                source = Some((frame.as_ref(), measure));
+                said.add(response);
             }
+            let mut response = said.response();
+            A::remember(&response, &aside, conversation);
+            let lens = lens.speaking(&spoken);
+            A::reveal(&mut response, aside, &Showing { lens: &lens, version: self.version });
+            answer.add(response);
         }
-        let mut response = response.unwrap_or_default();
-        A::remember(&response, &self.aside, conversation);
-        let lens = lens.speaking(&self.spoken);
-        A::reveal(&mut response, self.aside, &Showing { lens: &lens, version: self.version });
-        // A joined answer owns pieces of two frames; only one can lend its bytes.
+        // A joined answer owns pieces of several frames; only one can lend its bytes.
         let source = source.filter(|_| frames.len() == 1);
-        to_client::<A>(&response, source, correlation_id, self.version)
+        to_client::<A>(&answer.response(), source, correlation_id, self.version)
     }
+}
+
+/// One answer out of several.
+struct Joined<A: Api>(Option<A::Response>);
+
+impl<A: Api> Default for Joined<A> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl<A: Api> Joined<A> {
+    fn add(&mut self, later: A::Response) {
+        match &mut self.0 {
+            None => self.0 = Some(later),
+            Some(first) => A::join(first, later),
+        }
+    }
+
+    fn response(self) -> A::Response {
+        self.0.unwrap_or_default()
+    }
+}
+
+/// A broker's answer, walked before it is decoded.
+fn read<A: Api>(
+    frame: &Backend<Bytes>,
+    version: i16,
+    limits: &Limits,
+) -> Result<(A::Response, Measure), Broken> {
+    let version = A::upstream_version(version);
+    let key = A::KEY as i16;
+    let flexible = grammar().header_flexible(key, Direction::Response, version);
+    let (_, body) = read_response(frame.as_ref(), flexible)?;
+    let (body, measure) = walked(key, Direction::Response, version, &body, limits.elements_per_response)?;
+    Ok((decode::<A::Response>(&body, version)?, measure))
 }
 
 /// A body that its grammar allows, without the tagged fields that nobody here has read.

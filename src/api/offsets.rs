@@ -12,6 +12,7 @@ use kafka_protocol::messages::offset_for_leader_epoch_response::{
 };
 use kafka_protocol::messages::{BrokerId, OffsetForLeaderEpochRequest, OffsetForLeaderEpochResponse};
 
+use super::parts::Parting;
 use super::{Api, Asking, Pass, Refusal, Showing};
 use crate::policy::Operation;
 
@@ -27,6 +28,15 @@ impl Api for ListOffsets {
     /// What 7 to 11 bring are more places in the log to ask for, as times below zero, and how long to
     /// wait for remote storage; no name.
     const VERSIONS: RangeInclusive<i16> = 1..=11;
+
+    fn part(
+        request: &mut ListOffsetsRequest,
+        _version: i16,
+        names: &mut Parting<'_>,
+    ) -> Option<ListOffsetsRequest> {
+        let others = names.topics(&mut request.topics, |topic| (&mut topic.name).into())?;
+        Some(request.clone().with_topics(others))
+    }
 
     fn admit(mut request: ListOffsetsRequest, ask: &mut Asking<'_>) -> Result<Pass<Self>, Refusal> {
         request.replica_id = CONSUMER;
@@ -44,6 +54,11 @@ impl Api for ListOffsets {
     fn refuse(request: ListOffsetsRequest, why: Refusal, _version: i16) -> ListOffsetsResponse {
         let refused = request.topics.into_iter().map(|topic| unlisted(topic, why));
         ListOffsetsResponse::default().with_topics(refused.collect())
+    }
+
+    fn join(first: &mut ListOffsetsResponse, later: ListOffsetsResponse) {
+        first.throttle_time_ms = first.throttle_time_ms.max(later.throttle_time_ms);
+        first.topics.extend(later.topics);
     }
 }
 
@@ -69,6 +84,15 @@ impl Api for OffsetForLeaderEpoch {
     const KEY: ApiKey = ApiKey::OffsetForLeaderEpoch;
     const VERSIONS: RangeInclusive<i16> = 2..=4;
 
+    fn part(
+        request: &mut OffsetForLeaderEpochRequest,
+        _version: i16,
+        names: &mut Parting<'_>,
+    ) -> Option<OffsetForLeaderEpochRequest> {
+        let others = names.topics(&mut request.topics, |topic| (&mut topic.topic).into())?;
+        Some(request.clone().with_topics(others))
+    }
+
     fn admit(mut request: OffsetForLeaderEpochRequest, ask: &mut Asking<'_>) -> Result<Pass<Self>, Refusal> {
         request.replica_id = CONSUMER; // said from version 3 on
         let refused =
@@ -93,6 +117,11 @@ impl Api for OffsetForLeaderEpoch {
     ) -> OffsetForLeaderEpochResponse {
         let refused = request.topics.into_iter().map(|topic| endless(topic, why));
         OffsetForLeaderEpochResponse::default().with_topics(refused.collect())
+    }
+
+    fn join(first: &mut OffsetForLeaderEpochResponse, later: OffsetForLeaderEpochResponse) {
+        first.throttle_time_ms = first.throttle_time_ms.max(later.throttle_time_ms);
+        first.topics.extend(later.topics);
     }
 }
 

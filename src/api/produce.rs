@@ -1,15 +1,19 @@
 //! Produce.
 
+use std::collections::VecDeque;
 use std::ops::RangeInclusive;
 
 use kafka_protocol::messages::produce_request::TopicProduceData;
-use kafka_protocol::messages::produce_response::{PartitionProduceResponse, TopicProduceResponse};
+use kafka_protocol::messages::produce_response::{
+    NodeEndpoint, PartitionProduceResponse, TopicProduceResponse,
+};
 use kafka_protocol::messages::{BrokerId, ProduceRequest, ProduceResponse};
 use uuid::Uuid;
 
+use super::parts::Parting;
 use super::{Api, Asking, METADATA_BY_ID, Pass, Refusal, Showing, standard_text};
-use crate::cluster::No;
-use crate::names::{Kind, TopicSlot};
+use crate::cluster::{Cause, No, Spoken};
+use crate::names::{Kind, TopicSlot, Virtual};
 use crate::policy::{Operation, Resource};
 use crate::wire::ApiKey;
 
@@ -32,6 +36,13 @@ impl Api for Produce {
         request.topic_data.iter().for_each(|topic| tell(topic.topic_id));
     }
 
+    fn part(request: &mut ProduceRequest, version: i16, names: &mut Parting<'_>) -> Option<ProduceRequest> {
+        let others = names.topics(&mut request.topic_data, |topic| {
+            TopicSlot::of(version >= BY_ID, &mut topic.name, &mut topic.topic_id)
+        })?;
+        Some(request.clone().with_topic_data(others))
+    }
+
     fn admit(mut request: ProduceRequest, ask: &mut Asking<'_>) -> Result<Pass<Self>, Refusal> {
         let unanswered = request.acks == 0;
         if let Err(no) = admit_transaction(&mut request, ask) {
@@ -43,12 +54,14 @@ impl Api for Produce {
         }
         let nothing_asked = request.topic_data.is_empty();
         let by_id = ask.version >= BY_ID;
+        let renamed = take_renamed(&mut request, ask);
         let refused = ask.gate.each_topic(Operation::Write, &mut request.topic_data, |topic| {
             TopicSlot::of(by_id, &mut topic.name, &mut topic.topic_id)
         });
         // A broker answers for partitions: of a topic without any, it says nothing.
         let refused: Vec<_> = refused
             .into_iter()
+            .chain(renamed)
             .filter(|(topic, _)| !topic.partition_data.is_empty())
             .map(|(topic, no)| (topic, no.into()))
             .collect();
@@ -91,6 +104,15 @@ impl Api for Produce {
         refuse_topics(&mut response, request.topic_data.into_iter().map(|topic| (topic, why)).collect());
         response
     }
+
+    fn join(first: &mut ProduceResponse, later: ProduceResponse) {
+        first.throttle_time_ms = first.throttle_time_ms.max(later.throttle_time_ms);
+        let known =
+            |node: &NodeEndpoint| first.node_endpoints.iter().any(|other| other.node_id == node.node_id);
+        let nodes: Vec<_> = later.node_endpoints.into_iter().filter(|node| !known(node)).collect();
+        first.node_endpoints.extend(nodes);
+        first.responses.extend(later.responses);
+    }
 }
 
 /// A transactional producer needs its id; records say whether they are transactional.
@@ -116,11 +138,67 @@ fn admit_transaction(request: &mut ProduceRequest, ask: &Asking<'_>) -> Result<(
 ///
 /// Source: record batch format 2: attributes stand 21 bytes in, the format's number at byte 16.
 fn is_transactional(records: &[u8]) -> bool {
-    const MAGIC_AT: usize = 16;
     const ATTRIBUTES_LOW_BYTE_AT: usize = 22;
     const TRANSACTIONAL: u8 = 0b1_0000;
     records.get(MAGIC_AT) == Some(&2)
         && records.get(ATTRIBUTES_LOW_BYTE_AT).is_some_and(|attributes| attributes & TRANSACTIONAL != 0)
+}
+
+/// By which names producers call topics, that have several, as long as they number their records.
+///
+/// Limits: `PRODUCERS_MAX` producers; beyond, who came first is forgotten.
+#[derive(Debug, Default)]
+pub struct Producers(VecDeque<(i64, Spoken)>);
+
+impl Producers {
+    fn names(&mut self, producer: i64) -> &mut Spoken {
+        let at = self.0.iter().position(|(known, _)| *known == producer).unwrap_or_else(|| {
+            self.0.truncate(PRODUCERS_MAX - 1);
+            self.0.push_front((producer, Spoken::default()));
+            0
+        });
+        &mut self.0[at].1
+    }
+}
+
+/// Takes out the topics that a producer called by another name before, if it numbers its records: under
+/// each name it begins at zero, and a broker takes the second beginning for the first one, sent again.
+///
+/// Source: KIP-98.
+fn take_renamed(request: &mut ProduceRequest, ask: &mut Asking<'_>) -> Vec<(TopicProduceData, No)> {
+    let gate = ask.gate;
+    if !gate.cluster().namespace.has_aliases() {
+        return Vec::new();
+    }
+    let by_id = ask.version >= BY_ID;
+    let producers = &mut ask.conversation.producers;
+    let is_renamed = |topic: &mut TopicProduceData| {
+        let records = topic.partition_data.iter().filter_map(|partition| partition.records.as_deref());
+        let Some(producer) = records.filter_map(producer_id).next() else { return false };
+        let name = match by_id {
+            true => gate.topic_behind(topic.topic_id).map(Virtual::into_inner),
+            false => Some(topic.name.0.clone()),
+        };
+        let Some(name) = name.filter(|name| gate.passes(Operation::Write, Kind::Topic, name)) else {
+            return false;
+        };
+        if gate.keep_name(producers.names(producer), &name) {
+            return false;
+        }
+        gate.note(Operation::Write, Resource::Topic, &name, Cause::TwoNames);
+        true
+    };
+    let renamed = request.topic_data.extract_if(.., is_renamed);
+    renamed.map(|topic| (topic, No::TwoNames)).collect()
+}
+
+/// The producer of the first batch, if it numbers its records.
+///
+/// Source: record batch format 2: eight bytes, 43 in.
+fn producer_id(records: &[u8]) -> Option<i64> {
+    const PRODUCER_ID_AT: usize = 43;
+    let id = i64::from_be_bytes(*records.get(PRODUCER_ID_AT..)?.first_chunk()?);
+    (records.get(MAGIC_AT) == Some(&2) && id >= 0).then_some(id)
 }
 
 fn refuse_topics(response: &mut ProduceResponse, refused: Vec<(TopicProduceData, Refusal)>) {
@@ -140,8 +218,14 @@ fn refuse_topics(response: &mut ProduceResponse, refused: Vec<(TopicProduceData,
     }));
 }
 
+/// Where a batch has the number of its format.
+const MAGIC_AT: usize = 16;
+
 /// From here on a topic goes by its id (KIP-516).
 const BY_ID: i16 = 13;
+
+/// A producer has a connection of its own; what relays others' records has a handful on one.
+const PRODUCERS_MAX: usize = 64;
 
 #[cfg(test)]
 mod tests {
@@ -153,7 +237,7 @@ mod tests {
     use kafka_protocol::messages::{TopicName, TransactionalId};
 
     use super::*;
-    use crate::api::testing::{World, said, text as name};
+    use crate::api::testing::{Dialogue, World, said, text as name};
 
     fn world() -> World {
         World::allowing(&[
@@ -163,12 +247,20 @@ mod tests {
         ])
     }
 
-    /// A batch, as far as this file reads one.
+    /// A batch, as far as this file reads one; its records are not numbered.
     fn batch(magic: u8, attributes: u8) -> Bytes {
         let mut batch = vec![0; 61];
         batch[16] = magic;
         batch[22] = attributes;
+        batch[43..51].fill(0xff);
         Bytes::from(batch)
+    }
+
+    /// A batch of a producer that numbers its records.
+    fn numbered(producer: i64) -> Bytes {
+        let mut numbered = batch(2, 0).to_vec();
+        numbered[43..51].copy_from_slice(&producer.to_be_bytes());
+        Bytes::from(numbered)
     }
 
     fn request(topics: &[&str], records: &Bytes) -> ProduceRequest {
@@ -236,30 +328,66 @@ mod tests {
             world
         };
         let alias_id = crate::cluster::TopicIds::default().learn_alias(id, "alias");
-        for (said, version, expected) in [
-            (["alias", ""], 12, [("alias", 0), ("", 29)]),
-            (["orders", "alias"], 12, [("orders", 0), ("alias", 42)]),
-            (["alias", "orders"], 12, [("alias", 0), ("orders", 42)]),
+        let codes = |talk: &Dialogue<Produce>| -> Vec<_> {
+            let topics = talk.seen.responses.iter();
+            topics
+                .map(|topic| {
+                    (topic.name.to_string(), topic.topic_id, topic.partition_responses[0].error_code)
+                })
+                .collect()
+        };
+        for (said, parts, expected) in [
+            (["alias", ""], 1, [("alias", 0), ("", 29)]),
+            (["orders", "alias"], 2, [("orders", 0), ("alias", 0)]),
+            (["alias", "orders"], 2, [("alias", 0), ("orders", 0)]),
         ] {
             let talk =
-                aliased().talk::<Produce>(version, &request(&said, &batch(2, 0)), &response(&["my-orders"]));
-            assert_eq!(names(talk.sent()), ["my-orders"]);
-            let seen = codes(&talk.seen);
-            assert_eq!(seen.iter().map(|(name, codes)| (*name, codes[0])).collect::<Vec<_>>(), expected);
+                aliased().talk::<Produce>(12, &request(&said, &batch(2, 0)), &response(&["my-orders"]));
+            assert_eq!(talk.sent.iter().map(names).collect::<Vec<_>>(), vec![vec!["my-orders"]; parts]);
+            let expected = expected.map(|(name, code)| (name.to_owned(), Uuid::nil(), code));
+            assert_eq!(codes(&talk), expected);
         }
-        for (said, refused) in [(alias_id, id), (id, alias_id)] {
+        for ids in [[alias_id, id], [id, alias_id]] {
             let mut request = request(&["", ""], &batch(2, 0));
-            request.topic_data[0].topic_id = said;
-            request.topic_data[1].topic_id = refused;
+            request.topic_data.iter_mut().zip(ids).for_each(|(topic, id)| topic.topic_id = id);
             let mut answer = response(&[""]);
             answer.responses[0].topic_id = id;
             let talk = aliased().talk::<Produce>(13, &request, &answer);
-            assert_eq!(talk.sent().topic_data.iter().map(|topic| topic.topic_id).collect::<Vec<_>>(), [id]);
-            let seen = talk.seen.responses.iter();
-            let seen: Vec<_> =
-                seen.map(|topic| (topic.topic_id, topic.partition_responses[0].error_code)).collect();
-            assert_eq!(seen, [(said, 0), (refused, 42)]);
+            let sent = talk.sent.iter().flat_map(|request| &request.topic_data);
+            assert_eq!(sent.map(|topic| topic.topic_id).collect::<Vec<_>>(), [id, id]);
+            assert_eq!(codes(&talk), ids.map(|id| (String::new(), id, 0)));
         }
+    }
+
+    #[test]
+    fn a_producer_that_numbers_its_records_calls_a_topic_by_one_name() {
+        let rights =
+            [(Operation::Write, Resource::Topic, "orders"), (Operation::Write, Resource::Topic, "alias")];
+        let mut world = World::allowing(&rights).with_alias("alias", "orders").with_alias("secret", "orders");
+        let mut code = |name: &str, producer: i64| {
+            let records = numbered(producer);
+            let talk = world.talk::<Produce>(9, &request(&[name], &records), &response(&["my-orders"]));
+            assert_eq!(talk.denials.is_empty(), !talk.sent.is_empty(), "{name} {producer}");
+            talk.seen.responses[0].partition_responses[0].error_code
+        };
+        let said = [
+            ("secret", 7, 29), // who may not write under a name has not called the topic so
+            ("alias", 7, 0),
+            ("alias", 7, 0),
+            ("orders", 7, 42),
+            ("orders", 8, 0),
+            ("orders", -1, 0),
+            ("alias", -1, 0),
+        ];
+        for (name, producer, expected) in said {
+            assert_eq!(code(name, producer), expected, "{name} {producer}");
+        }
+        (100..100 + i64::try_from(PRODUCERS_MAX).unwrap())
+            .for_each(|other| assert_eq!(code("alias", other), 0));
+        assert_eq!((code("orders", 7), code("orders", 101)), (0, 42), "the oldest is forgotten");
+        let both =
+            world.talk::<Produce>(9, &request(&["orders", "alias"], &numbered(9)), &response(&["my-orders"]));
+        assert_eq!(both.seen.responses[1].partition_responses[0].error_code, 42);
     }
 
     /// The topics of an answer, with the code of each partition.

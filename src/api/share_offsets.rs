@@ -14,6 +14,7 @@ use kafka_protocol::messages::{
     DeleteShareGroupOffsetsResponse, GroupId,
 };
 
+use super::parts::Parting;
 use super::{Api, Asking, Pass, Refusal, Showing, standard_text};
 use crate::policy::{Operation, Resource};
 use crate::wire::ApiKey;
@@ -43,6 +44,21 @@ impl Api for DescribeShareGroupOffsets {
     const KEY: ApiKey = ApiKey::DescribeShareGroupOffsets;
     /// 1 tells how far a group lags.
     const VERSIONS: RangeInclusive<i16> = 0..=1;
+
+    fn part(
+        request: &mut DescribeShareGroupOffsetsRequest,
+        _version: i16,
+        names: &mut Parting<'_>,
+    ) -> Option<DescribeShareGroupOffsetsRequest> {
+        let mut parted = Vec::new();
+        for group in &mut request.groups {
+            let topics = group.topics.as_mut();
+            let others =
+                topics.and_then(|topics| names.topics(topics, |topic| (&mut topic.topic_name).into()));
+            parted.extend(others.map(|topics| group.clone().with_topics(Some(topics))));
+        }
+        (!parted.is_empty()).then(|| request.clone().with_groups(parted))
+    }
 
     /// A group goes on even where no topic of it is left: whether there is such a group comes first.
     fn admit(
@@ -100,6 +116,20 @@ impl Api for DescribeShareGroupOffsets {
         let groups = request.groups.into_iter().map(|group| refused_group((group.group_id, why)));
         DescribeShareGroupOffsetsResponse::default().with_groups(groups.collect())
     }
+
+    fn join(first: &mut DescribeShareGroupOffsetsResponse, later: DescribeShareGroupOffsetsResponse) {
+        first.throttle_time_ms = first.throttle_time_ms.max(later.throttle_time_ms);
+        for group in later.groups {
+            match first.groups.iter_mut().find(|known| known.group_id == group.group_id) {
+                Some(known) if known.error_code == 0 && group.error_code == 0 => {
+                    known.topics.extend(group.topics);
+                }
+                Some(known) if known.error_code == 0 => *known = group,
+                Some(_) => {}
+                None => first.groups.push(group),
+            }
+        }
+    }
 }
 
 fn refused_group((group, why): (GroupId, Refusal)) -> DescribeShareGroupOffsetsResponseGroup {
@@ -135,6 +165,15 @@ impl Api for AlterShareGroupOffsets {
     const KEY: ApiKey = ApiKey::AlterShareGroupOffsets;
     const VERSIONS: RangeInclusive<i16> = 0..=0;
 
+    fn part(
+        request: &mut AlterShareGroupOffsetsRequest,
+        _version: i16,
+        names: &mut Parting<'_>,
+    ) -> Option<AlterShareGroupOffsetsRequest> {
+        let others = names.topics(&mut request.topics, |topic| (&mut topic.topic_name).into())?;
+        Some(request.clone().with_topics(others))
+    }
+
     fn admit(
         mut request: AlterShareGroupOffsetsRequest,
         ask: &mut Asking<'_>,
@@ -167,6 +206,14 @@ impl Api for AlterShareGroupOffsets {
             .with_error_code(why.code())
             .with_error_message(standard_text(why.code()))
     }
+
+    fn join(first: &mut AlterShareGroupOffsetsResponse, later: AlterShareGroupOffsetsResponse) {
+        first.throttle_time_ms = first.throttle_time_ms.max(later.throttle_time_ms);
+        if first.error_code == 0 {
+            (first.error_code, first.error_message) = (later.error_code, later.error_message);
+        }
+        first.responses.extend(later.responses);
+    }
 }
 
 fn unaltered(topic: AlterShareGroupOffsetsRequestTopic) -> AlterShareGroupOffsetsResponseTopic {
@@ -193,6 +240,15 @@ impl Api for DeleteShareGroupOffsets {
 
     const KEY: ApiKey = ApiKey::DeleteShareGroupOffsets;
     const VERSIONS: RangeInclusive<i16> = 0..=0;
+
+    fn part(
+        request: &mut DeleteShareGroupOffsetsRequest,
+        _version: i16,
+        names: &mut Parting<'_>,
+    ) -> Option<DeleteShareGroupOffsetsRequest> {
+        let others = names.topics(&mut request.topics, |topic| (&mut topic.topic_name).into())?;
+        Some(request.clone().with_topics(others))
+    }
 
     fn admit(
         mut request: DeleteShareGroupOffsetsRequest,
@@ -224,6 +280,14 @@ impl Api for DeleteShareGroupOffsets {
         DeleteShareGroupOffsetsResponse::default()
             .with_error_code(why.code())
             .with_error_message(standard_text(why.code()))
+    }
+
+    fn join(first: &mut DeleteShareGroupOffsetsResponse, later: DeleteShareGroupOffsetsResponse) {
+        first.throttle_time_ms = first.throttle_time_ms.max(later.throttle_time_ms);
+        if first.error_code == 0 {
+            (first.error_code, first.error_message) = (later.error_code, later.error_message);
+        }
+        first.responses.extend(later.responses);
     }
 }
 

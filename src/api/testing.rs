@@ -7,10 +7,11 @@ use bytes::{Bytes, BytesMut};
 use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
 use uuid::Uuid;
 
-use super::{Api, Asking, Conversation, InternalTopics, Pass, Refusal, Showing};
+use super::parts::{self, Course};
+use super::{Api, Asking, Conversation, InternalTopics, Refusal, Showing};
 use crate::auth::{Authentication, BrokerLogin};
 use crate::cluster::{
-    AddressBook, BackendCluster, BootstrapPort, Denial, Gate, Lens, OptIns, Spoken, VirtualCluster,
+    AddressBook, BackendCluster, BootstrapPort, Denial, Gate, Lens, OptIns, VirtualCluster,
 };
 use crate::names::{Additional, Backend, Mode, Namespace, Principal};
 use crate::policy::{AclPolicy, Circumstances, Effect, Operation, Policy, Resource, Rights, Rule};
@@ -150,44 +151,37 @@ impl World {
         let mut ask =
             Asking { gate: &gate, version, conversation: &mut self.conversation, topics, internal_topics };
         let (mut sent, mut refused) = (Vec::new(), None);
-        let verdict = A::admit(read(&body, version), &mut ask);
-        self.conversation.spoken.update(&gate.spoken());
-        let spoken = &self.conversation.spoken.clone();
-        let seen = match verdict {
-            Ok(Pass::Answer(aside)) => self.reveal::<A>(A::Response::default(), aside, version, spoken),
-            Ok(Pass::Forward(request, aside)) => {
-                sent.push(said(&request, upstream));
-                let answer = said(answer, upstream);
-                A::remember(&answer, &aside, &mut self.conversation);
-                self.reveal::<A>(answer, aside, version, spoken)
+        let requests = parts::split::<A>(read(&body, version), version, &gate);
+        let course = parts::admitted::<A>(requests, &mut ask).expect("it asks no question twice");
+        let seen = match course {
+            Course::Parts(parts) => {
+                let revealed = parts.into_iter().map(|part| {
+                    let mut response = A::Response::default();
+                    if let Some(others) = part.requests.len().checked_sub(1) {
+                        response = said(answer, upstream);
+                        (0..others).for_each(|_| A::join(&mut response, A::Response::default()));
+                        A::remember(&response, &part.aside, &mut self.conversation);
+                    }
+                    sent.extend(part.requests.iter().map(|request| said(request, upstream)));
+                    let lens = Lens::new(&self.cluster, &self.rights, &self.book);
+                    let lens = lens.speaking(&part.spoken);
+                    A::reveal(&mut response, part.aside, &Showing { lens: &lens, version });
+                    response
+                });
+                let joined = revealed.reduce(|mut first, later| {
+                    A::join(&mut first, later);
+                    first
+                });
+                joined.expect("a request has a part or more")
             }
-            Ok(Pass::ForwardBoth(first, second, aside)) => {
-                sent.extend([said(&first, upstream), said(&second, upstream)]);
-                let mut joined: A::Response = said(answer, upstream);
-                A::join(&mut joined, A::Response::default());
-                self.reveal::<A>(joined, aside, version, spoken)
-            }
-            Ok(Pass::AskTopics) => panic!("this request wants to know all topics first"),
-            Ok(Pass::AskNamed(names)) => panic!("this request wants to know of {names:?} first"),
-            Ok(Pass::AskInternalTopics(group)) => panic!("this request wants to know of {group:?} first"),
-            Ok(Pass::Unanswered { .. }) => panic!("this request is never answered"),
-            Err(why) => {
+            Course::Ask(question) => panic!("this request wants to know first: {question:?}"),
+            Course::Unanswered { .. } => panic!("this request is never answered"),
+            Course::Refused(why) => {
                 refused = Some(why);
                 A::refuse(read(&body, version), why, version)
             }
         };
         Dialogue { sent, seen: said(&seen, version), refused, denials: gate.into_denials() }
-    }
-
-    fn reveal<A: Api>(
-        &self,
-        mut response: A::Response,
-        aside: A::Aside,
-        version: i16,
-        spoken: &Spoken,
-    ) -> A::Response {
-        A::reveal(&mut response, aside, &Showing { lens: &self.lens().speaking(spoken), version });
-        response
     }
 }
 

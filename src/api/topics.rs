@@ -15,9 +15,10 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::StrBytes;
 use uuid::Uuid;
 
+use super::parts::Parting;
 use super::{Api, Asking, METADATA_BY_ID, Pass, Refusal, Showing, standard_text};
 use crate::cluster::Cause;
-use crate::names::Kind;
+use crate::names::{Kind, TopicSlot};
 use crate::policy::{Operation, Resource};
 use crate::wire::ApiKey;
 
@@ -112,6 +113,24 @@ impl Api for DeleteTopics {
         request.topics.iter().for_each(|topic| tell(topic.topic_id));
     }
 
+    /// A topic is deleted by the first of its names, and is not there any more by the others.
+    fn part(
+        request: &mut DeleteTopicsRequest,
+        _version: i16,
+        names: &mut Parting<'_>,
+    ) -> Option<DeleteTopicsRequest> {
+        let named = names.topics(&mut request.topic_names, |name| name.into());
+        let others = names.topics(&mut request.topics, |topic| match &mut topic.name {
+            Some(name) => name.into(),
+            None => TopicSlot::Id(&mut topic.topic_id),
+        });
+        if named.is_none() && others.is_none() {
+            return None;
+        }
+        let (named, others) = (named.unwrap_or_default(), others.unwrap_or_default());
+        Some(request.clone().with_topic_names(named).with_topics(others))
+    }
+
     fn admit(mut request: DeleteTopicsRequest, ask: &mut Asking<'_>) -> Result<Pass<Self>, Refusal> {
         let by_cluster = ask.gate.grants_cluster(Operation::Delete);
         let refused =
@@ -159,6 +178,11 @@ impl Api for DeleteTopics {
         let topics = named.chain(request.topics.into_iter().map(|topic| (topic.name, topic.topic_id)));
         let topics = topics.map(|(name, id)| undeleted(name, id, why, version));
         DeleteTopicsResponse::default().with_responses(topics.collect())
+    }
+
+    fn join(first: &mut DeleteTopicsResponse, later: DeleteTopicsResponse) {
+        first.throttle_time_ms = first.throttle_time_ms.max(later.throttle_time_ms);
+        first.responses.extend(later.responses);
     }
 }
 
@@ -214,6 +238,15 @@ impl Api for CreatePartitions {
     const KEY: ApiKey = ApiKey::CreatePartitions;
     const VERSIONS: RangeInclusive<i16> = 0..=3;
 
+    fn part(
+        request: &mut CreatePartitionsRequest,
+        _version: i16,
+        names: &mut Parting<'_>,
+    ) -> Option<CreatePartitionsRequest> {
+        let others = names.topics(&mut request.topics, |topic| (&mut topic.name).into())?;
+        Some(request.clone().with_topics(others))
+    }
+
     fn admit(mut request: CreatePartitionsRequest, ask: &mut Asking<'_>) -> Result<Pass<Self>, Refusal> {
         let refused = keep(
             &mut request.topics,
@@ -240,6 +273,11 @@ impl Api for CreatePartitions {
     fn refuse(request: CreatePartitionsRequest, why: Refusal, _version: i16) -> CreatePartitionsResponse {
         let topics = request.topics.into_iter().map(|topic| unaltered((topic.name, why)));
         CreatePartitionsResponse::default().with_results(topics.collect())
+    }
+
+    fn join(first: &mut CreatePartitionsResponse, later: CreatePartitionsResponse) {
+        first.throttle_time_ms = first.throttle_time_ms.max(later.throttle_time_ms);
+        first.results.extend(later.results);
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a transactional producer says: who it is, what its transaction has, how it ends.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::ops::RangeInclusive;
 
 use crate::wire::ApiKey;
@@ -18,7 +18,10 @@ use kafka_protocol::messages::{
     TxnOffsetCommitRequest, TxnOffsetCommitResponse,
 };
 
+use super::parts::Parting;
 use super::{Api, Asking, Pass, Refusal, Showing};
+use crate::cluster::No;
+use crate::names::Kind;
 use crate::policy::{Operation, Resource};
 
 /// A producer's id and epoch, for idempotent and transactional writes.
@@ -70,21 +73,36 @@ impl Api for AddPartitionsToTxn {
     /// From 4 on brokers speak among themselves (KIP-890), and nobody asks about topics any more.
     const VERSIONS: RangeInclusive<i16> = 0..=3;
 
+    /// One topic that is refused keeps all others out of the transaction, whichever part they would be in.
+    fn part(
+        request: &mut AddPartitionsToTxnRequest,
+        _version: i16,
+        names: &mut Parting<'_>,
+    ) -> Option<AddPartitionsToTxnRequest> {
+        let topics = &mut request.v3_and_below_topics;
+        if !topics.iter().all(|topic| names.gate.passes(Operation::Write, Kind::Topic, &topic.name.0)) {
+            return None;
+        }
+        let others = names.topics(topics, |topic| (&mut topic.name).into())?;
+        Some(request.clone().with_v3_and_below_topics(others))
+    }
+
     fn admit(mut request: AddPartitionsToTxnRequest, ask: &mut Asking<'_>) -> Result<Pass<Self>, Refusal> {
         ask.gate.one(Operation::Write, &mut request.v3_and_below_transactional_id)?;
         let said = request.v3_and_below_topics.clone();
         let refused = ask
             .gate
-            .each(Operation::Write, &mut request.v3_and_below_topics, |topic| (&mut topic.name).into());
+            .each_topic(Operation::Write, &mut request.v3_and_below_topics, |topic| (&mut topic.name).into());
         if refused.is_empty() {
             return Ok(Pass::Forward(request, Vec::new()));
         }
-        // One topic that is refused keeps all others out of the transaction.
-        let refused: HashSet<&TopicName> = refused.iter().map(|no| &no.name).collect();
-        let is_refused = |topic: &AddPartitionsToTxnTopic| refused.contains(&topic.name);
-        let not_added = said.into_iter().map(|topic| match is_refused(&topic) {
-            true => (topic, Refusal::TopicDenied),
-            false => (topic, Refusal::NotAttempted),
+        // A second name is refused where the first would pass, and nothing passes beside what is denied.
+        let denied = refused.iter().any(|(_, no)| *no != No::TwoNames);
+        let refused = refused.into_iter().filter(|(_, no)| !denied || *no != No::TwoNames);
+        let refused: HashMap<TopicName, No> = refused.map(|(topic, no)| (topic.name, no)).collect();
+        let not_added = said.into_iter().map(|topic| {
+            let why = refused.get(&topic.name).map_or(Refusal::NotAttempted, |no| (*no).into());
+            (topic, why)
         });
         Ok(Pass::Answer(not_added.collect()))
     }
@@ -97,6 +115,11 @@ impl Api for AddPartitionsToTxn {
     fn refuse(request: AddPartitionsToTxnRequest, why: Refusal, _version: i16) -> AddPartitionsToTxnResponse {
         let topics = request.v3_and_below_topics.into_iter().map(|topic| without_partitions((topic, why)));
         AddPartitionsToTxnResponse::default().with_results_by_topic_v3_and_below(topics.collect())
+    }
+
+    fn join(first: &mut AddPartitionsToTxnResponse, later: AddPartitionsToTxnResponse) {
+        first.throttle_time_ms = first.throttle_time_ms.max(later.throttle_time_ms);
+        first.results_by_topic_v3_and_below.extend(later.results_by_topic_v3_and_below);
     }
 }
 
@@ -171,6 +194,15 @@ impl Api for TxnOffsetCommit {
     /// From 6 on a topic goes by its id, which the codec does not know yet.
     const VERSIONS: RangeInclusive<i16> = 0..=5;
 
+    fn part(
+        request: &mut TxnOffsetCommitRequest,
+        _version: i16,
+        names: &mut Parting<'_>,
+    ) -> Option<TxnOffsetCommitRequest> {
+        let others = names.topics(&mut request.topics, |topic| (&mut topic.name).into())?;
+        Some(request.clone().with_topics(others))
+    }
+
     fn admit(mut request: TxnOffsetCommitRequest, ask: &mut Asking<'_>) -> Result<Pass<Self>, Refusal> {
         ask.gate.one(Operation::Write, &mut request.transactional_id)?;
         ask.gate.one(Operation::Read, &mut request.group_id)?;
@@ -191,6 +223,11 @@ impl Api for TxnOffsetCommit {
     fn refuse(request: TxnOffsetCommitRequest, why: Refusal, _version: i16) -> TxnOffsetCommitResponse {
         let refused = request.topics.into_iter().map(|topic| uncommitted(topic, why));
         TxnOffsetCommitResponse::default().with_topics(refused.collect())
+    }
+
+    fn join(first: &mut TxnOffsetCommitResponse, later: TxnOffsetCommitResponse) {
+        first.throttle_time_ms = first.throttle_time_ms.max(later.throttle_time_ms);
+        first.topics.extend(later.topics);
     }
 }
 
@@ -314,6 +351,25 @@ mod tests {
         check_added("other", &["orders", "secret"], None, &[("orders", 53), ("secret", 53)]);
         check_added("", &["orders"], None, &[("orders", 53)]);
         check_added("mover", &[], Some(&[]), &[]);
+    }
+
+    #[test]
+    fn a_topic_is_added_to_a_transaction_by_each_of_its_names_or_by_none() {
+        let world = |rights: &[Right]| {
+            let mover = (Operation::Write, Resource::TransactionalId, "mover");
+            World::allowing(&[rights, &[mover]].concat()).with_alias("sales", "orders")
+        };
+        let (orders, sales) =
+            ((Operation::Write, Resource::Topic, "orders"), (Operation::Write, Resource::Topic, "sales"));
+        let answer = added(&[("my-orders", 0)]);
+        for (rights, parts, codes) in
+            [(&[orders, sales][..], 2, [0, 0]), (&[orders], 0, [55, 29]), (&[sales], 0, [29, 55])]
+        {
+            let talk =
+                world(rights).talk::<AddPartitionsToTxn>(3, &adding("mover", &["orders", "sales"]), &answer);
+            assert_eq!(talk.sent, vec![adding("my-mover", &["my-orders"]); parts]);
+            assert_eq!(talk.seen, added(&[("orders", codes[0]), ("sales", codes[1])]));
+        }
     }
 
     #[test]

@@ -45,7 +45,7 @@ pub enum Cause {
     NotOptedIn,
     /// No topic of this virtual cluster has this id.
     UnknownId,
-    /// The request names the topic by another of its names as well.
+    /// The client calls the topic by another of its names as well, where one must do.
     TwoNames,
 }
 
@@ -57,7 +57,7 @@ impl fmt::Display for Cause {
             Cause::OutsideNamespace => f.write_str("the name lies outside the virtual cluster"),
             Cause::InvalidName(why) => why.fmt(f),
             Cause::UnknownId => f.write_str("no topic of the virtual cluster has this id"),
-            Cause::TwoNames => f.write_str("the request names the topic by another of its names as well"),
+            Cause::TwoNames => f.write_str("the client calls the topic by another of its names as well"),
             Cause::Additional => f.write_str("an additional name is managed on the backend"),
             Cause::NotOptedIn => f.write_str("operator_apis of the virtual cluster does not list it"),
         }
@@ -73,7 +73,7 @@ pub enum No {
     Empty(Kind),
     /// No topic of this virtual cluster has the id.
     UnknownId,
-    /// The request names the topic by another of its names as well, and one answer would come for both.
+    /// The client calls the topic by another of its names as well, and the broker knows one.
     TwoNames,
 }
 
@@ -91,9 +91,9 @@ impl<'a> Gate<'a> {
         self.rights
     }
 
-    /// By which names the request calls topics that have several.
-    pub fn spoken(&self) -> Spoken {
-        self.spoken.borrow().clone()
+    /// By which names the request, or this part of it, calls topics that have several.
+    pub fn take_spoken(&self) -> Spoken {
+        self.spoken.take()
     }
 
     pub fn into_denials(self) -> Vec<Denial> {
@@ -114,6 +114,27 @@ impl<'a> Gate<'a> {
     /// the client sent them.
     pub fn each<E>(&self, need: Operation, of: &mut Vec<E>, name: impl Fn(&mut E) -> NameSlot<'_>) -> Vec<E> {
         self.each_with(of, |element| self.one(need, name(element)).is_ok())
+    }
+
+    /// Asks about each topic that a member of a group reads: a group reads a topic once, so further names of
+    /// one are left out.
+    pub fn each_once<E>(
+        &self,
+        need: Operation,
+        of: &mut Vec<E>,
+        name: impl Fn(&mut E) -> NameSlot<'_>,
+    ) -> Result<(), No> {
+        let mut verdict = Ok(());
+        of.retain_mut(|element| {
+            let slot = name(element);
+            verdict = verdict.and_then(|()| self.ask(need, slot.kind.into(), slot.text));
+            if verdict.is_err() || !self.speaks(slot.text) {
+                return false;
+            }
+            verdict = self.rename(need, slot);
+            verdict.is_ok()
+        });
+        verdict
     }
 
     /// Keeps what passes and hands back the rest, both in order.
@@ -189,21 +210,30 @@ impl<'a> Gate<'a> {
     /// Keeps the name by which the client calls a topic, for the answer; a second one is refused, since
     /// the broker answers once.
     pub fn note_name(&self, need: Operation, said: &str) -> Result<(), No> {
-        let namespace = &self.cluster.namespace;
-        if !namespace.has_aliases() {
-            return Ok(());
-        }
-        let topic = namespace.behind_alias(said).unwrap_or(said);
-        if namespace.aliases_of(topic).next().is_none() {
-            return Ok(());
-        }
-        let mut spoken = self.spoken.borrow_mut();
-        spoken.keep(topic, said);
-        if spoken.name(topic) == Some(said) {
+        if self.speaks(said) {
             return Ok(());
         }
         self.note(need, Resource::Topic, said, Cause::TwoNames);
         Err(No::TwoNames)
+    }
+
+    /// As [`Gate::note_name`]; false where it is a second one, of which nothing is noted.
+    pub fn speaks(&self, said: &str) -> bool {
+        self.keep_name(&mut self.spoken.borrow_mut(), said)
+    }
+
+    /// Keeps among others the name by which a topic is called; false where it is called by another there.
+    pub fn keep_name(&self, spoken: &mut Spoken, said: &str) -> bool {
+        let namespace = &self.cluster.namespace;
+        if !namespace.has_aliases() {
+            return true;
+        }
+        let topic = namespace.behind_alias(said).unwrap_or(said);
+        if namespace.aliases_of(topic).next().is_none() {
+            return true;
+        }
+        spoken.keep(topic, said);
+        spoken.name(topic) == Some(said)
     }
 
     /// Asks about a resource without renaming anything.
@@ -232,6 +262,12 @@ impl<'a> Gate<'a> {
     /// Whether an operation is granted; nothing is noted when it is not.
     pub fn grants(&self, need: Operation, resource: Resource, name: &str) -> bool {
         self.rights.allows(need, resource, name)
+    }
+
+    /// Whether a name would pass; nothing is noted when it would not.
+    pub fn passes(&self, need: Operation, kind: Kind, name: &StrBytes) -> bool {
+        let said = Virtual::said_by_client(name.clone());
+        self.grants(need, kind.into(), name) && self.cluster.namespace.to_backend(kind, &said).is_some()
     }
 
     /// Whether an operation is granted on every name that a client could say.
@@ -279,9 +315,6 @@ impl<'a> Gate<'a> {
 
     /// The backend's name for a client's, where no slot of a message holds it.
     pub fn to_backend(&self, kind: Kind, name: &str) -> Option<StrBytes> {
-        if kind == Kind::Topic {
-            self.note_name(Operation::Describe, name).ok()?;
-        }
         let name = Virtual::said_by_client(StrBytes::from_string(name.to_owned()));
         Some(self.cluster.namespace.to_backend(kind, &name)?.into_inner())
     }

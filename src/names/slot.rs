@@ -52,6 +52,12 @@ impl<'m> TopicSlot<'m> {
     }
 }
 
+impl<'m> From<&'m mut TopicName> for TopicSlot<'m> {
+    fn from(name: &'m mut TopicName) -> Self {
+        TopicSlot::Name(name)
+    }
+}
+
 impl<'m> From<&'m mut GroupId> for NameSlot<'m> {
     fn from(name: &'m mut GroupId) -> Self {
         Kind::Group.at(&mut name.0)

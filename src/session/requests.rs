@@ -95,8 +95,8 @@ impl Session {
             }
             Admission::Answer(answer) => self.answer(head.key, answer, out),
             Admission::Ask(_) => {} // asked above
-            Admission::Unanswered { request, close } => {
-                out.to_broker.extend(request);
+            Admission::Unanswered { requests, close } => {
+                out.to_broker.extend(requests);
                 out.events.push(Event::Unanswered);
                 if close {
                     return self.end(Reason::UnansweredRefusal);

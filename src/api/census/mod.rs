@@ -143,8 +143,8 @@ fn no_id_of_a_foreign_or_refused_topic_reaches_the_broker() {
             Admission::Forward { requests, .. } => {
                 requests.into_iter().map(|(_, request)| request.into_inner().to_vec()).collect()
             }
-            Admission::Unanswered { request, .. } => {
-                request.into_iter().map(|request| request.into_inner().to_vec()).collect()
+            Admission::Unanswered { requests, .. } => {
+                requests.into_iter().map(|request| request.into_inner().to_vec()).collect()
             }
             Admission::Answer(_) => vec![],
             Admission::Ask(question) => return vec![format!("it asks {question:?}")],
@@ -189,8 +189,8 @@ fn no_name_that_is_refused_reaches_the_broker() {
             Admission::Forward { requests, .. } => {
                 requests.into_iter().map(|(_, request)| request.into_inner().to_vec()).collect()
             }
-            Admission::Unanswered { request, .. } => {
-                request.into_iter().map(|request| request.into_inner().to_vec()).collect()
+            Admission::Unanswered { requests, .. } => {
+                requests.into_iter().map(|request| request.into_inner().to_vec()).collect()
             }
             Admission::Ask(_) => vec![], // whose an id is, is asked about it alone
             Admission::Answer(response) => {

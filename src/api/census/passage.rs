@@ -137,7 +137,7 @@ impl Passage<'_> {
         let (said, admitted) = self.admit(&self.world());
         let requests = match admitted.admission {
             Admission::Forward { requests, .. } => requests.into_iter().map(|(_, request)| request).collect(),
-            Admission::Unanswered { request: Some(request), .. } => vec![request],
+            Admission::Unanswered { requests, .. } if !requests.is_empty() => requests,
             _ => return vec!["it was not forwarded".to_owned()],
         };
         let mut sent = Said { version: self.upstream(), leaves: Vec::new() };

@@ -8,11 +8,12 @@ use std::ops::RangeInclusive;
 
 use crate::wire::ApiKey;
 use kafka_protocol::messages::fetch_request::{FetchTopic, ReplicaState};
-use kafka_protocol::messages::fetch_response::{FetchableTopicResponse, PartitionData};
+use kafka_protocol::messages::fetch_response::{FetchableTopicResponse, NodeEndpoint, PartitionData};
 use kafka_protocol::messages::{BrokerId, FetchRequest, FetchResponse};
 use uuid::Uuid;
 
 use self::sessions::{Session, Ticket};
+use super::parts::Parting;
 use super::{Api, Asking, Conversation, METADATA_BY_ID, Pass, Refusal, Showing};
 use crate::cluster::Lens;
 use crate::names::TopicSlot;
@@ -53,6 +54,21 @@ impl Api for Fetch {
 
     fn ids_kept(request: &FetchRequest, conversation: &Conversation, tell: &mut dyn FnMut(Uuid)) {
         conversation.fetch_sessions.unknown_ids(request.session_id, tell);
+    }
+
+    /// A session has one place in a partition, so what reads one under two names is given none.
+    fn part(request: &mut FetchRequest, version: i16, names: &mut Parting<'_>) -> Option<FetchRequest> {
+        if is_follower(request) || ![OPENS, CLOSES].contains(&request.session_epoch) {
+            return None;
+        }
+        let others = names.topics(&mut request.topics, |topic| {
+            TopicSlot::of(version >= BY_ID, &mut topic.topic, &mut topic.topic_id)
+        })?;
+        request.session_epoch = CLOSES;
+        // One part is read after the other, and all of them together are what the client waits for.
+        request.max_wait_ms /= 2;
+        request.max_bytes /= 2;
+        Some(request.clone().with_session_id(0).with_topics(others))
     }
 
     fn admit(mut request: FetchRequest, ask: &mut Asking<'_>) -> Result<Pass<Self>, Refusal> {
@@ -114,6 +130,18 @@ impl Api for Fetch {
         }
         response
     }
+
+    fn join(first: &mut FetchResponse, later: FetchResponse) {
+        first.throttle_time_ms = first.throttle_time_ms.max(later.throttle_time_ms);
+        if first.error_code == 0 {
+            first.error_code = later.error_code;
+        }
+        first.responses.extend(later.responses);
+        let known =
+            |node: &NodeEndpoint| first.node_endpoints.iter().any(|other| other.node_id == node.node_id);
+        let nodes: Vec<_> = later.node_endpoints.into_iter().filter(|node| !known(node)).collect();
+        first.node_endpoints.extend(nodes);
+    }
 }
 
 /// A fetch that names all its partitions. It ends the session that it shows, and may open another.
@@ -154,6 +182,11 @@ fn admit_change(mut request: FetchRequest, ask: &mut Asking<'_>) -> Result<Pass<
     let sessions = &mut ask.conversation.fetch_sessions;
     // By its number alone, anybody could read on in another's session, or end it.
     let session = sessions.find(request.session_id).ok_or(Refusal::UnknownFetchSession)?;
+    if !session.keeps_names(&request, ask.gate) {
+        // All in one go, it comes again without a session.
+        sessions.close(request.session_id);
+        return Err(Refusal::UnknownFetchSession);
+    }
     let ticket = session.ticket();
     let mut apart = Apart { session: Some(ticket), ..Apart::default() };
     if session.goes_by_id() != (ask.version >= BY_ID) {

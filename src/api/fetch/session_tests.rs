@@ -1,14 +1,15 @@
 //! What becomes of a fetch that stands on earlier ones.
 
 use kafka_protocol::messages::fetch_request::{FetchPartition, ForgottenTopic};
-use kafka_protocol::messages::{FetchRequest, FetchResponse};
+use kafka_protocol::messages::{FetchRequest, FetchResponse, TopicName};
 use uuid::Uuid;
 
 use super::sessions::{PARTITIONS_MAX, SESSIONS_MAX};
 use super::tests::{called, codes, hidden, name, names, request, response, world};
 use super::{Api, BY_ID, Fetch};
-use crate::api::testing::{Dialogue, World};
+use crate::api::testing::{Dialogue, World, text};
 use crate::api::{Asking, Pass, Refusal};
+use crate::cluster::TopicIds;
 use crate::policy::{Operation, Resource};
 
 /// The number that the broker gives to a session.
@@ -399,4 +400,67 @@ fn more_partitions_than_are_kept_are_fetched_without_a_session() {
     assert_eq!(talk.refused, Some(Refusal::UnknownFetchSession));
     let talk = world.talk::<Fetch>(12, &many(SESSION, 2, 1), &answer(12, &[]));
     assert_eq!(talk.refused, Some(Refusal::UnknownFetchSession));
+}
+
+/// A client to whom a topic has a second name, and who may read it by both.
+fn aliased() -> World {
+    let world = World::allowing(&[read("orders"), read("sales")]).with_alias("sales", "orders");
+    world.learn(Uuid::from_u128(1), "my-orders");
+    world
+}
+
+/// A fetch of a topic by these of its names.
+fn by_names(version: i16, session: i32, epoch: i32, said: &[&str]) -> FetchRequest {
+    let mut request = fetch(version, session, epoch, &vec!["my-orders"; said.len()]);
+    for (topic, said) in request.topics.iter_mut().zip(said) {
+        if version < BY_ID {
+            topic.topic = TopicName(text(said));
+        } else if *said == "sales" {
+            topic.topic_id = TopicIds::default().learn_alias(Uuid::from_u128(1), "sales");
+        }
+    }
+    request.with_max_wait_ms(500).with_max_bytes(1000)
+}
+
+#[test]
+fn who_reads_a_topic_by_two_names_is_given_no_session() {
+    for version in VERSIONS {
+        for said in [["orders", "sales"], ["sales", "orders"]] {
+            let mut world = aliased();
+            let request = by_names(version, 0, 0, &said);
+            let talk = world.talk::<Fetch>(version, &request, &answer(version, &["my-orders"]));
+            let sent = talk.sent.iter().map(|sent| (sent.session_id, sent.session_epoch, names(sent)));
+            assert_eq!(sent.collect::<Vec<_>>(), vec![(0, -1, vec!["my-orders"]); 2]);
+            assert!(talk.sent.iter().all(|sent| (sent.max_wait_ms, sent.max_bytes) == (250, 500)));
+            let shown = talk.seen.responses.iter().map(|topic| (&topic.topic, topic.topic_id));
+            let said = request.topics.iter().map(|topic| (&topic.topic, topic.topic_id));
+            assert_eq!(shown.collect::<Vec<_>>(), said.collect::<Vec<_>>());
+            assert_eq!((talk.seen.session_id, talk.seen.error_code), (0, 0));
+        }
+    }
+}
+
+#[test]
+fn a_second_name_in_a_session_ends_it() {
+    for version in VERSIONS {
+        let mut world = aliased();
+        world.talk::<Fetch>(version, &by_names(version, 0, 0, &["orders"]), &answer(version, &["my-orders"]));
+        let more = by_names(version, SESSION, 1, &["orders"]);
+        let talk = world.talk::<Fetch>(version, &more, &answer(version, &["my-orders"]));
+        assert_eq!((names(talk.sent()), talk.seen.error_code), (vec!["my-orders"], 0));
+        let second = by_names(version, SESSION, 2, &["sales"]);
+        for again in 0..2 {
+            let talk = world.talk::<Fetch>(version, &second, &answer(version, &[]));
+            assert_eq!((talk.sent.len(), talk.seen.error_code), (0, 70), "{again}");
+        }
+    }
+}
+
+#[test]
+fn a_session_calls_a_topic_as_it_was_called_in_it() {
+    let mut world = aliased();
+    world.talk::<Fetch>(12, &by_names(12, 0, 0, &["sales"]), &answer(12, &["my-orders"]));
+    world.talk::<Fetch>(12, &by_names(12, 0, -1, &["orders"]), &response(12, &["my-orders"]));
+    let talk = world.talk::<Fetch>(12, &fetch(12, SESSION, 1, &[]), &answer(12, &["my-orders"]));
+    assert_eq!(codes(&talk.seen), [("sales", vec![0])]);
 }

@@ -14,6 +14,7 @@ use uuid::Uuid;
 
 use crate::api::Refusal;
 use crate::cluster::Gate;
+use crate::names::{Kind, Virtual};
 use crate::policy::{Operation, Rights};
 
 /// The fetch sessions of one connection, oldest first.
@@ -154,6 +155,24 @@ impl Session {
         if let State::Open(id) = self.state {
             self.state = State::Broken(id);
         }
+    }
+
+    /// Whether the session goes on to call each topic by one name, of which the answer is told; one that a
+    /// request calls by another as well is to be fetched without a session.
+    pub fn keeps_names(&self, request: &FetchRequest, gate: &Gate<'_>) -> bool {
+        if !gate.cluster().namespace.has_aliases() {
+            return true;
+        }
+        let kept = self.granted.values().map(|kept| (&kept.name, &kept.id));
+        let added = request.topics.iter().map(|topic| (&topic.topic, &topic.topic_id));
+        kept.chain(added).all(|(name, id)| {
+            let said = match self.by_id {
+                true => gate.topic_behind(*id).map(Virtual::into_inner),
+                false => Some(name.0.clone()),
+            };
+            let said = said.filter(|said| gate.passes(Operation::Read, Kind::Topic, said));
+            said.is_none_or(|said| gate.speaks(&said))
+        })
     }
 
     /// Takes in what a request adds to the session, changes in it and takes out of it. What is left in

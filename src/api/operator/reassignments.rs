@@ -16,6 +16,7 @@ use kafka_protocol::messages::{
 
 use super::super::{Api, Asking, Pass, Refusal, Showing};
 use super::{RefusedTopic, own, reword, text};
+use crate::api::parts::Parting;
 use crate::cluster::OperatorApi;
 use crate::policy::Operation;
 use crate::wire::ApiKey;
@@ -30,6 +31,15 @@ impl Api for ElectLeaders {
 
     const KEY: ApiKey = ApiKey::ElectLeaders;
     const VERSIONS: RangeInclusive<i16> = 0..=2;
+
+    fn part(
+        request: &mut ElectLeadersRequest,
+        _version: i16,
+        names: &mut Parting<'_>,
+    ) -> Option<ElectLeadersRequest> {
+        let others = names.topics(request.topic_partitions.as_mut()?, |topic| (&mut topic.topic).into())?;
+        Some(request.clone().with_topic_partitions(Some(others)))
+    }
 
     fn admit(mut request: ElectLeadersRequest, ask: &mut Asking<'_>) -> Result<Pass<Self>, Refusal> {
         ask.gate.ask_operator(OperatorApi::ElectLeaders)?;
@@ -68,6 +78,14 @@ impl Api for ElectLeaders {
             .with_error_code(if version >= 1 { why.code() } else { 0 })
             .with_replica_election_results(results.collect())
     }
+
+    fn join(first: &mut ElectLeadersResponse, later: ElectLeadersResponse) {
+        first.throttle_time_ms = first.throttle_time_ms.max(later.throttle_time_ms);
+        if first.error_code == 0 {
+            first.error_code = later.error_code;
+        }
+        first.replica_election_results.extend(later.replica_election_results);
+    }
 }
 
 fn unelected(RefusedTopic { name, partitions, why }: RefusedTopic) -> ReplicaElectionResult {
@@ -90,6 +108,15 @@ impl Api for AlterPartitionReassignments {
 
     const KEY: ApiKey = ApiKey::AlterPartitionReassignments;
     const VERSIONS: RangeInclusive<i16> = 0..=1;
+
+    fn part(
+        request: &mut AlterPartitionReassignmentsRequest,
+        _version: i16,
+        names: &mut Parting<'_>,
+    ) -> Option<AlterPartitionReassignmentsRequest> {
+        let others = names.topics(&mut request.topics, |topic| (&mut topic.name).into())?;
+        Some(request.clone().with_topics(others))
+    }
 
     fn admit(
         mut request: AlterPartitionReassignmentsRequest,
@@ -137,6 +164,14 @@ impl Api for AlterPartitionReassignments {
             .with_error_message(text(why))
             .with_responses(responses.collect())
     }
+
+    fn join(first: &mut AlterPartitionReassignmentsResponse, later: AlterPartitionReassignmentsResponse) {
+        first.throttle_time_ms = first.throttle_time_ms.max(later.throttle_time_ms);
+        if first.error_code == 0 {
+            (first.error_code, first.error_message) = (later.error_code, later.error_message);
+        }
+        first.responses.extend(later.responses);
+    }
 }
 
 fn unmoved(RefusedTopic { name, partitions, why }: RefusedTopic) -> ReassignableTopicResponse {
@@ -159,6 +194,15 @@ impl Api for ListPartitionReassignments {
 
     const KEY: ApiKey = ApiKey::ListPartitionReassignments;
     const VERSIONS: RangeInclusive<i16> = 0..=0;
+
+    fn part(
+        request: &mut ListPartitionReassignmentsRequest,
+        _version: i16,
+        names: &mut Parting<'_>,
+    ) -> Option<ListPartitionReassignmentsRequest> {
+        let others = names.topics(request.topics.as_mut()?, |topic| (&mut topic.name).into())?;
+        Some(request.clone().with_topics(Some(others)))
+    }
 
     fn admit(
         mut request: ListPartitionReassignmentsRequest,
@@ -195,6 +239,14 @@ impl Api for ListPartitionReassignments {
             .with_error_code(why.code())
             .with_error_message(text(why))
             .with_topics(topics.collect())
+    }
+
+    fn join(first: &mut ListPartitionReassignmentsResponse, later: ListPartitionReassignmentsResponse) {
+        first.throttle_time_ms = first.throttle_time_ms.max(later.throttle_time_ms);
+        if first.error_code == 0 {
+            (first.error_code, first.error_message) = (later.error_code, later.error_message);
+        }
+        first.topics.extend(later.topics);
     }
 }
 

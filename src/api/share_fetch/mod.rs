@@ -236,7 +236,8 @@ fn session_key(group: &GroupId, member: Option<&StrBytes>) -> SessionKey {
 fn verdict(gate: &Gate<'_>, id: Uuid) -> Result<(), Refusal> {
     let name = gate.topic_behind(id).ok_or(Refusal::UnknownTopicId)?;
     match gate.grants(Operation::Read, Resource::Topic, name.as_ref()) {
-        true => Ok(()),
+        true if gate.speaks(name.as_ref()) => Ok(()),
+        true => Err(Refusal::InvalidRequest), // a session has a topic once, whatever its names
         false => Err(Refusal::TopicDenied),
     }
 }

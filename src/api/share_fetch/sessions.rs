@@ -89,7 +89,10 @@ impl ShareSession {
     /// taken from it: all that is granted, and nothing else.
     pub fn settle(&mut self, is_granted: impl Fn(Uuid) -> bool) -> (Partitions, Partitions) {
         let (mut added, mut removed) = (Vec::new(), Vec::new());
-        for (id, topic) in &mut self.topics {
+        let mut topics: Vec<_> = self.topics.iter_mut().collect();
+        // Of two names of a topic, the one that the broker was told of stays.
+        topics.sort_by_key(|(_, topic)| !topic.told);
+        for (id, topic) in topics {
             let granted = is_granted(*id);
             let partitions = || (*id, topic.partitions.iter().copied().collect());
             match (granted, topic.told) {
