@@ -11,7 +11,9 @@ use super::Refusal;
 use crate::cluster::{Gate, Lens};
 use crate::names::Kind;
 use crate::wire::Malformed;
-use crate::wire::consumer_protocol::{TOPICS_MAX, is_assignment, rewrite_assignment, rewrite_subscription};
+use crate::wire::consumer_protocol::{
+    Element, Rename, TOPICS_MAX, is_assignment, rewrite_assignment, rewrite_subscription,
+};
 
 /// What a member's bytes are.
 #[derive(Clone, Copy)]
@@ -24,7 +26,8 @@ pub enum Blob {
 
 impl Blob {
     /// Writes the backend's names in place of the client's, in all such blobs of a request; a name that
-    /// can not be in the namespace is dropped.
+    /// can not be in the namespace is dropped. A topic is subscribed to once, by the first of its names, and
+    /// what is held or given under any of them stays.
     ///
     /// Shape: nobody is asked whether the client may read these topics: no broker asks either, and
     /// a fetch will be. Bytes that do not parse stay as they are, as a broker leaves them.
@@ -36,9 +39,11 @@ impl Blob {
     ) -> Result<(), Refusal> {
         let mut topics = 0;
         for bytes in blobs {
-            let rewritten = self.rewritten(bytes, &mut |topic| {
+            let rewritten = self.rewritten(bytes, &mut |topic, element| {
                 topics += 1;
-                if topics > TOPICS_PER_REQUEST_MAX { None } else { gate.to_backend(Kind::Topic, topic) }
+                let stays = topics <= TOPICS_PER_REQUEST_MAX
+                    && (gate.speaks(topic) || element == Element::Partitions);
+                if stays { gate.to_backend(Kind::Topic, topic) } else { None }
             });
             match rewritten {
                 _ if topics > TOPICS_PER_REQUEST_MAX => return Err(Refusal::InvalidRequest),
@@ -55,7 +60,7 @@ impl Blob {
     ///
     /// Limits: of a blob that has more topics than anybody reads nothing is shown.
     pub fn to_virtual(self, bytes: &mut Bytes, lens: &Lens<'_>) {
-        let rewritten = self.rewritten(bytes, &mut |topic| {
+        let rewritten = self.rewritten(bytes, &mut |topic, _| {
             lens.to_virtual(Kind::Topic, &StrBytes::from_string(topic.to_owned()))
         });
         match rewritten {
@@ -65,11 +70,7 @@ impl Blob {
         }
     }
 
-    fn rewritten(
-        self,
-        bytes: &Bytes,
-        rename: &mut dyn FnMut(&str) -> Option<StrBytes>,
-    ) -> Result<Bytes, Malformed> {
+    fn rewritten(self, bytes: &Bytes, rename: &mut Rename<'_>) -> Result<Bytes, Malformed> {
         match self {
             Blob::Subscription => rewrite_subscription(bytes, rename),
             Blob::Assignment => rewrite_assignment(bytes, rename),

@@ -46,8 +46,8 @@ impl Api for ConsumerGroupHeartbeat {
             Err(No::Empty(_)) => return Err(Refusal::InvalidRequest),
             verdict => verdict?,
         }
-        for name in request.subscribed_topic_names.iter_mut().flatten() {
-            ask.gate.one(Operation::Describe, name)?;
+        if let Some(topics) = &mut request.subscribed_topic_names {
+            ask.gate.each_once(Operation::Describe, topics, |topic| topic.into())?;
         }
         // What a member holds is compared with what it was given, and an id that it was not given is no
         // part of that: what is nobody's here is left out, and a right that went away takes nothing.
@@ -251,6 +251,23 @@ mod tests {
         let mut world = World::allowing(&[(Operation::Read, Resource::Group, "*")]);
         let talk = world.talk::<ConsumerGroupHeartbeat>(1, &joining("", &[]), &answer());
         assert_eq!((talk.sent.len(), talk.seen.error_code), (0, 42));
+    }
+
+    #[test]
+    fn a_member_that_names_a_topic_twice_reads_it_once() {
+        let rights = [
+            (Operation::Read, Resource::Group, "readers"),
+            (Operation::Read, Resource::Topic, "orders"),
+            (Operation::Read, Resource::Topic, "sales"),
+        ];
+        let mut world = World::allowing(&rights).with_alias("sales", "orders").with_alias("secret", "orders");
+        let said = joining("readers", &["sales", "orders"]);
+        let talk = world.talk::<ConsumerGroupHeartbeat>(0, &said, &answer());
+        assert_eq!(talk.sent(), &joining("my-readers", &["my-orders"]));
+        assert_eq!((talk.seen.error_code, talk.denials.len()), (0, 0));
+        let said = joining("readers", &["orders", "secret"]);
+        let talk = world.talk::<ConsumerGroupHeartbeat>(0, &said, &answer());
+        assert_eq!((talk.sent.len(), talk.seen.error_code), (0, 29));
     }
 
     #[test]

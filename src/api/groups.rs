@@ -201,6 +201,28 @@ mod tests {
     }
 
     #[test]
+    fn a_member_that_subscribes_to_both_names_of_a_topic_reads_it_once() {
+        for (said, first) in [(["orders", "sales"], "orders"), (["sales", "orders"], "sales")] {
+            let mut world = world().with_alias("sales", "orders");
+            let talk = world.talk::<JoinGroup>(7, &join("consumer", &said), &joined(&["my-orders"]));
+            for protocol in &talk.sent().protocols {
+                assert_eq!(protocol.metadata, blob::subscription(&["my-orders"]));
+            }
+            assert_eq!(talk.seen.members[0].metadata, blob::subscription(&[first]));
+            // What the leader gives under any name is given.
+            let given: &[(&str, &[i32])] = &[("sales", &[0]), ("orders", &[1])];
+            let sent: &[(&str, &[i32])] = &[("my-orders", &[0]), ("my-orders", &[1])];
+            let talk = world.talk::<SyncGroup>(3, &sync(given), &synced(&[("my-orders", &[0, 1])]));
+            assert_eq!(talk.sent().assignments[0].assignment, blob::assignment(sent));
+            assert_eq!(talk.denials.len(), 0);
+            // A follower says nothing of topics, and is told by the name that it joined by.
+            world.talk::<JoinGroup>(7, &join("consumer", &said), &joined(&[]));
+            let talk = world.talk::<SyncGroup>(3, &sync(&[]), &synced(&[("my-orders", &[0, 1])]));
+            assert_eq!(talk.seen.assignment, blob::assignment(&[(first, &[0, 1])]));
+        }
+    }
+
+    #[test]
     fn what_members_of_another_protocol_say_is_theirs() {
         let mut world = world();
         let dialogue = world.talk::<JoinGroup>(7, &join("connect", &["orders"]), &joined(&["my-orders"]));

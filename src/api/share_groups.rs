@@ -33,8 +33,8 @@ impl Api for ShareGroupHeartbeat {
             Err(No::Empty(_)) => return Err(Refusal::InvalidRequest),
             verdict => verdict?,
         }
-        for topic in request.subscribed_topic_names.iter_mut().flatten() {
-            ask.gate.one(Operation::Describe, topic)?;
+        if let Some(topics) = &mut request.subscribed_topic_names {
+            ask.gate.each_once(Operation::Describe, topics, |topic| topic.into())?;
         }
         Ok(Pass::Forward(request, ()))
     }

@@ -142,9 +142,12 @@ fn admit_topology(topology: &mut Topology, ask: &Asking<'_>) -> Result<(), Refus
             return Err(Refusal::InvalidTopology);
         }
     }
-    let denied = names(topology).filter_map(|name| ask.gate.one(Operation::Describe, name).err()).count();
-    if denied > 0 {
-        return Err(Refusal::TopicDenied);
+    let refused = names(topology).filter_map(|name| ask.gate.one(Operation::Describe, name).err());
+    match refused.reduce(|one, other| if one == No::TwoNames { other } else { one }) {
+        // Its tasks would read each partition twice, and commit one place of two.
+        Some(No::TwoNames) => return Err(Refusal::InvalidTopology),
+        Some(_) => return Err(Refusal::TopicDenied),
+        None => {}
     }
     // No broker resolves a pattern of sources yet.
     let by_pattern = topology.subtopologies.iter().any(|part| !part.source_topic_regex.is_empty());

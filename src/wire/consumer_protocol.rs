@@ -11,6 +11,17 @@ use kafka_protocol::protocol::StrBytes;
 use super::Malformed;
 use super::cursor::Cursor;
 
+/// Another name for a topic, by where it stands.
+pub type Rename<'a> = dyn FnMut(&str, Element) -> Option<StrBytes> + 'a;
+
+/// What a list of topics has as its elements.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Element {
+    Name,
+    /// A name and the numbers of partitions.
+    Partitions,
+}
+
 /// Renames the topics of a ConsumerProtocolSubscription; a topic that `rename` maps to `None` is dropped.
 ///
 /// Shape: an unchanged blob is returned as it is, sharing its memory. An empty one stays empty.
@@ -18,10 +29,7 @@ use super::cursor::Cursor;
 /// these names, so who rewrites all blobs of a frame counts them in `rename`.
 /// Errors: when it does not parse; a broker leaves such a blob alone, and so may the caller.
 /// Source: KIP-429 (owned partitions), KIP-792 (generation), KIP-881 (rack).
-pub fn rewrite_subscription(
-    blob: &Bytes,
-    rename: &mut dyn FnMut(&str) -> Option<StrBytes>,
-) -> Result<Bytes, Malformed> {
+pub fn rewrite_subscription(blob: &Bytes, rename: &mut Rename<'_>) -> Result<Bytes, Malformed> {
     if blob.is_empty() {
         return Ok(blob.clone());
     }
@@ -44,10 +52,7 @@ pub fn rewrite_subscription(
 /// Renames the topics of a ConsumerProtocolAssignment; a topic that `rename` maps to `None` is dropped.
 ///
 /// Shape, Limits, Errors: those of [`rewrite_subscription`]. The empty blob is that of a member that is assigned nothing.
-pub fn rewrite_assignment(
-    blob: &Bytes,
-    rename: &mut dyn FnMut(&str) -> Option<StrBytes>,
-) -> Result<Bytes, Malformed> {
+pub fn rewrite_assignment(blob: &Bytes, rename: &mut Rename<'_>) -> Result<Bytes, Malformed> {
     if blob.is_empty() {
         return Ok(blob.clone());
     }
@@ -68,10 +73,11 @@ pub fn is_assignment(blob: &[u8]) -> bool {
 /// Feeds arbitrary bytes to the parsers of this file.
 pub fn fuzz_consumer_protocol(data: &[u8]) {
     let blob = Bytes::copy_from_slice(data);
-    let same = &mut |name: &str| Some(StrBytes::from_string(name.to_owned()));
-    let longer = &mut |name: &str| Some(StrBytes::from_string(format!("team-a.{name}")));
-    let shorter =
-        &mut |name: &str| name.strip_prefix("team-a.").map(|name| StrBytes::from_string(name.to_owned()));
+    let same = &mut |name: &str, _: Element| Some(StrBytes::from_string(name.to_owned()));
+    let longer = &mut |name: &str, _: Element| Some(StrBytes::from_string(format!("team-a.{name}")));
+    let shorter = &mut |name: &str, _: Element| {
+        name.strip_prefix("team-a.").map(|name| StrBytes::from_string(name.to_owned()))
+    };
     for rewrite in [rewrite_subscription, rewrite_assignment] {
         let Ok(unchanged) = rewrite(&blob, same) else { continue };
         assert_eq!(unchanged, blob, "the same names give the same bytes");
@@ -89,22 +95,14 @@ pub fn fuzz_consumer_protocol(data: &[u8]) {
 struct Rewrite<'a> {
     blob: &'a Bytes,
     cursor: Cursor<'a>,
-    rename: &'a mut dyn FnMut(&str) -> Option<StrBytes>,
+    rename: &'a mut Rename<'a>,
     out: BytesMut,
     /// How much of the blob has been copied into `out`, or replaced by something else in it.
     copied: usize,
 }
 
-/// What a list of topics has as its elements.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Element {
-    Name,
-    /// A name and the numbers of partitions.
-    Partitions,
-}
-
 impl<'a> Rewrite<'a> {
-    fn of(blob: &'a Bytes, rename: &'a mut dyn FnMut(&str) -> Option<StrBytes>) -> Self {
+    fn of(blob: &'a Bytes, rename: &'a mut Rename<'a>) -> Self {
         Self { blob, cursor: Cursor::new(blob), rename, out: BytesMut::new(), copied: 0 }
     }
 
@@ -131,7 +129,7 @@ impl<'a> Rewrite<'a> {
             if element == Element::Partitions {
                 skip_partitions(&mut self.cursor)?;
             }
-            let renamed = (self.rename)(name);
+            let renamed = (self.rename)(name, element);
             if renamed.as_deref() == Some(name) {
                 continue;
             }
@@ -241,7 +239,7 @@ mod tests {
     use crate::wire::shape::Embedded;
 
     /// Puts a prefix on; what starts with `x` is not ours.
-    fn to_backend(name: &str) -> Option<StrBytes> {
+    fn to_backend(name: &str, _: Element) -> Option<StrBytes> {
         (!name.starts_with('x')).then(|| StrBytes::from_string(format!("t-{name}")))
     }
 
@@ -289,7 +287,7 @@ mod tests {
         assert_eq!(assignment(b"").unwrap(), &b""[..]);
         assert_eq!(subscription(b"").unwrap(), &b""[..]);
         let blob = Bytes::from_static(b"\0\0\0\0\0\x01\0\x01a\0\0\0\x01u");
-        let same = rewrite_subscription(&blob, &mut |name| Some(StrBytes::from_string(name.to_owned())));
+        let same = rewrite_subscription(&blob, &mut |name, _| Some(StrBytes::from_string(name.to_owned())));
         assert_eq!(same.unwrap().as_ptr(), blob.as_ptr());
     }
 
@@ -313,7 +311,7 @@ mod tests {
     #[test]
     fn a_name_that_grows_too_long_to_be_said_is_refused() {
         let blob = Bytes::from_static(b"\0\0\0\0\0\x01\0\x01a\0\0\0\0");
-        let longer = &mut |_: &str| Some(StrBytes::from_string("x".repeat(40_000)));
+        let longer = &mut |_: &str, _: Element| Some(StrBytes::from_string("x".repeat(40_000)));
         assert_eq!(rewrite_subscription(&blob, longer), Err(Malformed::NegativeLength));
     }
 
@@ -352,8 +350,8 @@ mod tests {
             for version in versions.cycle().take(400) {
                 let blob = Bytes::from(sample::embedded_body(embedded, version, &mut random).unwrap());
                 let rewritten = match embedded {
-                    Embedded::Subscription => rewrite_subscription(&blob, &mut |name| to_backend(name)),
-                    Embedded::Assignment => rewrite_assignment(&blob, &mut |name| to_backend(name)),
+                    Embedded::Subscription => rewrite_subscription(&blob, &mut to_backend),
+                    Embedded::Assignment => rewrite_assignment(&blob, &mut to_backend),
                 };
                 let mut expected = sample::embedded_leaves(embedded, &blob).unwrap();
                 for leaf in &mut expected {
