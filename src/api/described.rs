@@ -8,14 +8,9 @@ use crate::cluster::{Cause, Lens};
 use crate::names::{InvalidName, Kind};
 use crate::policy::{Operation, Resource};
 
-/// Lets a name through to the broker, or says with which code it is answered here.
+/// Lets a name through to the broker, or says with which code it is answered here; a topic is answered for
+/// under each of its names.
 pub fn admit_name(ask: &Asking<'_>, name: &mut TopicName) -> Result<(), i16> {
-    admit_one_of(ask, name)?;
-    ask.gate.rename(Operation::Describe, name.into()).map_err(|no| Refusal::from(no).code())
-}
-
-/// As [`admit_name`], where one topic is answered for under each of its names.
-pub fn admit_any_name(ask: &Asking<'_>, name: &mut TopicName) -> Result<(), i16> {
     admit_one_of(ask, name)?;
     ask.gate.rename_again(Operation::Describe, name.into()).map_err(|no| Refusal::from(no).code())
 }

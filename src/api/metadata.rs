@@ -13,7 +13,7 @@ use kafka_protocol::protocol::StrBytes;
 use uuid::Uuid;
 
 use super::called::Called;
-use super::described::{admit_any_name, hide_lost_leader};
+use super::described::{admit_name, hide_lost_leader};
 use super::operations::{NOT_ASKED, TOPIC_OPERATIONS, cluster_operations};
 use super::{Api, Asking, Pass, Refusal, Showing};
 use crate::names::Kind;
@@ -101,7 +101,7 @@ impl Api for Metadata {
                 continue;
             };
             let shown = name.0.clone();
-            let admitted = admit_any_name(ask, name);
+            let admitted = admit_name(ask, name);
             if admitted.is_ok() {
                 aside.called.iter_mut().for_each(|called| called.note(name, shown.clone()));
             }

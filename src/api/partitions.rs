@@ -3,7 +3,8 @@
 //! A page ends with a cursor, which names the topic that comes next. Only names that the client may
 //! describe are asked for, so no cursor names another; where none is named, and so all are meant, it is
 //! asked first which there are. Topics come in the order of the client's names. Where additional topics
-//! stand elsewhere in the broker's order, a page ends before the first that would come out of turn.
+//! and those behind aliases stand elsewhere in the broker's order, a page ends before the first that would
+//! come out of turn.
 
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
@@ -58,7 +59,7 @@ impl Api for DescribeTopicPartitions {
         let mut aside = PartitionsAside { all: topics.is_empty(), ..PartitionsAside::default() };
         let mut named = match (aside.all, ask.topics) {
             (true, None) => return Ok(Pass::AskTopics),
-            (true, Some(topics)) => topics.iter().filter_map(|topic| shown(ask, topic)).collect(),
+            (true, Some(topics)) => topics.iter().flat_map(|topic| shown(ask, topic)).collect(),
             (false, _) => admit_named(topics, from, ask, &mut aside.told),
         };
         named.retain(|(shown, _)| shown.as_str() >= from);
@@ -67,6 +68,8 @@ impl Api for DescribeTopicPartitions {
         let asked = in_both_orders(&named).min(asked_max);
         aside.next = named.get(asked).map(|(shown, _)| TopicName(shown.clone()));
         named.truncate(asked);
+        // By this name, whatever the client called it before; on one page, no topic stands by two.
+        named.iter().for_each(|(shown, _)| _ = ask.gate.speaks(shown));
         let Some((first, on_broker)) = named.first() else { return Ok(Pass::Answer(aside)) };
         request.cursor = cursor
             .filter(|cursor| cursor.topic_name.0 == *first)
@@ -107,13 +110,14 @@ fn check_cursor(cursor: Option<&Cursor>, topics: &[TopicRequest]) -> Result<(), 
     if is_named && cursor.partition_index >= 0 { Ok(()) } else { Err(Refusal::InvalidRequest) }
 }
 
-/// A topic of the backend, if it is the client's to see.
-fn shown(ask: &Asking<'_>, topic: &Backend<StrBytes>) -> Option<Named> {
-    let name = ask.gate.cluster().namespace.to_virtual(Kind::Topic, topic)?.into_inner();
-    let may_describe = ask.gate.grants(Operation::Describe, Resource::Topic, &name);
-    // By its own name, whatever the client called it before.
-    ask.gate.note_name(Operation::Describe, &name).ok()?;
-    may_describe.then(|| (name, TopicName(topic.as_ref().clone())))
+/// A topic of the backend by each name under which the client may know of it.
+fn shown(ask: &Asking<'_>, topic: &Backend<StrBytes>) -> Vec<Named> {
+    let namespace = &ask.gate.cluster().namespace;
+    let Some(own) = namespace.to_virtual(Kind::Topic, topic) else { return Vec::new() };
+    let aliases = namespace.aliases_of(own.as_ref()).map(|alias| StrBytes::from_string(alias.to_owned()));
+    let mut names: Vec<_> = aliases.chain([own.as_ref().clone()]).collect();
+    names.retain(|name| ask.gate.grants(Operation::Describe, Resource::Topic, name));
+    names.into_iter().map(|name| (name, TopicName(topic.as_ref().clone()))).collect()
 }
 
 /// The topics that the broker is asked about; what is told here instead goes into `told`. Of what lies
@@ -138,9 +142,13 @@ fn admit_named(
     named
 }
 
-/// How many topics, in the order of the client's names, are in the order of the broker's as well.
+/// How many topics, in the order of the client's names, are in the order of the broker's as well; one that
+/// comes by another name again is out of turn, since the broker tells of it once.
 fn in_both_orders(named: &[Named]) -> usize {
-    let is_out_of_turn = |pair: &[Named]| pair[0].1.as_str() > pair[1].1.as_str();
+    let is_out_of_turn = |pair: &[Named]| {
+        let (one, other) = (&pair[0], &pair[1]);
+        one.1.as_str() > other.1.as_str() || (one.1 == other.1 && one.0 != other.0)
+    };
     named.windows(2).position(is_out_of_turn).map_or(named.len(), |last| last + 1)
 }
 
@@ -336,6 +344,49 @@ mod tests {
             let sent = talk.sent.first().cloned();
             let expected = (gone == "orders-10").then(|| named(&["my-orders-2"], None));
             assert_eq!(sent, expected, "{gone}");
+        }
+    }
+
+    /// What a client is told page by page, until there are no more.
+    fn pages(world: &mut World, topics: &[&str]) -> Vec<(Vec<String>, Vec<String>)> {
+        let (mut pages, mut next) = (Vec::new(), None::<(String, i32)>);
+        loop {
+            let cursor = next.as_ref().map(|(name, index)| (name.as_str(), *index));
+            let request = named(topics, cursor);
+            let there = answer(&[("my-orders", 0)], None);
+            let talk = world.talk::<DescribeTopicPartitions>(0, &request, &there);
+            let sent: Vec<_> = talk.sent().topics.iter().map(|topic| topic.name.to_string()).collect();
+            let (told, cursor) = seen(&talk.seen);
+            let told = told.into_iter().map(|(name, _)| name);
+            pages.push((sent, told.collect()));
+            next = cursor;
+            if next.is_none() {
+                return pages;
+            }
+        }
+    }
+
+    #[test]
+    fn a_topic_is_told_of_by_each_name_that_the_client_may_know() {
+        for (topics, rights, expected) in [
+            (
+                &[][..],
+                &["*"][..],
+                &[("my-orders", "a-sale"), ("my-orders", "orders"), ("my-orders", "sales")][..],
+            ),
+            (&[], &["sales"], &[("my-orders", "sales")]),
+            (&["sales", "orders"], &["*"], &[("my-orders", "orders"), ("my-orders", "sales")]),
+            (&["sales"], &["sales"], &[("my-orders", "sales")]),
+        ] {
+            let rights: Vec<_> =
+                rights.iter().map(|name| (Operation::Read, Resource::Topic, *name)).collect();
+            let mut world =
+                World::alone(&rights).with_alias("sales", "orders").with_alias("a-sale", "orders");
+            world.topics = Some(vec![Backend::said_by_broker(text("my-orders"))]);
+            let pages = pages(&mut world, topics);
+            let seen: Vec<_> =
+                pages.iter().map(|(sent, told)| (sent[0].as_str(), told[0].as_str())).collect();
+            assert_eq!(seen, expected, "{topics:?} {rights:?}");
         }
     }
 
