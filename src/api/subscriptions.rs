@@ -1,14 +1,15 @@
 //! What members of KIP-848 groups subscribe to by a pattern, and who finds the topics: broker or gateway.
 //!
 //! A broker matches a pattern against all its topics and looks at the gateway's rights. Where the prefix
-//! confines it and the client may know of every topic behind, that is as good as the client's own. Where
-//! not, the topics are found here and go on by their names; since a member says its pattern once, what
+//! confines it and the client may know of every topic behind, by no name but its own, that is as good as the
+//! client's own. Where not, the topics are found here and go on by their names; since a member says its pattern once, what
 //! it said is kept, and a heartbeat now and then brings the topics up to date.
 //!
 //! Limits: the memory is the connection's. What is said on another connection is not known here: such a
 //! member keeps the topics that it had. Kafka's clients say everything anew after a broken connection.
 
 use std::collections::{BTreeSet, VecDeque};
+use std::iter;
 
 use kafka_protocol::messages::{ConsumerGroupHeartbeatRequest, TopicName};
 use kafka_protocol::protocol::StrBytes;
@@ -138,9 +139,12 @@ fn settle_member(
     Ok(Settled::Yes)
 }
 
-/// Whether what a broker finds behind the prefix is what this client would find by itself.
+/// Whether what a broker finds behind the prefix is what this client would find by itself: a broker knows
+/// no aliases.
 fn broker_may_match(gate: &Gate<'_>) -> bool {
-    gate.cluster().namespace.is_all_behind_prefix() && gate.grants_every(Operation::Describe, Resource::Topic)
+    let namespace = &gate.cluster().namespace;
+    let is_all = namespace.is_all_behind_prefix() && !namespace.has_aliases();
+    is_all && gate.grants_every(Operation::Describe, Resource::Topic)
 }
 
 /// The topics that a pattern means to this client, and those that it names beside; a topic that it may
@@ -153,16 +157,20 @@ fn found(
 ) -> Vec<TopicName> {
     let namespace = &gate.cluster().namespace;
     let own: BTreeSet<&str> = named.iter().map(|name| name.0.as_str()).collect();
+    let is_meant =
+        |name: &str| matcher.matches(name) && gate.grants(Operation::Describe, Resource::Topic, name);
     let mut found: Vec<&str> = topics
         .iter()
+        .filter(|topic| !own.contains(topic.as_ref().as_str()))
         .filter(|topic| {
             namespace.to_virtual(Kind::Topic, topic).is_some_and(|shown| {
                 let shown = shown.as_ref().as_str();
-                matcher.matches(shown) && gate.grants(Operation::Describe, Resource::Topic, shown)
+                let mut names = iter::once(shown).chain(namespace.aliases_of(shown));
+                // By the name that is found the client is told of it.
+                names.find(|name| is_meant(name)).is_some_and(|name| gate.speaks(name))
             })
         })
         .map(|topic| topic.as_ref().as_str())
-        .filter(|topic| !own.contains(topic))
         .collect();
     found.sort_unstable();
     let found = found.into_iter().map(|topic| TopicName(StrBytes::from_string(topic.to_owned())));
@@ -228,6 +236,7 @@ mod tests {
     use super::*;
     use crate::api::Conversation;
     use crate::api::testing::{World, text};
+    use crate::cluster::Spoken;
     use crate::names::Mode;
 
     const EVERYTHING: &[(Operation, Resource, &str)] = &[(Operation::Read, Resource::Topic, "*")];
@@ -244,13 +253,15 @@ mod tests {
         topics: Vec<Backend<StrBytes>>,
         /// How often the broker was asked which topics there are.
         asked: usize,
+        /// How the topics of the last heartbeat are called.
+        spoken: Spoken,
     }
 
     impl Talk {
         fn of(world: World) -> Self {
             let topics = ["my-orders", "my-orders-eu", "my-secret", "their-orders", "extra_topic", "my-"];
             let topics = topics.map(|topic| Backend::said_by_broker(text(topic))).to_vec();
-            Self { world, conversation: Conversation::default(), topics, asked: 0 }
+            Self { world, conversation: Conversation::default(), topics, asked: 0, spoken: Spoken::default() }
         }
 
         fn heartbeat(
@@ -277,6 +288,7 @@ mod tests {
                     internal_topics: None,
                 };
                 if settle(&mut request, &mut ask)? == Settled::Yes {
+                    self.spoken = gate.take_spoken();
                     let names = request
                         .subscribed_topic_names
                         .map(|names| names.iter().map(|name| name.to_string()).collect());
@@ -345,6 +357,23 @@ mod tests {
             World::with(Mode::HidePrefix, EVERYTHING, &[(Operation::Describe, Resource::Topic, "secret")]);
         let mut talk = Talk::of(denied);
         talk.check(0, (Some(vec![]), Some("se.*|orders")), (Some(vec!["my-orders"]), Some("")));
+    }
+
+    #[test]
+    fn a_topic_is_found_by_any_of_its_names_that_the_client_may_know_of() {
+        let aliased = |rights: &[(Operation, Resource, &str)]| {
+            let world = World::alone(rights).with_alias("sales", "orders").with_alias("returns", "orders");
+            Talk::of(world.with_alias("later", "nowhere"))
+        };
+        let mut talk = aliased(EVERYTHING);
+        talk.check(0, (Some(vec![]), Some("sales|later")), (Some(vec!["my-orders"]), Some("")));
+        assert_eq!(talk.spoken.name("orders"), Some("sales"));
+        talk.check(1, (None, Some("re.*|or.*")), (Some(vec!["my-orders", "my-orders-eu"]), Some("")));
+        assert_eq!(talk.spoken.name("orders"), Some("orders"), "its own comes first");
+        let mut talk = aliased(&[(Operation::Read, Resource::Topic, "returns")]);
+        talk.check(0, (Some(vec![]), Some(".*")), (Some(vec!["my-orders"]), Some("")));
+        assert_eq!(talk.spoken.name("orders"), Some("returns"));
+        talk.check(1, (None, Some("sales|orders")), (Some(vec![]), Some("")));
     }
 
     #[test]
