@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::json;
 use sluicegate::auth::{Authentication, BrokerLogin};
 use sluicegate::cluster::{
-    AddressBook, BackendCluster, BootstrapPort, Gate, Lens, Limits, OptIns, VirtualCluster,
+    AddressBook, BackendCluster, BootstrapPort, Gate, Lens, Limits, OptIns, PortMap, VirtualCluster,
 };
 use sluicegate::names::{Additional, Glob, Mode, Namespace, Principal};
 use sluicegate::policy::{
@@ -52,7 +52,8 @@ impl World {
             policy: Arc::new(policy),
             opt_ins: OptIns::default(),
         };
-        let book = AddressBook::new("gateway", (19092..=19192).collect(), BootstrapPort::AtStart, 1);
+        let book =
+            AddressBook::Ports(PortMap::new("gateway", (19092..=19192).collect(), BootstrapPort::AtStart, 1));
         Self { cluster, book, rights, limits: Limits::default() }
     }
 

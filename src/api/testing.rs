@@ -11,7 +11,7 @@ use super::parts::{self, Course};
 use super::{Api, Asking, Conversation, InternalTopics, Refusal, Showing};
 use crate::auth::{Authentication, BrokerLogin};
 use crate::cluster::{
-    AddressBook, BackendCluster, BootstrapPort, Denial, Gate, Lens, OptIns, VirtualCluster,
+    AddressBook, BackendCluster, BootstrapPort, Denial, Gate, Lens, OptIns, PortMap, VirtualCluster,
 };
 use crate::names::{Additional, Backend, Mode, Namespace, Principal};
 use crate::policy::{AclPolicy, Circumstances, Effect, Operation, Policy, Resource, Rights, Rule};
@@ -82,7 +82,8 @@ impl World {
             policy: Arc::new(policy),
             opt_ins: OptIns::all(),
         };
-        let book = AddressBook::new("gateway", (19092..=19094).collect(), BootstrapPort::AtStart, 1);
+        let book =
+            AddressBook::Ports(PortMap::new("gateway", (19092..=19094).collect(), BootstrapPort::AtStart, 1));
         Self {
             cluster,
             rights,

@@ -4,8 +4,9 @@ use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::Path;
 use std::process::ExitCode;
+use std::sync::Arc;
 
-use sluicegate::cluster::Listener;
+use sluicegate::cluster::{Behind, Entrance, Listener};
 use sluicegate::config::Gateway;
 
 #[derive(clap::Args)]
@@ -32,13 +33,17 @@ fn summary(path: &Path, gateway: &Gateway) -> String {
         path.display(),
         counted(directory.backends.len(), "backend cluster"),
         counted(directory.clusters.len(), "virtual cluster"),
-        counted(directory.listeners.len(), "listener"),
+        counted(directory.entrances.len(), "listener"),
     );
-    for listener in &directory.listeners {
-        let brokers = counted(listener.book.brokers_max(), "broker");
-        let tls = if listener.tls.is_some() { " with TLS" } else { "" };
-        let (name, cluster) = (&listener.name, &listener.cluster.name);
-        let _ = writeln!(text, "  {name} opens {}{tls} for {cluster}: ports for {brokers}", doors(listener));
+    for entrance in &directory.entrances {
+        let tls = if entrance.tls.is_some() { " with TLS" } else { "" };
+        let _ = writeln!(
+            text,
+            "  {} opens {}{tls} for {}",
+            entrance.name,
+            doors(entrance),
+            behind(entrance, &directory.listeners)
+        );
     }
     if let Some(admin) = gateway.admin {
         let _ = writeln!(text, "  admin opens {admin}");
@@ -50,9 +55,19 @@ fn counted(count: usize, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
+fn behind(entrance: &Entrance, listeners: &[Arc<Listener>]) -> String {
+    match &entrance.behind {
+        Behind::Ports { place, map } => {
+            let brokers = counted(map.brokers_max(), "broker");
+            format!("{}: ports for {brokers}", listeners[*place].cluster.name)
+        }
+        Behind::Names(names) => format!("{} by server name", counted(names.count(), "virtual cluster")),
+    }
+}
+
 /// Every address, with its ports in runs.
-fn doors(listener: &Listener) -> String {
-    let mut ports: Vec<u16> = listener.book.ports().to_vec();
+fn doors(entrance: &Entrance) -> String {
+    let mut ports: Vec<u16> = entrance.ports.clone();
     ports.sort_unstable();
     let runs: Vec<String> = ports
         .chunk_by(|one, next| one + 1 == *next)
@@ -67,7 +82,7 @@ fn doors(listener: &Listener) -> String {
         std::net::IpAddr::V4(address) => format!("{address}:{ports}"),
         std::net::IpAddr::V6(address) => format!("[{address}]:{ports}"),
     };
-    listener.addresses.iter().map(at).collect::<Vec<_>>().join(", ")
+    entrance.addresses.iter().map(at).collect::<Vec<_>>().join(", ")
 }
 
 pub(super) const EXAMPLES: &str = "\

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::BrokerNames;
 use crate::names::Virtual;
 
 /// A host and a port.
@@ -56,12 +57,21 @@ pub enum InvalidAddress {
     Host,
 }
 
-/// Broker ids and the ports of one listener, each found from the other.
+/// Broker ids and where clients find them at one listener, each found from the other.
+#[derive(Clone, Debug)]
+pub enum AddressBook {
+    /// Each broker has a port of its own.
+    Ports(PortMap),
+    /// Each broker has a server name of its own, at a port that it shares with all.
+    Names { names: BrokerNames, port: u16 },
+}
+
+/// Broker ids and the ports of one listener.
 ///
 /// Shape: bootstrap on the first port, broker `n` on the port `1 + (n - min_broker_id)` places on;
 /// without a bootstrap port the brokers start at the first.
 #[derive(Clone, Debug)]
-pub struct AddressBook {
+pub struct PortMap {
     advertised_host: Arc<str>,
     ports: Vec<u16>,
     bootstrap: BootstrapPort,
@@ -75,7 +85,7 @@ pub enum BootstrapPort {
     None,
 }
 
-/// What is behind a port.
+/// What is behind a port or a server name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Door {
     /// Any broker.
@@ -84,6 +94,44 @@ pub enum Door {
 }
 
 impl AddressBook {
+    /// Where clients find a broker; `None` when it has no place here.
+    pub fn broker(&self, node: i32) -> Option<Virtual<Address>> {
+        let address = match self {
+            AddressBook::Ports(map) => Address { host: map.advertised_host.clone(), port: map.port(node)? },
+            AddressBook::Names { names, port } if node >= 0 => Address::new(names.broker(node), *port),
+            AddressBook::Names { .. } => return None,
+        };
+        Some(Virtual::shown_to_client(address))
+    }
+
+    /// Whether a broker has a place here.
+    pub fn has(&self, node: i32) -> bool {
+        match self {
+            AddressBook::Ports(map) => map.port(node).is_some(),
+            AddressBook::Names { .. } => node >= 0,
+        }
+    }
+
+    /// Where clients begin; without a bootstrap port, at the first broker's.
+    pub fn bootstrap(&self) -> Address {
+        match self {
+            AddressBook::Ports(map) => {
+                Address { host: map.advertised_host.clone(), port: map.ports.first().copied().unwrap_or(0) }
+            }
+            AddressBook::Names { names, port } => Address::new(names.bootstrap(), *port),
+        }
+    }
+
+    /// How many brokers have a place; `None` stands for any number.
+    pub fn brokers_max(&self) -> Option<usize> {
+        match self {
+            AddressBook::Ports(map) => Some(map.brokers_max()),
+            AddressBook::Names { .. } => None,
+        }
+    }
+}
+
+impl PortMap {
     pub fn new(
         advertised_host: impl Into<Arc<str>>,
         ports: Vec<u16>,
@@ -93,27 +141,12 @@ impl AddressBook {
         Self { advertised_host: advertised_host.into(), ports, bootstrap, min_broker_id }
     }
 
-    pub fn ports(&self) -> &[u16] {
-        &self.ports
-    }
-
-    pub fn advertised_host(&self) -> &str {
-        &self.advertised_host
-    }
-
     /// How many brokers have a port.
     pub fn brokers_max(&self) -> usize {
         self.ports.len().saturating_sub(self.ports_before_brokers())
     }
 
-    /// Where clients find a broker; `None` when it has no port here.
-    pub fn broker(&self, node: i32) -> Option<Virtual<Address>> {
-        let port = self.port(node)?;
-        Some(Virtual::shown_to_client(Address { host: self.advertised_host.clone(), port }))
-    }
-
-    /// The port of a broker; `None` when it has none here.
-    pub fn port(&self, node: i32) -> Option<u16> {
+    fn port(&self, node: i32) -> Option<u16> {
         let place = usize::try_from(node.checked_sub(self.min_broker_id)?).ok()?;
         self.ports.get(place.checked_add(self.ports_before_brokers())?).copied()
     }
@@ -136,33 +169,46 @@ impl AddressBook {
 
 #[cfg(test)]
 mod tests {
+    use super::super::NameForm;
     use super::*;
 
-    fn port_of(book: &AddressBook, node: i32) -> Option<u16> {
+    fn port_of(map: &PortMap, node: i32) -> Option<u16> {
+        let book = AddressBook::Ports(map.clone());
+        assert_eq!(book.has(node), book.broker(node).is_some(), "{node}");
         book.broker(node).map(|address| address.into_inner().port)
     }
 
     #[test]
     fn brokers_stand_behind_the_bootstrap_port() {
-        let book = AddressBook::new("localhost", (19092..=19095).collect(), BootstrapPort::AtStart, 1);
-        assert_eq!(port_of(&book, 1), Some(19093));
-        assert_eq!(port_of(&book, 3), Some(19095));
-        assert_eq!(port_of(&book, 4), None);
-        assert_eq!(port_of(&book, 0), None);
-        assert_eq!(port_of(&book, i32::MIN), None);
-        assert_eq!(port_of(&book, i32::MAX), None);
-        assert_eq!(book.door(19092), Some(Door::Bootstrap));
-        assert_eq!(book.door(19094), Some(Door::Broker(2)));
-        assert_eq!(book.door(19096), None);
-        assert_eq!(book.brokers_max(), 3);
+        let map = PortMap::new("localhost", (19092..=19095).collect(), BootstrapPort::AtStart, 1);
+        assert_eq!(port_of(&map, 1), Some(19093));
+        assert_eq!(port_of(&map, 3), Some(19095));
+        assert_eq!(port_of(&map, 4), None);
+        assert_eq!(port_of(&map, 0), None);
+        assert_eq!(port_of(&map, i32::MIN), None);
+        assert_eq!(port_of(&map, i32::MAX), None);
+        assert_eq!(map.door(19092), Some(Door::Bootstrap));
+        assert_eq!(map.door(19094), Some(Door::Broker(2)));
+        assert_eq!(map.door(19096), None);
+        assert_eq!(map.brokers_max(), 3);
     }
 
     #[test]
     fn without_a_bootstrap_port_brokers_start_at_the_first() {
-        let book = AddressBook::new("localhost", vec![5000, 6000], BootstrapPort::None, 0);
-        assert_eq!(port_of(&book, 0), Some(5000));
-        assert_eq!(port_of(&book, 1), Some(6000));
-        assert_eq!(book.door(6000), Some(Door::Broker(1)));
+        let map = PortMap::new("localhost", vec![5000, 6000], BootstrapPort::None, 0);
+        assert_eq!(port_of(&map, 0), Some(5000));
+        assert_eq!(port_of(&map, 1), Some(6000));
+        assert_eq!(map.door(6000), Some(Door::Broker(1)));
+    }
+
+    #[test]
+    fn brokers_with_names_share_a_port() {
+        let names = BrokerNames::new(NameForm::SharedSuffix, "team", ".gw.example").unwrap();
+        let book = AddressBook::Names { names, port: 9092 };
+        let shown = |node| book.broker(node).map(|address| address.into_inner().to_string());
+        assert_eq!(shown(3).as_deref(), Some("broker-3-team.gw.example:9092"));
+        assert_eq!((shown(-1), book.has(-1), book.has(i32::MAX)), (None, false, true));
+        assert_eq!(book.bootstrap().to_string(), "bootstrap-team.gw.example:9092");
     }
 
     #[test]

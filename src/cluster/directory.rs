@@ -1,10 +1,9 @@
 //! Which virtual cluster answers at which door.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
-use super::{AddressBook, BackendCluster, TlsVersions, VirtualCluster};
-use crate::names::Secret;
+use super::{AddressBook, BackendCluster, Pem, PortMap, ServerNames, TlsVersions, VirtualCluster};
 
 /// Everything that the gateway serves, as one snapshot.
 #[derive(Debug, Clone)]
@@ -12,16 +11,43 @@ pub struct Directory {
     pub backends: Vec<Arc<BackendCluster>>,
     pub clusters: Vec<Arc<VirtualCluster>>,
     pub listeners: Vec<Arc<Listener>>,
+    pub entrances: Vec<Entrance>,
 }
 
-/// A set of ports, and the virtual cluster behind them.
+/// One virtual cluster as clients find it at one entrance.
 #[derive(Debug, Clone)]
 pub struct Listener {
+    /// The entrance's; where server names tell clusters apart, several have the same.
     pub name: Arc<str>,
-    pub addresses: Vec<IpAddr>,
-    pub tls: Option<ServerTls>,
     pub book: Arc<AddressBook>,
     pub cluster: Arc<VirtualCluster>,
+}
+
+/// Ports that are opened together, and who is behind them.
+#[derive(Debug, Clone)]
+pub struct Entrance {
+    pub name: Arc<str>,
+    pub addresses: Vec<IpAddr>,
+    pub ports: Vec<u16>,
+    pub tls: Option<ServerTls>,
+    pub behind: Behind,
+}
+
+/// Who is behind an entrance, by places among the directory's listeners.
+#[derive(Debug, Clone)]
+pub enum Behind {
+    /// One, whose brokers are told apart by ports.
+    Ports { place: usize, map: PortMap },
+    /// Any number; server names tell apart both clusters and brokers.
+    Names(Arc<ServerNames>),
+}
+
+impl Entrance {
+    /// Everywhere it listens.
+    pub fn sockets(&self) -> impl Iterator<Item = SocketAddr> {
+        let ports = |address: IpAddr| self.ports.iter().map(move |port| SocketAddr::new(address, *port));
+        self.addresses.iter().copied().flat_map(ports)
+    }
 }
 
 /// How TLS is spoken to clients.
@@ -40,12 +66,21 @@ pub struct ClientAuthentication {
     /// Who shows none is turned away.
     pub is_required: bool,
     /// The certificates of those who may vouch for a client, as PEM.
-    pub trust_bundle: String,
+    pub trust_bundle: Pem,
 }
 
 /// A certificate chain and its key, as PEM.
 #[derive(Debug, Clone)]
 pub struct Certificate {
-    pub chain: String,
-    pub key: Secret,
+    pub chain: Pem,
+    pub key: Pem,
+}
+
+impl ServerTls {
+    /// Every text that TLS is made of here.
+    pub fn pems(&mut self) -> impl Iterator<Item = &mut Pem> {
+        let bundle = self.client_authentication.iter_mut().map(|wanted| &mut wanted.trust_bundle);
+        let pairs = self.certificates.iter_mut().flat_map(|pair| [&mut pair.chain, &mut pair.key]);
+        pairs.chain(bundle)
+    }
 }

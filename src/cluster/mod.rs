@@ -5,22 +5,28 @@
 
 mod address; //   which host:port a client may see for which broker
 mod backend; //   the Kafka cluster behind it
+mod certificate; //  for which hosts a certificate is good, and until when
 mod directory; // which virtual cluster answers at which door
 mod gate; //      the way in: ask, then rename
 mod ids; //       which topic an id stands for
 mod lens; //      the way back: hide what is foreign, rename the rest
 mod limits; //    what a peer may make grow, and how far
 mod opt_in; //    what is offered only where the file says so
+mod pem; //       certificates and keys, and where they are read again
+mod server_names; // virtual clusters and brokers by server names
 mod spoken; //    by which of its names a client calls a topic
 
-pub use address::{Address, AddressBook, BootstrapPort, Door, InvalidAddress};
+pub use address::{Address, AddressBook, BootstrapPort, Door, InvalidAddress, PortMap};
 pub use backend::{BackendCluster, ClientIdentity, TlsVersions, UpstreamTls};
-pub use directory::{Certificate, ClientAuthentication, Directory, Listener, ServerTls};
+pub use certificate::CertificateFacts;
+pub use directory::{Behind, Certificate, ClientAuthentication, Directory, Entrance, Listener, ServerTls};
 pub use gate::{Cause, Denial, Gate, No};
 pub use ids::TopicIds;
 pub use lens::Lens;
 pub use limits::Limits;
 pub use opt_in::{OperatorApi, OptIn, OptIns};
+pub use pem::{Pem, Piece};
+pub use server_names::{BrokerNames, NameForm, ServerNames, TooLong};
 pub use spoken::Spoken;
 
 use std::sync::Arc;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 
 use super::file;
 use super::measure::SecretText;
@@ -56,6 +56,11 @@ impl<T: Clone> Named<T> {
         } else {
             self.first.insert(text.clone(), (name.at, thing));
         }
+    }
+
+    /// Whether nothing of the list is missing for being broken.
+    pub fn is_whole(&self) -> bool {
+        !self.nameless && self.first.values().all(|(_, thing)| thing.is_some())
     }
 
     /// The thing that a destination names; a name that nothing bears is reported.
@@ -195,8 +200,9 @@ fn upstream_tls(section: &file::BackendTls, report: &mut Report) -> Option<Upstr
     let identity = section.client_identity.as_ref().and_then(|identity| {
         let (certificate, key) = (identity.value.certificate.as_ref(), identity.value.key.as_ref());
         let (certificate, key) = check_identity(certificate, key, report)?;
-        Some(ClientIdentity { certificate: certificate.text.clone(), key: key.secret.clone() })
+        Some(ClientIdentity { certificate: certificate.pem(), key: key.pem() })
     });
+    let server_name = section.server_name.as_ref().and_then(|name| server_name(name, report));
     let skip = section.insecure_skip_verify.as_ref().filter(|skip| skip.value);
     if !section.enabled.as_ref().is_some_and(|enabled| enabled.value) {
         return None;
@@ -205,11 +211,22 @@ fn upstream_tls(section: &file::BackendTls, report: &mut Report) -> Option<Upstr
         report.warn(*at, "any certificate is accepted, so anybody on the way can read and change everything");
     }
     Some(UpstreamTls {
-        ca_bundle: section.ca_bundle.as_ref().map(|bundle| bundle.value.text.clone()),
+        ca_bundle: section.ca_bundle.as_ref().map(|bundle| bundle.value.pem()),
         insecure_skip_verify: skip.is_some(),
         versions,
+        server_name,
         client_identity: identity,
     })
+}
+
+fn server_name(name: &Placed<Text>, report: &mut Report) -> Option<String> {
+    let text = &name.value.text;
+    if ServerName::try_from(text.as_str()).is_err() {
+        let message = format!("{} is no name that a certificate could bear", name.value.shown());
+        report.error(name.at, message);
+        return None;
+    }
+    Some(text.clone())
 }
 
 pub(super) fn tls_versions(

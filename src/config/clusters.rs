@@ -25,6 +25,7 @@ pub(super) struct ClusterEntry {
     pub name: Placed<Text>,
     pub prefix: Placed<Text>,
     pub additional: Vec<Placed<Glob>>,
+    pub dns_label: Option<Placed<Text>>,
 }
 
 /// Reads the virtual clusters.
@@ -91,6 +92,7 @@ fn cluster(
         name: name.clone(),
         prefix: section.namespace.as_ref()?.value.prefix.as_ref()?.clone(),
         additional,
+        dns_label: section.dns_label.clone(),
     })
 }
 

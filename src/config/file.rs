@@ -91,6 +91,8 @@ section! {
         optional tls_versions: List<TlsVersion>,
         /// Accept any certificate: for tests only.
         optional insecure_skip_verify: bool,
+        /// The name that brokers' certificates must bear; the host of their address by default.
+        optional server_name: Text,
         /// The certificate that the gateway shows.
         optional client_identity: ClientIdentitySection,
     }
@@ -122,7 +124,7 @@ section! {
     VirtualCluster {
         required name: Text,
         required destination: Destination,
-        /// A short name in the form of a host name's label; checked, and without effect on ports.
+        /// What its server names are made with, where listeners tell clusters apart by these; without effect on ports.
         optional dns_label: Text,
         /// Where ACLs are decided; enforce_on_gateway by default.
         optional acl_mode: AclMode,
@@ -438,7 +440,7 @@ section! {
 }
 
 section! {
-    /// Ports where clients arrive, and the virtual cluster behind them.
+    /// Ports where clients arrive, and the virtual clusters behind them.
     Listener {
         required name: Text,
         /// The IP addresses to listen at.
@@ -512,9 +514,8 @@ choice! {
     /// How brokers are told apart.
     Forward {
         "port_mapping" => PortMapping,
-    } unsupported {
-        "sni" => "brokers are told apart by their ports",
-    }
+        "sni" => ServerNamesSection,
+    } unsupported {}
 }
 
 section! {
@@ -528,6 +529,38 @@ section! {
         optional min_broker_id: Whole<0, 2_147_483_647>,
         required destination: Destination,
     }
+}
+
+section! {
+    /// Each broker of each virtual cluster under a server name of its own, all of them on the same ports.
+    ServerNamesSection = "sni" {
+        /// What stands behind a virtual cluster's dns_label in its names, beginning with a dot or a dash.
+        optional sni_suffix: Text,
+        /// The port that clients are told to connect to; the listener's first by default.
+        optional advertised_port: Whole<1, 65_535>,
+        /// per_cluster_suffix by default.
+        optional broker_host_format: BrokerHostFormat,
+        /// One virtual cluster; every one that has a dns_label by default.
+        optional destination: Destination,
+    }
+}
+
+choice! {
+    /// How the names of brokers are put together.
+    BrokerHostFormat {
+        "per_cluster_suffix" => PerClusterSuffix,
+        "shared_suffix" => SharedSuffix,
+    } unsupported {}
+}
+
+section! {
+    /// broker-1.LABEL and the suffix: a certificate for each virtual cluster.
+    PerClusterSuffix = "per_cluster_suffix" {}
+}
+
+section! {
+    /// broker-1-LABEL and the suffix: one wildcard certificate serves all.
+    SharedSuffix = "shared_suffix" {}
 }
 
 words! {

@@ -9,24 +9,29 @@ use super::clusters::ClusterEntry;
 use super::file;
 use super::measure::PortRange;
 use super::problem::{Place, Report};
+use super::server_names::{self, Reached, warn_uncovered};
 use super::shape::{List, Placed, items};
 use super::yaml::Text;
 use crate::auth::Method;
-use crate::cluster::{AddressBook, BootstrapPort, Certificate, ClientAuthentication, Listener, ServerTls};
+use crate::cluster::{
+    AddressBook, Behind, BootstrapPort, Certificate, ClientAuthentication, Entrance, Listener, PortMap,
+    ServerTls,
+};
 
-/// Reads the listeners.
+/// Reads the listeners: each virtual cluster at each of them, and the ports that are opened.
 pub(super) fn listeners(
     sections: Option<&Placed<List<file::Listener>>>,
     clusters: &Named<ClusterEntry>,
+    all: &[ClusterEntry],
     admin: Option<(Place, SocketAddr)>,
     report: &mut Report,
-) -> Vec<Arc<Listener>> {
+) -> (Vec<Arc<Listener>>, Vec<Entrance>) {
     let mut named = Named::new("listener");
     let mut doors = Doors::default();
     if let Some((at, address)) = admin {
         doors.open("the admin port", at, &[address.ip()], &[address.port()], report);
     }
-    let mut all = Vec::new();
+    let (mut listeners, mut entrances) = (Vec::new(), Vec::new());
     for Placed { value: section, .. } in items(sections, report) {
         let addresses = section.addresses.as_ref().map(|addresses| self::addresses(addresses, report));
         let ports = section.ports.as_ref().map(|ports| self::ports(ports, report));
@@ -35,17 +40,20 @@ pub(super) fn listeners(
         {
             doors.open(&format!("the listener {}", name.value.shown()), written.at, addresses, ports, report);
         }
-        let tls = section.tls_server.as_ref();
-        let tls_written = tls.is_some();
-        let tls = tls.map(|tls| server_tls(&tls.value, report));
-        let forward = section.policies.as_ref().and_then(|policies| forward(policies, report));
-        let behind = forward
-            .and_then(|forward| behind(forward, ports.as_ref(), section.ports.as_ref(), clusters, report));
+        let tls = section.tls_server.as_ref().map(|tls| server_tls(&tls.value, report));
+        let forwards = section.policies.as_ref().and_then(|policies| forwards(policies, report));
+        let behind = forwards.and_then(|forwards| {
+            let around = Around { clusters, all, first_place: listeners.len() };
+            behind(&forwards, ports.as_ref(), section, &around, report)
+        });
         named.add(section.name.as_ref(), Some(()), report);
-        let (Some(name), Some(addresses), Some((cluster, book))) = (&section.name, addresses, behind) else {
+        let (Some(name), Some(addresses), Some(ports), Some((reached, behind))) =
+            (&section.name, addresses, ports, behind)
+        else {
             continue;
         };
-        if !tls_written && !addresses.iter().all(IpAddr::is_loopback) && takes_tokens(&cluster) {
+        let open = tls.is_none() && !addresses.iter().all(IpAddr::is_loopback);
+        if open && reached.iter().any(|reached| takes_tokens(&reached.cluster)) {
             report.warn(name.at, format!("the listener {} takes tokens without TLS at an address that others can reach, so anybody on the way can read and use them; set tls_server", name.value.shown()));
         }
         let tls = match tls {
@@ -53,15 +61,16 @@ pub(super) fn listeners(
             Some(Some(tls)) => Some(tls),
             Some(None) => continue, // broken, and never served without
         };
-        all.push(Arc::new(Listener {
-            name: name.value.text.as_str().into(),
-            addresses,
-            tls,
-            book: Arc::new(book),
-            cluster: cluster.cluster,
+        if let (Some(tls), Some(written)) = (&tls, &section.tls_server) {
+            warn_uncovered(tls, &reached, written.at, report);
+        }
+        let name: Arc<str> = name.value.text.as_str().into();
+        listeners.extend(reached.into_iter().map(|Reached { cluster, book }| {
+            Arc::new(Listener { name: name.clone(), book: Arc::new(book), cluster: cluster.cluster })
         }));
+        entrances.push(Entrance { name, addresses, ports, tls, behind });
     }
-    all
+    (listeners, entrances)
 }
 
 fn takes_tokens(cluster: &ClusterEntry) -> bool {
@@ -114,9 +123,7 @@ fn server_tls(section: &file::TlsServer, report: &mut Report) -> Option<ServerTl
     let mut certificates = Vec::new();
     for Placed { value: section, .. } in &written.value.items {
         let identity = check_identity(section.certificate.as_ref(), section.key.as_ref(), report);
-        certificates.extend(
-            identity.map(|(chain, key)| Certificate { chain: chain.text.clone(), key: key.secret.clone() }),
-        );
+        certificates.extend(identity.map(|(chain, key)| Certificate { chain: chain.pem(), key: key.pem() }));
     }
     let client_authentication = match &section.client_authentication {
         Some(section) => Some(client_authentication(&section.value, report)?),
@@ -134,46 +141,111 @@ fn client_authentication(
     let mode = section.mode.as_ref()?.value;
     Some(ClientAuthentication {
         is_required: mode == file::ClientAuthenticationMode::Required,
-        trust_bundle: bundle?.value.text.clone(),
+        trust_bundle: bundle?.value.pem(),
     })
 }
 
-/// The one policy that counts.
-fn forward<'s>(
+/// The policies of one listener that count.
+enum Forwards<'s> {
+    Ports(&'s file::PortMapping),
+    Names(Vec<Placed<&'s file::ServerNamesSection>>),
+}
+
+/// What the policies of a listener say; `None` when that leads nowhere.
+fn forwards<'s>(
     policies: &'s Placed<List<file::ListenerPolicy>>,
     report: &mut Report,
-) -> Option<&'s file::PortMapping> {
-    let mut found = None;
+) -> Option<Forwards<'s>> {
+    let (mut ports, mut names, mut is_any) = (None, Vec::new(), false);
     for Placed { at, value: file::ListenerPolicy::ForwardPolicy(policy) } in &policies.value.items {
-        let enabled = policy.enabled.as_ref().is_none_or(|enabled| enabled.value);
-        let mapping =
-            policy.config.as_ref().map(|Placed { value: file::Forward::PortMapping(mapping), .. }| mapping);
-        if !enabled {
+        if policy.enabled.as_ref().is_some_and(|enabled| !enabled.value) {
             continue;
         }
-        if found.is_some() {
-            report.error(*at, "a listener leads to one virtual cluster, since its ports tell brokers apart; give the other a listener of its own");
+        let config = policy.config.as_ref().map(|config| &config.value);
+        let is_other = match config {
+            Some(file::Forward::PortMapping(_)) => ports.is_some() || !names.is_empty(),
+            Some(file::Forward::ServerNamesSection(_)) => ports.is_some(),
+            None => false, // already told
+        };
+        if is_other {
+            report.error(*at, "a listener leads to one virtual cluster where its ports tell brokers apart, and to any number where all its policies are of type sni; give this one a listener of its own");
         }
-        found = found.or(Some(mapping));
+        is_any = true;
+        match config {
+            Some(file::Forward::PortMapping(mapping)) => ports = ports.or(Some(&**mapping)),
+            Some(file::Forward::ServerNamesSection(section)) => {
+                names.push(Placed { at: *at, value: &**section });
+            }
+            None => {}
+        }
     }
-    if found.is_none() && policies.value.written == 0 {
+    if !is_any && policies.value.written == 0 {
         report.error(
             policies.at,
             "a listener needs a policy of type forward_to_virtual_cluster to lead somewhere",
         );
-    } else if found.is_none() && policies.value.written == policies.value.items.len() {
+    } else if !is_any && policies.value.written == policies.value.items.len() {
         report.error(policies.at, "every policy of this listener is off, so it leads nowhere");
     }
-    found.flatten().map(|mapping| &**mapping)
+    match ports {
+        Some(mapping) => Some(Forwards::Ports(mapping)),
+        None if names.is_empty() => None,
+        None => Some(Forwards::Names(names)),
+    }
+}
+
+/// What a listener may lead to.
+struct Around<'a> {
+    clusters: &'a Named<ClusterEntry>,
+    all: &'a [ClusterEntry],
+    /// How many are at the listeners before it.
+    first_place: usize,
 }
 
 fn behind(
+    forwards: &Forwards<'_>,
+    ports: Option<&Vec<u16>>,
+    section: &file::Listener,
+    around: &Around<'_>,
+    report: &mut Report,
+) -> Option<(Vec<Reached>, Behind)> {
+    match forwards {
+        Forwards::Ports(mapping) => {
+            let (cluster, map) = port_map(mapping, ports, section.ports.as_ref(), around.clusters, report)?;
+            let book = AddressBook::Ports(map.clone());
+            let behind = Behind::Ports { place: around.first_place, map };
+            Some((vec![Reached { cluster, book }], behind))
+        }
+        Forwards::Names(policies) => {
+            if section.tls_server.is_none()
+                && let Some(name) = &section.name
+            {
+                report.error(
+                    name.at,
+                    "server names are a part of TLS; set tls_server for a listener with policies of type sni",
+                );
+            }
+            let first_port = ports?.first().copied()?;
+            let (reached, names) = server_names::reached(
+                policies,
+                first_port,
+                around.first_place,
+                around.clusters,
+                around.all,
+                report,
+            );
+            Some((reached, Behind::Names(Arc::new(names))))
+        }
+    }
+}
+
+fn port_map(
     mapping: &file::PortMapping,
     ports: Option<&Vec<u16>>,
     written: Option<&Placed<List<PortRange>>>,
     clusters: &Named<ClusterEntry>,
     report: &mut Report,
-) -> Option<(ClusterEntry, AddressBook)> {
+) -> Option<(ClusterEntry, PortMap)> {
     let cluster = mapping.destination.as_ref().and_then(|to| clusters.find(&to.value, report));
     let host = mapping.advertised_host.as_ref().filter(|host| is_host(host, report));
     let bootstrap = match &mapping.bootstrap_port {
@@ -182,11 +254,11 @@ fn behind(
     };
     let first = mapping.min_broker_id.as_ref().and_then(|id| i32::try_from(id.value.0).ok()).unwrap_or(0);
     let (ports, host) = (ports?, host?);
-    let book = AddressBook::new(host.value.text.as_str(), ports.clone(), bootstrap, first);
-    if book.brokers_max() == 0 && !ports.is_empty() {
+    let map = PortMap::new(host.value.text.as_str(), ports.clone(), bootstrap, first);
+    if map.brokers_max() == 0 && !ports.is_empty() {
         report.error(written?.at, "the one port is for bootstrap and no broker has one; add a port for each broker, as in \"19092-19192\"");
     }
-    Some((cluster?, book))
+    Some((cluster?, map))
 }
 
 fn is_host(host: &Placed<Text>, report: &mut Report) -> bool {

@@ -8,6 +8,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use super::problem::Report;
 use super::shape::{Read, expected};
 use super::yaml::{Node, Text, Value};
+use crate::cluster::{Pem, Piece};
 use crate::names::Secret;
 
 /// A number of bytes: `64KiB`, or a bare number.
@@ -31,6 +32,14 @@ pub(super) struct SecretText {
     pub secret: Secret,
     /// It stands in the file itself.
     pub inline: bool,
+    pieces: Vec<Piece>,
+}
+
+impl SecretText {
+    /// The text as a private key, which is read again when its file changes.
+    pub fn pem(&self) -> Pem {
+        Pem::of(self.secret.expose(), self.pieces.clone())
+    }
 }
 
 impl Size {
@@ -120,7 +129,7 @@ impl Read for SecretText {
             report.error(node.at, "this is empty");
             return None;
         }
-        Some(Self { inline: text.stands_for.is_none(), secret: Secret::new(text.text) })
+        Some(Self { inline: text.stands_for.is_none(), secret: Secret::new(text.text), pieces: text.pieces })
     }
 }
 

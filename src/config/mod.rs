@@ -17,6 +17,7 @@ mod measure; //   sizes, times, ports, secrets
 mod opt_ins; //   what is offered beyond what every virtual cluster does
 mod problem; //   what is wrong, and where
 mod rules; //     what these may do
+mod server_names; // which server names lead where
 mod settings; //  what concerns the gateway as a whole
 mod shape; //     how a tree becomes sections
 mod stand_in; //  ${env['NAME']} and ${file['path']}
@@ -94,7 +95,8 @@ fn build(file: &file::File, elsewhere: &Elsewhere<'_>, report: &mut Report) -> G
     let (cluster_names, clusters) = clusters::clusters(sections, &backend_names, &limits, elsewhere, report);
     walls::check(&clusters, &backends, report);
     let admin_door = admin.map(|address| (admin_at, address));
-    let listeners = listeners::listeners(file.listeners.as_ref(), &cluster_names, admin_door, report);
+    let (listeners, entrances) =
+        listeners::listeners(file.listeners.as_ref(), &cluster_names, &clusters, admin_door, report);
     let served: HashSet<&str> = listeners.iter().map(|listener| &*listener.cluster.name).collect();
     for entry in clusters.iter().filter(|entry| !served.contains(&*entry.cluster.name)) {
         report.warn(
@@ -104,7 +106,7 @@ fn build(file: &file::File, elsewhere: &Elsewhere<'_>, report: &mut Report) -> G
     }
     let clusters = clusters.into_iter().map(|entry| entry.cluster).collect();
     Gateway {
-        directory: Directory { backends, clusters, listeners },
+        directory: Directory { backends, clusters, listeners, entrances },
         admin,
         limits,
         logging: settings::logging(file.logging.as_ref(), report),

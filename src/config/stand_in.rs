@@ -2,10 +2,12 @@
 //!
 //! They are put in after the file is parsed, so what they bring is text and never YAML.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::problem::{Place, Report};
 use super::yaml::{Node, Text, Value};
+use crate::cluster::Piece;
+use crate::names::Secret;
 
 /// Where the content of stand-ins is found.
 pub(super) struct Elsewhere<'a> {
@@ -35,6 +37,7 @@ impl Elsewhere<'_> {
     fn filled(&self, text: &Text, at: Place, report: &mut Report) -> Option<Text> {
         let written = text.text.as_str();
         let (mut filled, mut from_outside, mut whole) = (String::new(), false, true);
+        let (mut pieces, mut taken) = (Vec::new(), 0);
         let mut rest = written;
         while let Some(start) = rest.find("${") {
             let before = &rest[..start];
@@ -49,7 +52,13 @@ impl Elsewhere<'_> {
             let place = text.place_of(offset).unwrap_or(at);
             let (found, length) = self.one(&rest[start..]);
             match found {
-                Ok(content) => filled.push_str(&content),
+                Ok(Found::Text(content)) => filled.push_str(&content),
+                Ok(Found::File(path, content)) => {
+                    pieces.push(Piece::Text(Secret::new(&filled[taken..])));
+                    pieces.push(Piece::File(path));
+                    filled.push_str(&content);
+                    taken = filled.len();
+                }
                 Err(message) => {
                     report.error(place, message);
                     whole = false;
@@ -59,12 +68,15 @@ impl Elsewhere<'_> {
             rest = &rest[start + length..];
         }
         filled.push_str(rest);
+        if !pieces.is_empty() {
+            pieces.push(Piece::Text(Secret::new(&filled[taken..])));
+        }
         let stands_for = from_outside.then(|| written.to_owned());
-        whole.then_some(Text { text: filled, spelled_at: None, stands_for })
+        whole.then_some(Text { text: filled, spelled_at: None, stands_for, pieces })
     }
 
     /// What the stand-in at the start of this text brings, and how long it is.
-    fn one(&self, text: &str) -> (Result<String, String>, usize) {
+    fn one(&self, text: &str) -> (Result<Found, String>, usize) {
         let Some(end) = text.find('}') else {
             return (
                 Err("\"${\" has no \"}\"; write \"$${\" for the characters themselves".into()),
@@ -78,7 +90,7 @@ impl Elsewhere<'_> {
                 Some(content) if content.is_empty() => {
                     Err(format!("the environment variable {name:?} is empty"))
                 }
-                Some(content) => Ok(content),
+                Some(content) => Ok(Found::Text(content)),
             }
         } else if let Some(path) = quoted(inside, "file") {
             match (self.files)(path) {
@@ -90,7 +102,7 @@ impl Elsewhere<'_> {
                     if content.is_empty() {
                         Err(format!("the file {path:?} is empty"))
                     } else {
-                        Ok(content.to_owned())
+                        Ok(Found::File(self.directory.join(path), content.to_owned()))
                     }
                 }
             }
@@ -102,6 +114,13 @@ impl Elsewhere<'_> {
         };
         (found, end + 1)
     }
+}
+
+/// What a stand-in brings.
+enum Found {
+    Text(String),
+    /// All that a file holds, and which file that is.
+    File(PathBuf, String),
 }
 
 /// The name in `word['name']` or `word["name"]`.

@@ -9,6 +9,7 @@ use serde_saphyr::options::{DuplicateKeyPolicy, NonFiniteFloatPolicy};
 use serde_saphyr::{Location, Spanned};
 
 use super::problem::{Place, Report};
+use crate::cluster::{Pem, Piece};
 
 /// One value of the file, and where it stands.
 #[derive(Clone)]
@@ -38,6 +39,8 @@ pub(super) struct Text {
     pub spelled_at: Option<Place>,
     /// What the file says in its place, if it came from the environment or another file.
     pub stands_for: Option<String>,
+    /// What it is put together from, if other files have a part in it.
+    pub pieces: Vec<Piece>,
 }
 
 /// A key of a map, and where it stands.
@@ -104,6 +107,11 @@ impl Text {
         let Place { line, column } = self.spelled_at?;
         let before = self.text.get(..byte)?.chars().count();
         Some(Place { line, column: column.saturating_add(u32::try_from(before).ok()?) })
+    }
+
+    /// The text as certificates or a key, which are read again when their files change.
+    pub fn pem(&self) -> Pem {
+        Pem::of(self.text.as_str(), self.pieces.clone())
     }
 
     /// The text in quotes; what came from outside the file is shown as the file has it.
@@ -181,7 +189,7 @@ impl Raw {
                 let spelled_at = quotes
                     .filter(|quotes| *quotes <= 1 && !text.contains('\n'))
                     .map(|quotes| Place { line: at.line, column: at.column + quotes });
-                Value::Text(Text { text, spelled_at, stands_for: None })
+                Value::Text(Text { text, spelled_at, stands_for: None, pieces: Vec::new() })
             }
             Content::List(items) => Value::List(items.into_iter().map(|item| item.located(source)).collect()),
             Content::Map(entries) => {

@@ -1,63 +1,45 @@
 //! Binding ports, accepting connections, and choosing who carries them.
 
 use std::io;
-use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use arc_swap::ArcSwap;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio::time::sleep;
-use tokio_rustls::TlsAcceptor;
 use tracing::{debug, info, warn};
 
+use super::entrance::{Entry, ServerSide};
 use super::tls::server_config;
 use super::upstream::tune;
-use super::worker::{Accepted, House, Workers};
+use super::worker::{Accepted, House, NO_CLUSTER, Workers};
 use super::{ServerError, bind};
-use crate::cluster::{Directory, Door};
+use crate::cluster::{Behind, Directory, Entrance};
 
 /// Every bound port, and what is behind it.
 pub struct Doors(Vec<BoundPort>);
 
 struct BoundPort {
     socket: TcpListener,
-    /// The listener's place in the directory.
-    place: usize,
-    door: Door,
-    tls: Option<TlsAcceptor>,
+    entry: Entry,
 }
 
 impl Doors {
     /// Binds all ports at once: a broker that joins later finds its own open.
     pub async fn open(directory: &Directory) -> Result<Self, ServerError> {
         let mut ports = Vec::new();
-        for (place, listener) in directory.listeners.iter().enumerate() {
-            let what = format!("listener {}", listener.name);
-            let tls = listener
-                .tls
-                .as_ref()
-                .map(server_config)
-                .transpose()
-                .map_err(|why| ServerError::Tls { what: what.clone(), why })?
-                .map(TlsAcceptor::from);
-            for port in listener.book.ports() {
-                let Some(door) = listener.book.door(*port) else { continue };
-                for address in &listener.addresses {
-                    let socket = bind(&what, SocketAddr::new(*address, *port)).await?;
-                    ports.push(BoundPort { socket, place, door, tls: tls.clone() });
-                }
+        for entrance in &directory.entrances {
+            let what = format!("listener {}", entrance.name);
+            let tls = entrance.tls.as_ref().map(server_config).transpose();
+            let tls = tls.map_err(|why| ServerError::Tls { what: what.clone(), why })?;
+            let tls: Option<ServerSide> = tls.map(|config| Arc::new(ArcSwap::new(config)));
+            for address in entrance.sockets() {
+                let Some(entry) = entry(entrance, address.port(), tls.as_ref()) else { continue };
+                ports.push(BoundPort { socket: bind(&what, address).await?, entry });
             }
-            info!(
-                listener = &*listener.name,
-                virtual_cluster = &*listener.cluster.name,
-                addresses = ?listener.addresses,
-                bootstrap = %format_args!("{}:{}", listener.book.advertised_host(), listener.book.ports()[0]),
-                ports = listener.book.ports().len(),
-                tls = listener.tls.is_some(),
-                "listening"
-            );
+            tell(entrance, directory);
         }
         Ok(Self(ports))
     }
@@ -70,14 +52,22 @@ impl Doors {
 }
 
 impl BoundPort {
+    fn turned_away(&self, house: &House) {
+        let listener = match &self.entry {
+            Entry::Port { place, .. } => Some(house.tenants.listener(*place)),
+            Entry::Names { .. } => None,
+        };
+        let cluster = listener.as_ref().map_or(NO_CLUSTER, |listener| &listener.cluster.name);
+        house.metrics.connection_turned_away(cluster, "too_many_connections");
+    }
+
     async fn accept(self, house: Arc<House>, workers: Arc<Workers>) {
         loop {
             match self.socket.accept().await {
                 Ok((stream, address)) => {
                     let accepted_at = Instant::now();
                     if house.connections.load(Ordering::Relaxed) >= house.limits.connections {
-                        let listener = house.tenants.listener(self.place);
-                        house.metrics.connection_turned_away(&listener.cluster.name, "too_many_connections");
+                        self.turned_away(&house);
                         debug!(%address, limit = house.limits.connections, "turned away: too many connections");
                         continue;
                     }
@@ -86,9 +76,7 @@ impl BoundPort {
                         Ok(stream) => workers.carry(Accepted {
                             stream,
                             address,
-                            place: self.place,
-                            door: self.door,
-                            tls: self.tls.clone(),
+                            entry: self.entry.clone(),
                             accepted_at,
                             held: house.hold_connection(),
                         }),
@@ -102,6 +90,32 @@ impl BoundPort {
                     sleep(ACCEPT_AGAIN_AFTER).await;
                 }
             }
+        }
+    }
+}
+
+fn entry(entrance: &Entrance, port: u16, tls: Option<&ServerSide>) -> Option<Entry> {
+    match &entrance.behind {
+        Behind::Ports { place, map } => {
+            Some(Entry::Port { place: *place, door: map.door(port)?, tls: tls.cloned() })
+        }
+        // Names are a part of TLS, and without it the file is refused.
+        Behind::Names(names) => Some(Entry::Names { names: names.clone(), tls: tls.cloned()? }),
+    }
+}
+
+fn tell(entrance: &Entrance, directory: &Directory) {
+    let (listener, addresses, tls) = (&*entrance.name, &entrance.addresses, entrance.tls.is_some());
+    let ports = entrance.ports.len();
+    match &entrance.behind {
+        Behind::Ports { place, .. } => {
+            let behind = &directory.listeners[*place];
+            let (cluster, bootstrap) = (&*behind.cluster.name, behind.book.bootstrap());
+            info!(listener, virtual_cluster = cluster, ?addresses, %bootstrap, ports, tls, "listening");
+        }
+        Behind::Names(names) => {
+            let virtual_clusters = names.count();
+            info!(listener, virtual_clusters, ?addresses, ?ports, tls, "listening");
         }
     }
 }

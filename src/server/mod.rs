@@ -8,6 +8,7 @@
 mod admin; //      /livez, /readyz, /metrics
 mod brokers; //    finding out which brokers a backend has
 mod connection; // drives one session
+mod entrance; //   what is behind a port, and the TLS before it
 mod http; //       what is asked of OAuth servers, with limits
 mod journal; //    what happens on a connection, told to metrics, log and audit log
 mod keys; //       fetching issuers' keys
@@ -22,7 +23,7 @@ pub use tls::TlsError;
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -35,7 +36,7 @@ use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
 use crate::auth::Method;
-use crate::cluster::{Directory, Limits, Listener};
+use crate::cluster::{Directory, Entrance, Limits};
 use crate::telemetry::{Audit, Metrics};
 use brokers::BrokerFinder;
 use keys::{Issuers, KeyFetcher, Keys};
@@ -145,7 +146,8 @@ fn upstreams(
     tenants: &Arc<Tenants>,
     metrics: &Metrics,
 ) -> Result<(Upstreams, Vec<BrokerFinder>), ServerError> {
-    let own: Arc<[SocketAddr]> = directory.listeners.iter().flat_map(doors).chain(admin).collect();
+    let own: Arc<[SocketAddr]> =
+        directory.entrances.iter().flat_map(Entrance::sockets).chain(admin).collect();
     let (mut upstreams, mut finders) = (HashMap::new(), Vec::new());
     for backend in &directory.backends {
         let (upstream, asks) = Upstream::new(backend.clone(), own.clone())
@@ -162,12 +164,6 @@ fn upstreams(
         });
     }
     Ok((upstreams, finders))
-}
-
-fn doors(listener: &Arc<Listener>) -> impl Iterator<Item = SocketAddr> {
-    let ports =
-        |address: IpAddr| listener.book.ports().iter().map(move |port| SocketAddr::new(address, *port));
-    listener.addresses.iter().copied().flat_map(ports)
 }
 
 /// The issuers' keys, by virtual cluster.

@@ -1,10 +1,10 @@
 //! TLS for both sides, from the file's PEM texts.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs};
-use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
 use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{ClientHello, NoServerSessionStorage, ResolvesServerCert, WebPkiClientVerifier};
@@ -15,16 +15,13 @@ use rustls::{
 };
 use rustls_platform_verifier::BuilderVerifierExt;
 
-use crate::cluster::{ClientAuthentication, ServerTls, TlsVersions, UpstreamTls};
-use crate::names::Secret;
+use crate::cluster::{CertificateFacts, ClientAuthentication, Pem, ServerTls, TlsVersions, UpstreamTls};
 
 /// Why certificates or keys can not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    #[error("the certificate is not PEM: {0}")]
-    Certificate(rustls::pki_types::pem::Error),
-    #[error("the certificate file holds no certificate")]
-    NoCertificate,
+    #[error("this holds no certificate in PEM form: {0}")]
+    Certificate(#[from] rustls::pki_types::pem::Error),
     #[error("the key is not a PEM private key")]
     Key,
     #[error("the certificate and its key can not be used: {0}")]
@@ -46,7 +43,7 @@ pub fn server_config(tls: &ServerTls) -> Result<Arc<ServerConfig>, TlsError> {
     let mut config = ServerConfig::builder_with_provider(provider.clone())
         .with_protocol_versions(&versions(tls.versions)?)?
         .with_client_cert_verifier(client_verifier(tls.client_authentication.as_ref(), provider)?)
-        .with_cert_resolver(Arc::new(Certificates(keys)));
+        .with_cert_resolver(Arc::new(Certificates::new(keys)));
     // What comes early can be played again.
     config.max_early_data_size = 0;
     if tls.client_authentication.is_some() {
@@ -82,9 +79,8 @@ pub fn client_config(tls: &UpstreamTls) -> Result<Arc<ClientConfig>, TlsError> {
         builder.with_platform_verifier()?
     };
     let config = match &tls.client_identity {
-        Some(identity) => {
-            builder.with_client_auth_cert(chain(&identity.certificate)?, private_key(&identity.key)?)?
-        }
+        Some(identity) => builder
+            .with_client_auth_cert(identity.certificate.certificates()?, private_key(&identity.key)?)?,
         None => builder.with_no_client_auth(),
     };
     Ok(Arc::new(config))
@@ -92,18 +88,40 @@ pub fn client_config(tls: &UpstreamTls) -> Result<Arc<ClientConfig>, TlsError> {
 
 /// The certificates of a listener, one of which is chosen by the name that a client asks for.
 #[derive(Debug)]
-struct Certificates(Vec<Arc<CertifiedKey>>);
+struct Certificates {
+    /// In the order of the file: clients that ask for no name, or for one that is nobody's, get the first.
+    all: Vec<Arc<CertifiedKey>>,
+    /// By the hosts that they are good for; `*.rest` is one of them.
+    by_host: HashMap<String, Vec<Arc<CertifiedKey>>>,
+}
+
+impl Certificates {
+    fn new(all: Vec<Arc<CertifiedKey>>) -> Self {
+        let mut by_host: HashMap<String, Vec<_>> = HashMap::new();
+        for key in &all {
+            let facts = key.cert.first().and_then(|leaf| CertificateFacts::from_der(leaf));
+            for host in facts.into_iter().flat_map(|facts| facts.hosts) {
+                by_host.entry(host).or_default().push(key.clone());
+            }
+        }
+        Self { all, by_host }
+    }
+
+    /// Those that a client may take, the best first: by its whole name, by a wildcard, any.
+    fn for_host(&self, host: Option<&str>) -> impl Iterator<Item = &Arc<CertifiedKey>> {
+        let host = host.map(str::to_ascii_lowercase);
+        let exact = host.as_ref().and_then(|host| self.by_host.get(host));
+        let rest = host.as_ref().and_then(|host| host.split_once('.'));
+        let wild = rest.and_then(|(_, rest)| self.by_host.get(&format!("*.{rest}")));
+        exact.into_iter().chain(wild).flatten().chain(&self.all)
+    }
+}
 
 impl ResolvesServerCert for Certificates {
     fn resolve(&self, hello: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
-        let wanted = hello.server_name().and_then(|name| ServerName::try_from(name).ok());
-        let fits = |key: &&Arc<CertifiedKey>| {
-            let Some(wanted) = &wanted else { return false };
-            let certificate = key.end_entity_cert().ok();
-            let parsed = certificate.and_then(|der| rustls::server::ParsedCertificate::try_from(der).ok());
-            parsed.is_some_and(|cert| rustls::client::verify_server_name(&cert, wanted).is_ok())
-        };
-        self.0.iter().find(fits).or_else(|| self.0.first()).cloned()
+        let schemes = hello.signature_schemes();
+        let mut fitting = self.for_host(hello.server_name());
+        fitting.find(|key| key.key.choose_scheme(schemes).is_some()).cloned()
     }
 }
 
@@ -172,29 +190,21 @@ fn versions(allowed: TlsVersions) -> Result<Vec<&'static SupportedProtocolVersio
 }
 
 fn certified_key(
-    certificate: &str,
-    key: &Secret,
+    certificate: &Pem,
+    key: &Pem,
     provider: &CryptoProvider,
 ) -> Result<Arc<CertifiedKey>, TlsError> {
-    Ok(Arc::new(CertifiedKey::from_der(chain(certificate)?, private_key(key)?, provider)?))
+    Ok(Arc::new(CertifiedKey::from_der(certificate.certificates()?, private_key(key)?, provider)?))
 }
 
-fn roots(bundle: &str) -> Result<RootCertStore, TlsError> {
+fn roots(bundle: &Pem) -> Result<RootCertStore, TlsError> {
     let mut roots = RootCertStore::empty();
-    for certificate in chain(bundle)? {
+    for certificate in bundle.certificates()? {
         roots.add(certificate)?;
     }
     Ok(roots)
 }
 
-fn chain(pem: &str) -> Result<Vec<CertificateDer<'static>>, TlsError> {
-    let chain = CertificateDer::pem_slice_iter(pem.as_bytes())
-        .collect::<Result<Vec<_>, _>>()
-        .map_err(TlsError::Certificate)?;
-    if chain.is_empty() { Err(TlsError::NoCertificate) } else { Ok(chain) }
-}
-
-fn private_key(pem: &Secret) -> Result<PrivateKeyDer<'static>, TlsError> {
-    // The parser's own error may quote the text.
-    PrivateKeyDer::from_pem_slice(pem.expose().as_bytes()).map_err(|_| TlsError::Key)
+fn private_key(pem: &Pem) -> Result<PrivateKeyDer<'static>, TlsError> {
+    pem.private_key().ok_or(TlsError::Key)
 }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::net::TcpStream;
@@ -23,7 +24,8 @@ use crate::names::Backend;
 /// A backend cluster as it is now: which brokers there are, and what they speak.
 pub struct Upstream {
     pub cluster: Arc<BackendCluster>,
-    tls: Option<TlsConnector>,
+    /// As its files are now; whoever connects next takes the newest.
+    tls: Option<ArcSwap<ClientConfig>>,
     brokers: ArcSwap<Brokers>,
     ask_again: mpsc::Sender<oneshot::Sender<()>>,
     /// Where the gateway itself listens.
@@ -97,7 +99,7 @@ pub type Asks = mpsc::Receiver<oneshot::Sender<()>>;
 
 impl Upstream {
     pub fn new(cluster: Arc<BackendCluster>, own: Arc<[SocketAddr]>) -> Result<(Self, Asks), TlsError> {
-        let tls = cluster.tls.as_ref().map(client_config).transpose()?.map(TlsConnector::from);
+        let tls = cluster.tls.as_ref().map(client_config).transpose()?.map(ArcSwap::new);
         let (ask_again, asks) = mpsc::channel(WAITING_MAX);
         Ok((Self { cluster, tls, brokers: ArcSwap::default(), ask_again, own }, asks))
     }
@@ -150,8 +152,11 @@ impl Upstream {
             tune(&stream)?;
             match &self.tls {
                 None => Ok(Stream::Plain(stream)),
-                Some(connector) => {
-                    let name = ServerName::try_from(address.host.to_string()).map_err(io::Error::other)?;
+                Some(config) => {
+                    let name = self.cluster.tls.as_ref().and_then(|tls| tls.server_name.as_deref());
+                    let name = name.unwrap_or(&address.host).to_owned();
+                    let name = ServerName::try_from(name).map_err(io::Error::other)?;
+                    let connector = TlsConnector::from(config.load_full());
                     Ok(Stream::Connected(Box::new(connector.connect(name, stream).await?)))
                 }
             }

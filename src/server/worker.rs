@@ -14,17 +14,16 @@ use tokio::runtime::Builder;
 use tokio::sync::futures::OwnedNotified;
 use tokio::sync::{Notify, mpsc};
 use tokio::task::{LocalSet, spawn_local};
-use tokio::time::timeout;
-use tokio_rustls::TlsAcceptor;
-use tracing::debug;
+use tokio::time::timeout_at;
+use tracing::{debug, info};
 
 use super::connection::Connection;
+use super::entrance::{Entry, NoDoor};
 use super::journal::Journal;
-use super::stream::Stream;
 use super::tenants::Tenants;
 use super::{KeyRings, Upstreams, random};
 use crate::auth::PeerCertificate;
-use crate::cluster::{Door, Limits};
+use crate::cluster::Limits;
 use crate::session::{Client, Session};
 use crate::telemetry::{Audit, ClusterMetrics, Metrics};
 
@@ -121,9 +120,7 @@ impl Drop for Held {
 pub struct Accepted {
     pub stream: std::net::TcpStream,
     pub address: SocketAddr,
-    pub place: usize,
-    pub door: Door,
-    pub tls: Option<TlsAcceptor>,
+    pub entry: Entry,
     pub accepted_at: Instant,
     pub held: Held,
 }
@@ -176,34 +173,42 @@ impl Worker {
 
 /// Carries one connection from TLS to its end.
 async fn carry(accepted: Accepted, house: &House, preferred: usize) {
-    let Accepted { stream, address, place, door, tls, accepted_at, held: _held } = accepted;
+    let Accepted { stream, address, entry, accepted_at, held: _held } = accepted;
     let mut stop = Stop::heard_from(&house.stopping);
-    let listener = house.tenants.listener(place);
+    let deadline = tokio::time::Instant::from_std(accepted_at + house.limits.login_timeout);
+    let turned_away = |why: &str, label| {
+        house.metrics.connection_turned_away(NO_CLUSTER, label);
+        info!(%address, why, "closed: {label}");
+    };
+    let meeting = async {
+        let stream = TcpStream::from_std(stream)?;
+        timeout_at(deadline, entry.meet(stream)).await.unwrap_or_else(|_| Err(NoDoor::TooLate))
+    };
+    let met = tokio::select! {
+        biased;
+        met = meeting => met,
+        () = poll_fn(|cx| stop.poll(cx)) => return turned_away(STOPPING, "tls_failed"),
+    };
+    let arrival = match met {
+        Ok(arrival) => arrival,
+        Err(why) => return turned_away(&why.to_string(), why.label()),
+    };
+    let door = arrival.door;
+    let listener = house.tenants.listener(arrival.place);
     let Some(upstream) = house.upstreams.get(&listener.cluster.backend.name).cloned() else { return };
     let counts: ClusterMetrics = house.metrics.for_cluster(&listener.cluster.name);
     let journal =
         Journal::open(listener.clone(), address, house.metrics.clone(), counts, house.audit.clone());
-    let stream = match TcpStream::from_std(stream) {
-        Ok(stream) => stream,
-        Err(why) => return journal.never_began(&why.to_string()),
+    let shaking_hands = timeout_at(deadline, arrival.shake_hands());
+    let shaken = tokio::select! {
+        biased;
+        () = poll_fn(|cx| stop.poll(cx)) => return journal.never_began(STOPPING),
+        shaken = shaking_hands => shaken,
     };
-    if stop.is_told() {
-        return journal.never_began("the gateway is shutting down");
-    }
-    let stream = match tls {
-        None => Stream::Plain(stream),
-        Some(acceptor) => {
-            let shaking_hands = timeout(house.limits.login_timeout, acceptor.accept(stream));
-            let shaken = tokio::select! {
-                shaken = shaking_hands => shaken,
-                () = poll_fn(|cx| stop.poll(cx)) => return journal.never_began("the gateway is shutting down"),
-            };
-            match shaken {
-                Ok(Ok(stream)) => Stream::Accepted(Box::new(stream)),
-                Ok(Err(why)) => return journal.never_began(&why.to_string()),
-                Err(_) => return journal.never_began("no TLS handshake in time"),
-            }
-        }
+    let stream = match shaken {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(why)) => return journal.never_began(&why.to_string()),
+        Err(_) => return journal.never_began(&NoDoor::TooLate.to_string()),
     };
     let certificate = match stream.peer_certificate().map(PeerCertificate::from_der).transpose() {
         Ok(certificate) => certificate.map(Arc::new),
@@ -221,3 +226,7 @@ async fn carry(accepted: Accepted, house: &House, preferred: usize) {
     let session = Session::new(listener, house.limits.clone(), versions, client, accepted_at);
     Connection::new(session, stream, door, upstream, issuers, journal, stop, preferred).run().await;
 }
+
+/// The label of what concerns no virtual cluster, or none that is known.
+pub const NO_CLUSTER: &str = "";
+const STOPPING: &str = "the gateway is shutting down";

@@ -16,7 +16,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::auth::{Authentication, BrokerLogin, KeyRing, KeySource, Method, OauthBearer, Rules, Verifier};
-use crate::cluster::{AddressBook, BackendCluster, BootstrapPort, OptIns, VirtualCluster};
+use crate::cluster::{AddressBook, BackendCluster, BootstrapPort, OptIns, PortMap, VirtualCluster};
 use crate::names::{Additional, Backend, Mode, Namespace, Secret};
 use crate::policy::Policy;
 use crate::wire::{Direction, Gather, RequestHeader, encode_body, grammar, write_request, write_response};
@@ -50,14 +50,8 @@ fn session_by(method: Method, login: BrokerLogin, now: Instant) -> Session {
         policy: Arc::new(Policy::enforce(Vec::new())),
         opt_ins: OptIns::default(),
     };
-    let book = AddressBook::new("gateway", vec![19092, 19093], BootstrapPort::AtStart, 1);
-    let listener = Listener {
-        name: "front".into(),
-        addresses: Vec::new(),
-        tls: None,
-        book: Arc::new(book),
-        cluster: Arc::new(cluster),
-    };
+    let book = AddressBook::Ports(PortMap::new("gateway", vec![19092, 19093], BootstrapPort::AtStart, 1));
+    let listener = Listener { name: "front".into(), book: Arc::new(book), cluster: Arc::new(cluster) };
     let client =
         Client { connection_id: 1, address: "127.0.0.1".to_owned(), certificate: None, nonce: || [7; 24] };
     Session::new(Arc::new(listener), Arc::new(Limits::default()), None, client, now)

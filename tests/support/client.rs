@@ -207,6 +207,14 @@ impl Client {
         }
     }
 
+    /// Whether the gateway would take data that anybody can send again.
+    pub fn offered_early_data(&mut self) -> bool {
+        match &mut self.stream {
+            Wire::Plain(_) => false,
+            Wire::Tls(stream) => stream.conn.early_data().is_some() || stream.conn.is_early_data_accepted(),
+        }
+    }
+
     /// The version of TLS that was agreed on; `None` without TLS.
     pub fn tls_version(&self) -> Option<ProtocolVersion> {
         match &self.stream {

@@ -19,6 +19,8 @@ pub struct Setup {
     /// Further backend clusters, each with the addresses of its brokers.
     pub more_backends: Vec<(String, Vec<String>)>,
     pub tenants: Vec<Tenant>,
+    /// Listeners beside those of the tenants, each in one line.
+    pub listeners: Vec<String>,
     /// Sections at the top of the file, for example `limits: {login_timeout: 1s}`.
     pub sections: Vec<String>,
     pub admin_port: u16,
@@ -62,6 +64,7 @@ impl Setup {
             backend: Vec::new(),
             more_backends: Vec::new(),
             tenants: vec![Tenant::new("team", "my-", jwks)],
+            listeners: Vec::new(),
             sections: Vec::new(),
             admin_port: ports::free(),
         }
@@ -92,6 +95,9 @@ impl Setup {
         text.push_str("listeners:\n");
         for tenant in &self.tenants {
             tenant.write_listener(&mut text);
+        }
+        for listener in &self.listeners {
+            lines(&mut text, 2, &[format!("- {{{listener}}}")]);
         }
         lines(&mut text, 0, &[format!("admin: {{listen: \"127.0.0.1:{}\"}}", self.admin_port)]);
         if !self.sections.iter().any(|section| section.starts_with("audit:")) {

@@ -269,7 +269,7 @@ fn a_listener_leads_to_one_virtual_cluster() {
         "    policies:\n",
         &format!("    policies:\n      - {{{forward}}}\n"),
         &[
-            "27:9: a listener leads to one virtual cluster, since its ports tell brokers apart; give the other a listener of its own",
+            "27:9: a listener leads to one virtual cluster where its ports tell brokers apart, and to any number where all its policies are of type sni; give this one a listener of its own",
         ],
     );
     let no_policies = RIGHT[..RIGHT.find("    policies:\n").unwrap()].to_owned();
@@ -445,11 +445,6 @@ fn what_this_program_does_not_serve_is_said_plainly() {
         &[
             "3:28: \"oauth_bearer\" is not supported: the gateway does not log in at brokers with a token; supported: anonymous, sasl_plain, sasl_scram",
         ],
-    );
-    check(
-        "type: port_mapping",
-        "type: sni",
-        &["27:24: \"sni\" is not supported: brokers are told apart by their ports; supported: port_mapping"],
     );
     check(
         "        jwks:",

@@ -2,11 +2,13 @@
 
 mod errors; //   what must be changed
 mod schema; //   what an editor is told
+mod server_names; // virtual clusters behind server names
 mod walls; //    what would let one tenant into another's world, or a secret out
 mod warnings; // what is allowed and probably not meant
 
 use super::*;
 use crate::auth::{KeySource, Method};
+use crate::cluster::{Behind, Door};
 
 /// A file about which there is nothing to say. The numbers on the right are its lines.
 const RIGHT: &str = r#"backend_clusters:
@@ -153,9 +155,8 @@ fn the_file_becomes_the_values_of_the_rooms() {
     );
     assert_eq!((rules.principal_claim.as_str(), rules.scope_claim.as_str()), ("client_id", "scope"));
     assert_eq!(oauth.source, KeySource::File { path: "/etc/gw/keys.json".into() });
-    let listener = &gateway.directory.listeners[0];
-    assert_eq!(listener.book.ports(), [19092, 19093, 19094]);
-    assert_eq!(listener.book.brokers_max(), 2);
+    assert_eq!(gateway.directory.entrances[0].ports, [19092, 19093, 19094]);
+    assert_eq!(gateway.directory.listeners[0].book.brokers_max(), Some(2));
     assert_eq!((gateway.limits.connections, gateway.limits.frame_bytes), (7, 1 << 20));
     assert_eq!(gateway.audit, AuditTarget::File("/etc/gw/audit.log".into()));
     assert_eq!(gateway.admin, Some(SocketAddr::from(([127, 0, 0, 1], 8090))));
