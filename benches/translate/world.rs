@@ -37,6 +37,7 @@ impl World {
         let namespace = Namespace::new(Mode::HidePrefix, "my-", topics, Additional::default());
         let cluster = VirtualCluster {
             name: "team".into(),
+            computed_prefix: None,
             cluster_id: "virtual-id".into(),
             backend: Arc::new(BackendCluster {
                 name: "local".into(),

@@ -67,6 +67,7 @@ impl World {
         let topics = Additional::new(["extra_topic".to_owned()], []);
         let cluster = VirtualCluster {
             name: "team".into(),
+            computed_prefix: None,
             cluster_id: "team-id".into(),
             backend: Arc::new(BackendCluster {
                 name: "local".into(),

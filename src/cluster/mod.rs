@@ -15,6 +15,7 @@ mod opt_in; //    what is offered only where the file says so
 mod pem; //       certificates and keys, and where they are read again
 mod server_names; // virtual clusters and brokers by server names
 mod spoken; //    by which of its names a client calls a topic
+mod tenancy; //   a prefix that each login brings
 
 pub use address::{Address, AddressBook, BootstrapPort, Door, InvalidAddress, PortMap};
 pub use backend::{BackendCluster, ClientIdentity, TlsVersions, UpstreamTls};
@@ -28,8 +29,13 @@ pub use opt_in::{OperatorApi, OptIn, OptIns};
 pub use pem::{Pem, Piece};
 pub use server_names::{BrokerNames, NameForm, ServerNames, TooLong};
 pub use spoken::Spoken;
+pub use tenancy::{ComputedPrefix, NoTenant};
 
 use std::sync::Arc;
+
+use aws_lc_rs::digest;
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use crate::auth::Authentication;
 use crate::names::Namespace;
@@ -44,10 +50,21 @@ pub struct VirtualCluster {
     pub cluster_id: Arc<str>,
     pub backend: Arc<BackendCluster>,
     pub authentication: Arc<Authentication>,
+    /// Where the prefix is computed, no name lies in it before a login.
     pub namespace: Namespace,
+    /// The prefix, where each login brings its own.
+    pub computed_prefix: Option<Arc<ComputedPrefix>>,
     /// Whether the log tells of additional topics that stand behind one of the same name.
     pub warns_of_conflicts: bool,
     pub policy: Arc<Policy>,
     /// What it offers beyond what every virtual cluster does.
     pub opt_ins: OptIns,
+}
+
+impl VirtualCluster {
+    /// A cluster id in the form that Kafka's own have; the same for every instance that reads the same words.
+    pub fn derived_id(words: &str) -> String {
+        let hash = digest::digest(&digest::SHA256, words.as_bytes());
+        URL_SAFE_NO_PAD.encode(&hash.as_ref()[..16])
+    }
 }

@@ -2,30 +2,38 @@
 
 use std::sync::Arc;
 
-use aws_lc_rs::digest;
-use base64::Engine;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-
 use super::access::{self, Around};
 use super::backends::{BackendEntry, Named};
 use super::file;
 use super::opt_ins;
 use super::problem::{Place, Report};
 use super::rules;
-use super::shape::{List, Placed, items};
+use super::shape::{Computable, List, Placed, items};
 use super::stand_in::Elsewhere;
 use super::yaml::Text;
-use crate::cluster::{Limits, VirtualCluster};
+use crate::cluster::{ComputedPrefix, Limits, VirtualCluster};
 use crate::names::{Additional, Glob, InvalidAlias, InvalidNamespace, Mode, Namespace, is_internal_topic};
+use crate::policy::TextExpression;
 
 /// A virtual cluster with the places of what stands between it and its neighbours.
 #[derive(Clone)]
 pub(super) struct ClusterEntry {
     pub cluster: Arc<VirtualCluster>,
     pub name: Placed<Text>,
-    pub prefix: Placed<Text>,
+    pub prefix: WrittenPrefix,
     pub additional: Vec<Placed<Glob>>,
     pub dns_label: Option<Placed<Text>>,
+}
+
+/// What the file says of a prefix, for problems that concern it.
+#[derive(Clone)]
+pub(super) struct WrittenPrefix {
+    pub at: Place,
+    pub shown: String,
+    /// What every prefix begins with that a login may bring; the prefix itself where none does.
+    pub start: String,
+    /// What ends a computed one.
+    pub end: Option<String>,
 }
 
 /// Reads the virtual clusters.
@@ -69,28 +77,36 @@ fn cluster(
     let authentication = authentication.and_then(|ways| access::authentication(ways, &around, report));
     let mut additional = Vec::new();
     let namespace = section.namespace.as_ref();
+    let computed = namespace.and_then(|namespace| computed_prefix(&namespace.value, section, report));
     let namespace =
         namespace.and_then(|namespace| self::namespace(&namespace.value, &mut additional, report));
-    let namespace = namespace.map(|namespace| with_aliases(namespace, section, report));
-    let policy = rules::policy(section, namespace.as_ref(), report);
+    let namespace = namespace.map(|namespace| match &computed {
+        None => with_aliases(namespace, section, report),
+        Some(_) => namespace,
+    });
+    // Of names behind a prefix that nobody knows yet there is nothing to be told.
+    let known = namespace.as_ref().filter(|_| computed.is_none());
+    let policy = rules::policy(section, known, report);
     let opt_ins = opt_ins::opt_ins(section, report);
     let cluster_id = section.cluster_id.as_ref().map(|id| checked_cluster_id(id, report));
     let (name, backend) = (section.name.as_ref()?, backend?);
-    let cluster_id =
-        cluster_id.unwrap_or_else(|| derived_cluster_id(&backend.cluster.name, &name.value.text));
+    let cluster_id = cluster_id.unwrap_or_else(|| {
+        VirtualCluster::derived_id(&format!("{}/{}", backend.cluster.name, name.value.text))
+    });
     Some(ClusterEntry {
         cluster: Arc::new(VirtualCluster {
             name: name.value.text.as_str().into(),
             cluster_id: cluster_id.into(),
             backend: backend.cluster,
             authentication: authentication?,
+            computed_prefix: computed,
             namespace: namespace?,
             warns_of_conflicts: warns_of_conflicts(section),
             policy: Arc::new(policy),
             opt_ins,
         }),
         name: name.clone(),
-        prefix: section.namespace.as_ref()?.value.prefix.as_ref()?.clone(),
+        prefix: written_prefix(section.namespace.as_ref()?.value.prefix.as_ref()?),
         additional,
         dns_label: section.dns_label.clone(),
     })
@@ -130,9 +146,13 @@ fn namespace(
         file::NamespaceMode::EnforcePrefix => Mode::EnforcePrefix,
     };
     let prefix = section.prefix.as_ref()?;
-    match Namespace::new(mode, &prefix.value.text, topics, groups) {
+    let text = match &prefix.value {
+        Computable::Written(text) => text,
+        Computable::Computed(_) => return Some(Namespace::unresolved(mode)),
+    };
+    match Namespace::new(mode, &text.text, topics, groups) {
         Ok(namespace) => Some(namespace),
-        Err(_) if prefix.value.stands_for.is_some() => {
+        Err(_) if text.stands_for.is_some() => {
             report.error(
                 prefix.at,
                 format!(
@@ -154,6 +174,55 @@ fn namespace(
             None
         }
     }
+}
+
+/// Reads a prefix of which each login brings a part.
+fn computed_prefix(
+    section: &file::NamespaceSection,
+    cluster: &file::VirtualCluster,
+    report: &mut Report,
+) -> Option<Arc<ComputedPrefix>> {
+    let Placed { at, value: Computable::Computed(template) } = section.prefix.as_ref()? else { return None };
+    for (beside, what) in [
+        (section.additional.as_ref().map(|section| section.at), "additional names"),
+        (cluster.topic_aliases.as_ref().map(|section| section.at), "topic_aliases"),
+    ] {
+        if let Some(at) = beside {
+            report.error(at, format!("{what} can not stand beside a prefix that each login brings, since they would be every tenant's; give them a virtual cluster of their own"));
+        }
+    }
+    let [(expression, end)] = template.computed.as_slice() else {
+        report.error(*at, "a prefix has one ${context…}; join several by one expression, as in \"${context.auth.token.claims.a + '-' + context.auth.token.claims.b}.\"");
+        return None;
+    };
+    if end.is_empty() {
+        report.error(*at, format!("{} needs text behind the closing brace, as in \"${{context.auth.token.claims.tenant}}.\": without it the prefix of one tenant begins with another's", template.shown()));
+        return None;
+    }
+    // Whatever a login brings, the text around it must be fit for a prefix.
+    if let Err(why) = Namespace::unresolved(Mode::HidePrefix).with_prefix(&format!("{}{end}", template.start))
+    {
+        report.error(*at, why.to_string());
+        return None;
+    }
+    match TextExpression::parse(expression) {
+        Ok(tenant) => Some(Arc::new(ComputedPrefix::new(template.start.as_str(), tenant, end.as_str()))),
+        Err(error) => {
+            report.error(*at, format!("this prefix can not be computed: {error}"));
+            None
+        }
+    }
+}
+
+fn written_prefix(prefix: &Placed<Computable>) -> WrittenPrefix {
+    let (start, end) = match &prefix.value {
+        Computable::Written(text) => (text.text.clone(), None),
+        Computable::Computed(template) => (
+            template.start.clone(),
+            Some(template.computed.last().map_or_else(String::new, |(_, end)| end.clone())),
+        ),
+    };
+    WrittenPrefix { at: prefix.at, shown: prefix.value.shown(), start, end }
 }
 
 /// Gives topics their second names; what can not be one is left out.
@@ -248,12 +317,6 @@ fn checked_cluster_id(id: &Placed<Text>, report: &mut Report) -> String {
         );
     }
     id.value.text.clone()
-}
-
-/// The same for every instance that reads the same names, in the form that Kafka's own ids have.
-fn derived_cluster_id(backend: &str, name: &str) -> String {
-    let hash = digest::digest(&digest::SHA256, format!("{backend}/{name}").as_bytes());
-    URL_SAFE_NO_PAD.encode(&hash.as_ref()[..16])
 }
 
 /// Where a cluster begins, for problems that concern it as a whole.

@@ -1,7 +1,7 @@
 //! The file's shape, and nothing else: every section, every key, every word.
 
 use super::measure::{PortRange, SecretText, Size, Span};
-use super::shape::{List, NotServed, Whole, choice, section, words};
+use super::shape::{Computable, List, ListOrComputed, NotServed, Whole, choice, section, words};
 use super::yaml::Text;
 
 section! {
@@ -285,8 +285,9 @@ section! {
     /// Which backend names are the tenant's, and what its clients call them.
     NamespaceSection {
         required mode: NamespaceMode,
-        /// What all its names begin with on the backend.
-        required prefix: Text,
+        /// What all its names begin with on the backend; `"${context.auth.token.claims.tenant}."` gives each
+        /// client the prefix that its token says.
+        required prefix: Computable,
         optional additional: AdditionalSection,
     }
 }
@@ -388,7 +389,8 @@ section! {
         required resource_type: ResourceWord,
         required action: Action,
         required operations: List<OperationName>,
-        optional resource_names: List<ResourceName>,
+        /// Names and patterns, or one expression that yields a list of names for each login.
+        optional resource_names: ListOrComputed<ResourceName>,
     }
 }
 
@@ -434,8 +436,8 @@ words! {
 
 section! {
     ResourceName {
-        /// A name as clients use it, or a pattern with `*` and `?`.
-        required r#match: Text,
+        /// A name as clients use it, or a pattern with `*` and `?`; what `${context…}` brings is literal.
+        required r#match: Computable,
     }
 }
 

@@ -5,10 +5,12 @@ use kafka_protocol::protocol::StrBytes;
 use super::file;
 use super::opt_ins::operator_api;
 use super::problem::{Place, Report};
-use super::shape::Placed;
-use super::yaml::Text;
+use super::shape::{Computable, ListOrComputed, Placed};
+use super::yaml::{Text, quoted};
 use crate::names::{Glob, InvalidName, Kind, Mode, Namespace, Virtual};
-use crate::policy::{AclPolicy, Condition, Effect, Operation, OperationSet, Policy, Resource, Rule};
+use crate::policy::{
+    AclPolicy, Condition, Effect, NameExpression, Operation, OperationSet, Policy, Resource, Rule,
+};
 
 /// A policy that counts, with the places of its rules.
 struct Read {
@@ -129,21 +131,16 @@ fn rule(section: &Placed<file::AclRule>, report: &mut Report) -> Option<Rule> {
         }
         operations.push(operation);
     }
-    let mut names = Vec::new();
-    let mut from_outside = false;
-    if let Some(sections) = &section.resource_names {
-        for Placed { value, .. } in &sections.value.items {
-            let text = &value.r#match.as_ref()?.value;
-            from_outside |= text.stands_for.is_some();
-            names.push(Glob::new(&text.text));
-        }
-    }
-    if operations.len() < listed.written
-        || names.len() < section.resource_names.as_ref().map_or(0, |names| names.value.written)
-    {
+    let names = names(section.resource_names.as_ref(), report)?;
+    if operations.len() < listed.written {
         return None; // already reported
     }
-    match Rule::new(effect, resource, operations, names) {
+    let from_outside = matches!(names, Names::Written { from_outside: true, .. });
+    let rule = match names {
+        Names::Written { names, .. } => Rule::new(effect, resource, operations, names),
+        Names::Computed(names) => Rule::with_computed_names(effect, resource, operations, names),
+    };
+    match rule {
         Ok(rule) => Some(rule),
         Err(_) if from_outside => {
             report.error(*at, "a name that comes from outside makes this rule invalid");
@@ -151,6 +148,55 @@ fn rule(section: &Placed<file::AclRule>, report: &mut Report) -> Option<Rule> {
         }
         Err(error) => {
             report.error(*at, error.to_string());
+            None
+        }
+    }
+}
+
+/// Where a rule's names come from.
+enum Names {
+    Written { names: Vec<Glob>, from_outside: bool },
+    Computed(NameExpression),
+}
+
+fn names(section: Option<&Placed<ListOrComputed<file::ResourceName>>>, report: &mut Report) -> Option<Names> {
+    let (at, list) = match section {
+        None => return Some(Names::Written { names: Vec::new(), from_outside: false }),
+        Some(Placed { at, value: ListOrComputed::Computed(template) }) => {
+            return computed_names(*at, &template.expression(), report);
+        }
+        Some(Placed { at, value: ListOrComputed::Listed(list) }) => (*at, list),
+    };
+    let texts: Option<Vec<_>> =
+        list.items.iter().map(|item| item.value.r#match.as_ref().map(|text| &text.value)).collect();
+    let texts = texts.filter(|texts| texts.len() == list.written)?; // already reported
+    if texts.iter().any(|text| matches!(text, Computable::Computed(_))) {
+        let terms: Vec<String> = texts
+            .iter()
+            .map(|text| match text {
+                Computable::Written(text) => quoted(&text.text),
+                Computable::Computed(template) => template.expression(),
+            })
+            .collect();
+        return match terms.as_slice() {
+            [one] => computed_names(at, one, report),
+            several => computed_names(at, &format!("[{}]", several.join(", ")), report),
+        };
+    }
+    let (mut names, mut from_outside) = (Vec::new(), false);
+    for text in texts {
+        let Computable::Written(text) = text else { continue };
+        from_outside |= text.stands_for.is_some();
+        names.push(Glob::new(&text.text));
+    }
+    Some(Names::Written { names, from_outside })
+}
+
+fn computed_names(at: Place, expression: &str, report: &mut Report) -> Option<Names> {
+    match NameExpression::parse(expression) {
+        Ok(names) => Some(Names::Computed(names)),
+        Err(error) => {
+            report.error(at, format!("these names can not be computed: {error}"));
             None
         }
     }

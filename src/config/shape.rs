@@ -10,7 +10,7 @@ use std::collections::HashMap;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use super::problem::{Place, Report};
-use super::yaml::{Node, Text, Value};
+use super::yaml::{Node, Template, Text, Value};
 use crate::policy::nearest;
 
 /// A value, and where it stands.
@@ -153,6 +153,74 @@ impl JsonSchema for Text {
 
     fn json_schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({"type": "string"})
+    }
+}
+
+/// A text that may be computed for each login.
+pub(super) enum Computable {
+    Written(Text),
+    Computed(Template),
+}
+
+impl Computable {
+    pub fn shown(&self) -> String {
+        match self {
+            Computable::Written(text) => text.shown(),
+            Computable::Computed(template) => template.shown(),
+        }
+    }
+}
+
+impl Read for Computable {
+    fn read(node: &Node, report: &mut Report) -> Option<Self> {
+        match &node.value {
+            Value::Template(template) => Some(Self::Computed(template.clone())),
+            _ => Text::read(node, report).map(Self::Written),
+        }
+    }
+}
+
+impl JsonSchema for Computable {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "Computable".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": "string"})
+    }
+}
+
+/// A list, or one expression that yields it for each login.
+pub(super) enum ListOrComputed<T> {
+    Listed(List<T>),
+    Computed(Template),
+}
+
+impl<T: Read> Read for ListOrComputed<T> {
+    fn read(node: &Node, report: &mut Report) -> Option<Self> {
+        match &node.value {
+            Value::Template(template) => Some(Self::Computed(template.clone())),
+            _ => List::read(node, report).map(Self::Listed),
+        }
+    }
+}
+
+impl<T: Read> JsonSchema for ListOrComputed<T> {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "ListOrComputed".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let list = List::<T>::json_schema(generator);
+        json_schema!({"anyOf": [list, {"type": "string", "pattern": r"\$\{.*context\."}]})
     }
 }
 

@@ -1,11 +1,12 @@
-//! `${env['NAME']}` and `${file['path']}`: texts whose content stands elsewhere.
+//! `${env['NAME']}` and `${file['path']}`: texts whose content stands elsewhere; `${context…}`: texts that
+//! each login fills in.
 //!
 //! They are put in after the file is parsed, so what they bring is text and never YAML.
 
 use std::path::{Path, PathBuf};
 
 use super::problem::{Place, Report};
-use super::yaml::{Node, Text, Value};
+use super::yaml::{Node, Template, Text, Value};
 use crate::cluster::Piece;
 use crate::names::Secret;
 
@@ -24,7 +25,7 @@ impl Elsewhere<'_> {
             Value::Text(text) if text.text.contains("${") => {
                 // Half a text is worse than none: a broken one counts as not there, and is reported.
                 match self.filled(text, node.at, report) {
-                    Some(filled) => *text = filled,
+                    Some(filled) => node.value = filled,
                     None => node.value = Value::Broken,
                 }
             }
@@ -34,10 +35,11 @@ impl Elsewhere<'_> {
         }
     }
 
-    fn filled(&self, text: &Text, at: Place, report: &mut Report) -> Option<Text> {
+    fn filled(&self, text: &Text, at: Place, report: &mut Report) -> Option<Value> {
         let written = text.text.as_str();
         let (mut filled, mut from_outside, mut whole) = (String::new(), false, true);
         let (mut pieces, mut taken) = (Vec::new(), 0);
+        let mut computed: Vec<(String, usize)> = Vec::new();
         let mut rest = written;
         while let Some(start) = rest.find("${") {
             let before = &rest[..start];
@@ -59,6 +61,7 @@ impl Elsewhere<'_> {
                     filled.push_str(&content);
                     taken = filled.len();
                 }
+                Ok(Found::Expression(expression)) => computed.push((expression, filled.len())),
                 Err(message) => {
                     report.error(place, message);
                     whole = false;
@@ -68,16 +71,22 @@ impl Elsewhere<'_> {
             rest = &rest[start + length..];
         }
         filled.push_str(rest);
+        if !whole {
+            return None;
+        }
+        if !computed.is_empty() {
+            return Some(Value::Template(template(&filled, computed, written)));
+        }
         if !pieces.is_empty() {
             pieces.push(Piece::Text(Secret::new(&filled[taken..])));
         }
         let stands_for = from_outside.then(|| written.to_owned());
-        whole.then_some(Text { text: filled, spelled_at: None, stands_for, pieces })
+        Some(Value::Text(Text { text: filled, spelled_at: None, stands_for, pieces }))
     }
 
     /// What the stand-in at the start of this text brings, and how long it is.
     fn one(&self, text: &str) -> (Result<Found, String>, usize) {
-        let Some(end) = text.find('}') else {
+        let Some(end) = end_of(text) else {
             return (
                 Err("\"${\" has no \"}\"; write \"$${\" for the characters themselves".into()),
                 text.len(),
@@ -106,10 +115,10 @@ impl Elsewhere<'_> {
                     }
                 }
             }
-        } else if inside.starts_with("context") {
-            Err("a text that is computed from the client's token is not supported; write it out".into())
+        } else if inside.contains("context.") {
+            Ok(Found::Expression(inside.to_owned()))
         } else {
-            Err("\"${…}\" takes env['NAME'] or file['path']; write \"$${\" for the characters themselves"
+            Err("\"${…}\" takes env['NAME'], file['path'] or context.…; write \"$${\" for the characters themselves"
                 .into())
         };
         (found, end + 1)
@@ -121,6 +130,35 @@ enum Found {
     Text(String),
     /// All that a file holds, and which file that is.
     File(PathBuf, String),
+    /// What each login brings.
+    Expression(String),
+}
+
+/// Cuts a text at the places where expressions stand.
+fn template(filled: &str, computed: Vec<(String, usize)>, written: &str) -> Template {
+    let ends = computed.iter().skip(1).map(|(_, at)| *at).chain([filled.len()]);
+    let ends: Vec<usize> = ends.collect();
+    let start = computed.first().map_or(0, |(_, at)| *at);
+    let parts = computed.into_iter().zip(ends);
+    Template {
+        start: filled[..start].to_owned(),
+        computed: parts.map(|((expression, at), end)| (expression, filled[at..end].to_owned())).collect(),
+        written: written.to_owned(),
+    }
+}
+
+/// Where the brace is that closes a stand-in; one inside quotes does not, if they have an end.
+fn end_of(text: &str) -> Option<usize> {
+    let mut quote = None;
+    for (at, c) in text.char_indices().skip(2) {
+        match quote {
+            None if c == '}' => return Some(at),
+            None if matches!(c, '\'' | '"') => quote = Some(c),
+            Some(open) if c == open => quote = None,
+            _ => {}
+        }
+    }
+    text.find('}')
 }
 
 /// The name in `word['name']` or `word["name"]`.
@@ -187,14 +225,32 @@ mod tests {
 
     #[test]
     fn what_is_no_stand_in_is_an_error() {
-        let takes = "\"${…}\" takes env['NAME'] or file['path']; write \"$${\" for the characters themselves";
+        let takes = "\"${…}\" takes env['NAME'], file['path'] or context.…; write \"$${\" for the characters themselves";
         for wrong in ["${HOST}", "${env[HOST]}", "${env['']}", "${environment['HOST']}", "${env['a'b']}"] {
             check(&format!("a: \"{wrong}\""), &format!("f:1:5: {takes}"));
         }
         check("a: x${env", "f:1:5: \"${\" has no \"}\"; write \"$${\" for the characters themselves");
-        check(
-            "a: ${context.auth.token.claims.tenant}.",
-            "f:1:4: a text that is computed from the client's token is not supported; write it out",
-        );
+    }
+
+    #[test]
+    fn what_a_login_brings_becomes_an_expression() {
+        for (source, expected) in [
+            ("${context.auth.claims.a}", "context.auth.claims.a"),
+            ("${context.auth.claims.a}.", "(context.auth.claims.a) + '.'"),
+            ("x-${ context.a }-${context.b}'", r"'x-' + (context.a) + '-' + (context.b) + '\''"),
+            ("${env['HOST']}-${context.auth.claims[\"a}b\"]}", "'kafka-' + (context.auth.claims[\"a}b\"])"),
+            ("${glob(context.a)}", "glob(context.a)"),
+        ] {
+            let mut report = Report::default();
+            let source = format!("a: \"{}\"", source.replace('\\', "\\\\").replace('"', "\\\""));
+            let mut node = Node::parse(&source, &mut report).unwrap();
+            let environment = |name: &str| (name == "HOST").then(|| "kafka".to_owned());
+            let files = |_: &str| Err(String::new());
+            Elsewhere { directory: Path::new(""), environment: &environment, files: &files }
+                .fill_in(&mut node, &mut report);
+            let Value::Map(entries) = &node.value else { panic!("{source} is a map") };
+            let Value::Template(template) = &entries[0].1.value else { panic!("{source} is a template") };
+            assert_eq!(template.expression(), expected, "{source}");
+        }
     }
 }

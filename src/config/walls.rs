@@ -51,18 +51,20 @@ fn folded(prefix: &str) -> String {
 }
 
 fn overlaps(entries: &[&ClusterEntry], report: &mut Report) {
-    for (outer, inner) in nested(entries, |entry| folded(entry.cluster.namespace.prefix())) {
-        let (wide, narrow) = (outer.cluster.namespace.prefix(), inner.cluster.namespace.prefix());
-        let how = if wide == narrow {
+    for (outer, inner) in nested(entries, |entry| folded(&entry.prefix.start)) {
+        let (wide, narrow) = (&outer.prefix.start, &inner.prefix.start);
+        let how = if outer.prefix.end.is_some() || inner.prefix.end.is_some() {
+            "can be, for some login, what meets the prefix of"
+        } else if wide == narrow {
             "is the prefix of"
-        } else if narrow.starts_with(wide) {
+        } else if narrow.starts_with(wide.as_str()) {
             "begins with the prefix of"
         } else {
             "can not be told, but for '.' and '_', from the prefix of"
         };
         let message = format!(
             "the prefix {} {how} the virtual cluster {} on the same Kafka (line {}): one would see the other's names; choose prefixes of which none begins with another",
-            inner.prefix.value.shown(),
+            inner.prefix.shown,
             outer.name.value.shown(),
             outer.prefix.at.line,
         );
@@ -74,7 +76,7 @@ fn overlaps(entries: &[&ClusterEntry], report: &mut Report) {
 fn reaches(entries: &[&ClusterEntry], report: &mut Report) {
     let mut by_prefix: BTreeMap<&str, &ClusterEntry> = BTreeMap::new();
     for entry in entries {
-        by_prefix.insert(entry.cluster.namespace.prefix(), entry);
+        by_prefix.insert(entry.prefix.start.as_str(), entry);
     }
     for entry in entries {
         for Placed { at, value: glob } in &entry.additional {
@@ -83,7 +85,7 @@ fn reaches(entries: &[&ClusterEntry], report: &mut Report) {
             {
                 let message = format!(
                     "this reaches into the prefix {} of the virtual cluster {} on the same Kafka; choose names outside it",
-                    other.prefix.value.shown(),
+                    other.prefix.shown,
                     other.name.value.shown(),
                 );
                 report.error(*at, message);
@@ -99,7 +101,8 @@ fn owners<'m, 'e>(
 ) -> impl Iterator<Item = &'m &'e ClusterEntry> {
     let pattern = glob.as_str();
     let stem = &pattern[..pattern.find(['*', '?']).unwrap_or(pattern.len())];
-    let shorter = (1..stem.len())
+    // A computed prefix may begin with nothing.
+    let shorter = (0..stem.len())
         .filter(|end| stem.is_char_boundary(*end))
         .filter_map(|end| by_prefix.get(&stem[..end]));
     let longer = by_prefix
@@ -107,8 +110,16 @@ fn owners<'m, 'e>(
         .take_while(move |(prefix, _)| prefix.starts_with(stem))
         .map(|(_, entry)| entry);
     shorter.chain(longer).filter(move |entry| {
-        let prefix = entry.cluster.namespace.prefix();
-        if glob.is_literal() { pattern.starts_with(prefix) } else { glob.can_match_beginning(prefix) }
+        let prefix = entry.prefix.start.as_str();
+        if let Some(end) = &entry.prefix.end {
+            // Of a pattern nobody knows which tenant's names it may match.
+            let behind = pattern.strip_prefix(prefix);
+            !glob.is_literal() || behind.is_some_and(|behind| behind.contains(end.as_str()))
+        } else if glob.is_literal() {
+            pattern.starts_with(prefix)
+        } else {
+            glob.can_match_beginning(prefix)
+        }
     })
 }
 
@@ -118,13 +129,13 @@ fn similar_elsewhere(
     kafka_of: impl Fn(&ClusterEntry) -> usize,
     report: &mut Report,
 ) {
-    let all: Vec<&ClusterEntry> = clusters.iter().collect();
-    for (outer, inner) in nested(&all, |entry| entry.cluster.namespace.prefix().to_owned()) {
-        let same = outer.cluster.namespace.prefix() == inner.cluster.namespace.prefix();
+    let all: Vec<&ClusterEntry> = clusters.iter().filter(|entry| entry.prefix.end.is_none()).collect();
+    for (outer, inner) in nested(&all, |entry| entry.prefix.start.clone()) {
+        let same = outer.prefix.start == inner.prefix.start;
         if !same && kafka_of(outer) != kafka_of(inner) {
             let message = format!(
                 "the prefix {} begins with that of the virtual cluster {}; they are on different Kafkas, where they can not meet, but would on one",
-                inner.prefix.value.shown(),
+                inner.prefix.shown,
                 outer.name.value.shown(),
             );
             report.warn(inner.prefix.at, message);

@@ -25,6 +25,8 @@ pub(super) enum Value {
     /// As it is written.
     Number(String),
     Text(Text),
+    /// Computed for each login.
+    Template(Template),
     List(Vec<Node>),
     Map(Vec<(Key, Node)>),
     /// Already reported.
@@ -41,6 +43,16 @@ pub(super) struct Text {
     pub stands_for: Option<String>,
     /// What it is put together from, if other files have a part in it.
     pub pieces: Vec<Piece>,
+}
+
+/// A text with `${context…}` in it, which each login fills in.
+#[derive(Clone)]
+pub(super) struct Template {
+    /// What stands before the first expression, and after each with its text.
+    pub start: String,
+    pub computed: Vec<(String, String)>,
+    /// As the file has it.
+    pub written: String,
 }
 
 /// A key of a map, and where it stands.
@@ -94,6 +106,7 @@ impl Value {
             Value::Truth(_) => "true or false",
             Value::Number(_) => "a number",
             Value::Text(_) => "text",
+            Value::Template(_) => "a text that is computed for each login",
             Value::List(_) => "a list",
             Value::Map(_) => "a map",
             Value::Broken => "broken",
@@ -118,6 +131,33 @@ impl Text {
     pub fn shown(&self) -> String {
         format!("{:?}", self.stands_for.as_ref().unwrap_or(&self.text))
     }
+}
+
+impl Template {
+    /// One expression for the whole text.
+    pub fn expression(&self) -> String {
+        if let ("", [(expression, end)]) = (self.start.as_str(), self.computed.as_slice())
+            && end.is_empty()
+        {
+            return expression.clone();
+        }
+        let mut terms = vec![quoted(&self.start)];
+        for (expression, end) in &self.computed {
+            terms.push(format!("({expression})"));
+            terms.push(quoted(end));
+        }
+        terms.retain(|term| term != "''");
+        terms.join(" + ")
+    }
+
+    pub fn shown(&self) -> String {
+        format!("{:?}", self.written)
+    }
+}
+
+/// A text as expressions spell it.
+pub(super) fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
 }
 
 /// The library's complaint in our words: its own may quote what stands in the file, secrets included.
@@ -300,7 +340,7 @@ mod tests {
                 let entry = |(key, node): &(Key, Node)| format!("{}: {}", key.text, short(node));
                 format!("{{{}}}", entries.iter().map(entry).collect::<Vec<_>>().join(", "))
             }
-            Value::Broken => "broken".to_owned(),
+            Value::Template(_) | Value::Broken => "broken".to_owned(),
         };
         format!("{line}:{column} {value}")
     }

@@ -71,6 +71,25 @@ impl Namespace {
         })
     }
 
+    /// A namespace whose prefix is not known yet: no topic is in it.
+    pub fn unresolved(mode: Mode) -> Self {
+        Self {
+            mode,
+            prefix: UNRESOLVED.to_owned(),
+            topics: Additional::default(),
+            groups: Additional::default(),
+            aliases: Aliases::default(),
+            overshadowed: BTreeSet::new(),
+        }
+    }
+
+    /// The same namespace with another prefix.
+    pub fn with_prefix(&self, prefix: &str) -> Result<Self, InvalidNamespace> {
+        let topics = self.topics.clone();
+        let aliases = self.aliases.clone();
+        Ok(Self { aliases, ..Self::new(self.mode, prefix, topics, self.groups.clone())? })
+    }
+
     /// Gives a topic of this namespace a second name.
     pub fn add_alias(&mut self, alias: &str, topic: &str) -> Result<(), InvalidAlias> {
         let named = |name: &str| Virtual::said_by_client(StrBytes::from_string(name.to_owned()));
@@ -345,6 +364,9 @@ fn behind(name: &StrBytes, prefix_bytes: usize) -> Option<StrBytes> {
 const TOPIC_CHARACTERS_MAX: usize = 249;
 /// Leaves at least 49 characters of a topic's name to the client.
 const PREFIX_BYTES_MAX: usize = 200;
+
+/// Nothing that Kafka has begins so.
+const UNRESOLVED: &str = "\u{0}unresolved\u{0}";
 
 #[cfg(test)]
 mod tests {

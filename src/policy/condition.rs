@@ -29,6 +29,13 @@ pub struct Condition(Source);
 #[derive(Clone, Debug)]
 pub struct NameExpression(Source);
 
+/// An expression that yields one text, which is literal.
+///
+/// Shape: as [`NameExpression`].
+/// Errors: anything but a text.
+#[derive(Clone, Debug)]
+pub struct TextExpression(Source);
+
 /// A name that an expression yielded.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum ComputedName {
@@ -88,6 +95,24 @@ impl NameExpression {
 
     fn too_many<T>(&self) -> Result<T, EvalError> {
         self.0.fail(format!("yields more than {NAMES_MAX} names"))
+    }
+}
+
+impl TextExpression {
+    pub fn parse(text: &str) -> Result<Self, ConditionError> {
+        Source::read(text, Purpose::Names).map(Self)
+    }
+
+    pub fn evaluate(&self, circumstances: &Circumstances) -> Result<String, EvalError> {
+        match self.0.evaluate(circumstances)? {
+            Value::Text(text) => Ok(text.into_owned()),
+            other => self.0.fail(format!("yields {} where text is needed", other.what())),
+        }
+    }
+
+    /// The expression as it was written.
+    pub fn as_str(&self) -> &str {
+        &self.0.text
     }
 }
 

@@ -13,7 +13,7 @@ mod operation; //  operations and resource types, in the words of the file
 mod rights; //     the rules that count for one login, ready to be asked
 mod words; //      the nearest known word, for messages that help
 
-pub use condition::{Condition, NameExpression, fuzz};
+pub use condition::{Condition, NameExpression, TextExpression, fuzz};
 pub use decision::{AclPolicy, ConditionFailure, Decision, Policy, RuleRef};
 pub use expression::{Circumstances, ConditionError, EvalError};
 pub use grant::{Effect, InvalidRule, Rule};

@@ -13,6 +13,7 @@ use super::{Event, Mechanism, Next, Outbox, Reason, Session, Step, client};
 use crate::api::{Disposition, disposition, versions};
 use crate::auth::{ClientFirst, Identity, Method, OauthBearer, Rejected};
 use crate::auth::{failure_document, is_failure_acknowledgement, may_act_as};
+use crate::cluster::NoTenant;
 use crate::names::{Principal, Virtual};
 use crate::policy::{Circumstances, Rights};
 use crate::wire::{ApiKey, Direction, RequestHead, RequestHeader, grammar, read_request};
@@ -77,9 +78,8 @@ impl Session {
             // What a newer header looks like is not known; the answer needs no more than its start.
             (RequestHeader { head, client_id: None }, Bytes::new())
         };
-        let answer =
-            versions::respond(&header, &body, &self.listener.cluster.opt_ins, self.versions.as_deref())
-                .map_err(client)?;
+        let answer = versions::respond(&header, &body, &self.cluster.opt_ins, self.versions.as_deref())
+            .map_err(client)?;
         self.answer(head.key, Virtual::shown_to_client(answer), out);
         Ok(Next::Read)
     }
@@ -236,9 +236,13 @@ impl Session {
             let detail = "a session is renewed by the principal that began it".to_owned();
             return self.rejected("principal_changed", detail, attempt, raw, out);
         }
-        let rights = self.rights_of(Mechanism::OauthBearer, &identity.principal, &identity.claims, attempt);
+        let mechanism = Mechanism::OauthBearer;
+        let rights = match self.enter(mechanism, &identity.principal, &identity.claims, attempt) {
+            Ok(rights) => rights,
+            Err(why) => return self.rejected(why.label(), why.to_string(), attempt, raw, out),
+        };
         out.events.push(Event::LoggedIn {
-            mechanism: Mechanism::OauthBearer,
+            mechanism,
             again,
             lifetime: Some(identity.lifetime),
             conditions_failed: rights.failures().to_vec(),
@@ -289,22 +293,41 @@ impl Session {
     }
 
     /// Lets a client in that logs in by nothing, where the file allows that; true when it is in.
-    pub(super) fn let_anonymous_in(&mut self, bytes: &BytesMut, now: Instant, out: &mut Outbox) -> bool {
-        let methods = &self.listener.cluster.authentication.methods;
+    pub(super) fn let_anonymous_in(
+        &mut self,
+        bytes: &BytesMut,
+        now: Instant,
+        out: &mut Outbox,
+    ) -> Result<bool, Reason> {
+        let methods = &self.cluster.authentication.methods;
         if !matches!(self.phase, Phase::Unauthenticated { .. })
             || !methods.iter().any(|method| matches!(method, Method::Anonymous))
         {
-            return false;
+            return Ok(false);
         }
         // The key stands behind the length. A login goes first where there is a way to log in.
-        let Some(key) = bytes.get(4..6).map(|key| i16::from_be_bytes([key[0], key[1]])) else { return false };
+        let Some(key) = bytes.get(4..6).map(|key| i16::from_be_bytes([key[0], key[1]])) else {
+            return Ok(false);
+        };
         let is_own = ApiKey::try_from(key).is_ok_and(|key| matches!(disposition(key), Disposition::Answer));
         if is_own && self.oauth_bearer().is_some() {
-            return false;
+            return Ok(false);
         }
         let principal = Principal::anonymous();
         let attempt = Attempt::default();
-        let rights = self.rights_of(Mechanism::Anonymous, &principal, &serde_json::Value::Null, &attempt);
+        let claims = serde_json::Value::Null;
+        let rights = match self.enter(Mechanism::Anonymous, &principal, &claims, &attempt) {
+            Ok(rights) => rights,
+            Err(why) => {
+                out.events.push(Event::LoginFailed {
+                    id: self.failure_id(),
+                    mechanism: Some(Mechanism::Anonymous),
+                    why: why.label(),
+                    detail: why.to_string(),
+                });
+                return Err(Reason::LoginFailed);
+            }
+        };
         out.events.push(Event::LoggedIn {
             mechanism: Mechanism::Anonymous,
             again: false,
@@ -320,17 +343,18 @@ impl Session {
             since: now,
         });
         self.phase = Phase::Ready;
-        true
+        Ok(true)
     }
 
-    fn rights_of(
-        &self,
+    /// Enters the tenant's world; who logs in again stays in it.
+    fn enter(
+        &mut self,
         mechanism: Mechanism,
         principal: &Principal,
         claims: &serde_json::Value,
         attempt: &Attempt,
-    ) -> Rights {
-        self.listener.cluster.policy.rights(&Circumstances {
+    ) -> Result<Rights, NoEntry> {
+        let circumstances = Circumstances {
             auth_type: mechanism.as_str(),
             principal,
             claims,
@@ -338,7 +362,14 @@ impl Session {
             client_id: self.client_id.as_deref(),
             client_address: &self.client.address,
             listener: &self.listener.name,
-        })
+        };
+        let world = self.listener.cluster.for_login(&circumstances)?;
+        if self.who.is_some() && world.namespace.prefix() != self.cluster.namespace.prefix() {
+            return Err(NoEntry::OtherTenant);
+        }
+        let rights = world.policy.rights(&circumstances);
+        self.cluster = world;
+        Ok(rights)
     }
 
     fn fail(
@@ -354,7 +385,7 @@ impl Session {
     }
 
     fn oauth_bearer(&self) -> Option<&OauthBearer> {
-        self.listener.cluster.authentication.methods.iter().find_map(|method| match method {
+        self.cluster.authentication.methods.iter().find_map(|method| match method {
             Method::OauthBearer(bearer) => Some(bearer),
             Method::Anonymous => None,
         })
@@ -362,6 +393,24 @@ impl Session {
 
     fn failure_id(&self) -> String {
         format!("{:016x}", self.client.connection_id)
+    }
+}
+
+/// Why somebody who proved a name is not let in.
+#[derive(Debug, thiserror::Error)]
+enum NoEntry {
+    #[error(transparent)]
+    NoTenant(#[from] NoTenant),
+    #[error("a session is renewed by the tenant that began it")]
+    OtherTenant,
+}
+
+impl NoEntry {
+    fn label(&self) -> &'static str {
+        match self {
+            NoEntry::NoTenant(_) => "no_tenant",
+            NoEntry::OtherTenant => "tenant_changed",
+        }
     }
 }
 

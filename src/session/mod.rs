@@ -27,7 +27,7 @@ use bytes::{Bytes, BytesMut};
 use crate::api::versions::BrokerVersions;
 use crate::api::{Conversation, Disposition, Known, disposition};
 use crate::auth::PeerCertificate;
-use crate::cluster::{Limits, Listener};
+use crate::cluster::{Limits, Listener, VirtualCluster};
 use crate::names::{Principal, Virtual};
 use crate::wire::{ApiKey, Broken, RequestHead, Segments, split_frame};
 use in_flight::{Answer, InFlight, Slot};
@@ -38,6 +38,8 @@ use requests::Held;
 /// One client connection, from its first byte to its last.
 pub struct Session {
     listener: Arc<Listener>,
+    /// The tenant's world, from its first login on.
+    cluster: Arc<VirtualCluster>,
     limits: Arc<Limits>,
     /// What is known of the brokers behind this door, for ApiVersions before we are connected.
     versions: Option<Arc<BrokerVersions>>,
@@ -106,6 +108,7 @@ impl Session {
     ) -> Self {
         let login_ends_at = now + limits.login_timeout;
         Self {
+            cluster: listener.cluster.clone(),
             listener,
             limits,
             versions,
@@ -145,8 +148,10 @@ impl Session {
             if !self.takes_frames() {
                 return self.rest();
             }
-            if self.let_anonymous_in(bytes, now, out) {
-                return Next::Connect;
+            match self.let_anonymous_in(bytes, now, out) {
+                Ok(true) => return Next::Connect,
+                Ok(false) => {}
+                Err(reason) => return Next::Close(reason),
             }
             let frame = match split_frame(bytes, self.frame_bytes_max()) {
                 Ok(Some(frame)) => frame,
@@ -179,7 +184,7 @@ impl Session {
 
     /// The broker connection is up: our login goes out on it.
     pub fn on_connected(&mut self, now: Instant, out: &mut Outbox) -> Next {
-        match Login::start(self.listener.cluster.backend.login.clone(), (self.client.nonce)()) {
+        match Login::start(self.cluster.backend.login.clone(), (self.client.nonce)()) {
             Ok((login, first)) => {
                 let ends_at = now + self.limits.login_timeout;
                 self.upstream = Upstream::LoggingIn { login: Box::new(login), ends_at };
@@ -216,7 +221,7 @@ impl Session {
                 return Next::Close(Reason::BrokerLogin(LoginFailed::Timeout));
             }
             Upstream::Ready { versions, renews_at: Some(at) } if now >= *at => {
-                let login = self.listener.cluster.backend.login.clone();
+                let login = self.cluster.backend.login.clone();
                 match Login::again(login, (self.client.nonce)(), versions.clone()) {
                     Ok((login, first)) => {
                         out.to_broker.push(first);
@@ -323,7 +328,7 @@ impl Session {
         let Ok(key) = ApiKey::try_from(head.key) else { return Err(Reason::UnknownApi { key: head.key }) };
         match disposition(key) {
             Disposition::Answer => self.on_own_request(key, &frame, head, now, out),
-            Disposition::Serve(row) if row.is_offered(&self.listener.cluster.opt_ins) => {
+            Disposition::Serve(row) if row.is_offered(&self.cluster.opt_ins) => {
                 if !matches!(self.phase, Phase::Ready) {
                     return Err(Reason::NotAuthenticated { api: row.name });
                 }

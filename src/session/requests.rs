@@ -52,8 +52,8 @@ impl Session {
         if header.client_id.as_deref() == Some(ADMIN_CLIENT) {
             header.client_id = Some(StrBytes::from_static_str("admin_client"));
         }
-        let gate = Gate::new(&self.listener.cluster, &who.rights);
-        let lens = Lens::new(&self.listener.cluster, &who.rights, &self.listener.book);
+        let gate = Gate::new(&self.cluster, &who.rights);
+        let lens = Lens::new(&self.cluster, &who.rights, &self.listener.book);
         let incoming =
             Incoming { frame: &frame, header: &header, body, limits: &self.limits, known: Some(&known) };
         let id = &mut self.upstream_correlation_id;
@@ -129,7 +129,7 @@ impl Session {
     fn on_told(&mut self, frame: &Bytes) -> Result<(), Reason> {
         let Some(Held { lookup, known, .. }) = &mut self.held else { return Err(Reason::BrokerOutOfOrder) };
         let Some(lookup) = lookup.take() else { return Err(Reason::BrokerOutOfOrder) };
-        let cluster = &self.listener.cluster;
+        let cluster = &self.cluster;
         let answered = lookup.answered(frame, &self.limits, cluster).map_err(broker)?;
         self.conversation.note_absent(&answered.absent);
         *known = std::mem::take(known).and(answered.known);
@@ -167,7 +167,7 @@ impl Session {
             Arrived::Unasked => Err(Reason::BrokerOutOfOrder),
             Arrived::Complete(awaited) => {
                 let Awaited { key, correlation_id, frames, pending, rights, .. } = awaited;
-                let lens = Lens::new(&self.listener.cluster, &rights, &self.listener.book);
+                let lens = Lens::new(&self.cluster, &rights, &self.listener.book);
                 let answer = pending
                     .reveal(&frames, correlation_id, &lens, &self.limits, &mut self.conversation)
                     .map_err(broker)?;

@@ -34,6 +34,7 @@ fn session(now: Instant) -> Session {
 fn session_by(method: Method, login: BrokerLogin, now: Instant) -> Session {
     let cluster = VirtualCluster {
         name: "team".into(),
+        computed_prefix: None,
         cluster_id: "team-id".into(),
         backend: Arc::new(BackendCluster {
             name: "local".into(),

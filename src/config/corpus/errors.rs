@@ -189,9 +189,9 @@ fn what_should_stand_elsewhere_and_does_not_is_told() {
         &["6:26: the file \"gone\" can not be read: no such file"],
     );
     check(
-        "prefix: my-",
-        "prefix: \"${context.auth.token.claims.tenant}.\"",
-        &["13:16: a text that is computed from the client's token is not supported; write it out"],
+        "destination: {name: local}",
+        "destination: {name: \"${context.auth.token.claims.tenant}\"}",
+        &["6:25: expected text, found a text that is computed for each login"],
     );
 }
 

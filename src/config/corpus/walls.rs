@@ -44,6 +44,72 @@ fn a_namespace_that_is_none_is_told() {
 }
 
 #[test]
+fn a_prefix_that_logins_bring_stands_where_no_tenant_meets_another() {
+    let computed = "prefix: \"${context.auth.token.claims.tenant}.\"";
+    check("prefix: my-", computed, &[]);
+    check(
+        "prefix: my-",
+        "prefix: \"${context.auth.token.claims.tenant}\"",
+        &[
+            "13:15: \"${context.auth.token.claims.tenant}\" needs text behind the closing brace, as in \"${context.auth.token.claims.tenant}.\": without it the prefix of one tenant begins with another's",
+        ],
+    );
+    check(
+        "prefix: my-",
+        "prefix: \"${context.auth.token.claims.a}-${context.auth.token.claims.b}.\"",
+        &[
+            "13:15: a prefix has one ${context…}; join several by one expression, as in \"${context.auth.token.claims.a + '-' + context.auth.token.claims.b}.\"",
+        ],
+    );
+    check(
+        "prefix: my-",
+        "prefix: \"${context.auth.token.claims.tenant}/\"",
+        &["13:15: the prefix contains '/'; a prefix may hold letters, digits, '.', '_' and '-'"],
+    );
+    check(
+        "prefix: my-",
+        "prefix: \"${context.auth.token.claim.tenant}.\"",
+        &["13:15: this prefix can not be computed: context.auth.token has no claim; did you mean claims?"],
+    );
+    check(
+        "prefix: my-",
+        &format!("{computed}\n      additional: {{topics: [{{type: glob, glob: 'shared-*'}}]}}"),
+        &[
+            "14:19: additional names can not stand beside a prefix that each login brings, since they would be every tenant's; give them a virtual cluster of their own",
+        ],
+    );
+    let beside = |prefix: &str| second("other", prefix, "local");
+    check(
+        "listeners:",
+        &beside("\"my-${context.auth.token.claims.tenant}.\""),
+        &[
+            "30:15: the prefix \"my-${context.auth.token.claims.tenant}.\" can be, for some login, what meets the prefix of the virtual cluster \"team\" on the same Kafka (line 13): one would see the other's names; choose prefixes of which none begins with another",
+        ],
+    );
+    check("listeners:", &beside("\"your-${context.auth.token.claims.tenant}.\""), &[]);
+}
+
+#[test]
+fn names_that_can_not_be_computed_are_told() {
+    let topic =
+        "operations: [{name: all}], resource_names: [{match: \"*\"}]}\n            - {resource_type: group";
+    let with = |names: &str| {
+        format!(
+            "operations: [{{name: all}}], resource_names: {names}}}\n            - {{resource_type: group"
+        )
+    };
+    check(topic, &with("\"${context.auth.claims.topics}\""), &[]);
+    check(topic, &with("[{match: \"${context.auth.claims.team}-*\"}, {match: x}]"), &[]);
+    check(
+        topic,
+        &with("[{match: \"${context.auth.claims.team == 'x'}\"}]"),
+        &[
+            "19:96: these names can not be computed: the expression yields true or false; it must yield a list of names",
+        ],
+    );
+}
+
+#[test]
 fn a_condition_that_is_none_is_told_where_it_breaks() {
     let rules = "        config:\n          rules";
     let with = |condition: &str| format!("        condition: {condition}\n{rules}");
