@@ -43,7 +43,7 @@ impl Api for DescribeAcls {
         let kind = match resource_type(filter.r#type) {
             ResourceType::Named(kind) => Some(kind),
             ResourceType::Any => None,
-            ResourceType::Everybodys => return Ok(Pass::Answer(None)),
+            ResourceType::Everybodys => return Ok(about_nothing(request)),
             ResourceType::Unknown => return Err(Refusal::InvalidRequest),
         };
         if !(ANY..=PREFIXED).contains(&filter.pattern) {
@@ -62,7 +62,7 @@ impl Api for DescribeAcls {
             }
             // It is called the same on both sides.
             Err(InvalidPattern::Additional) => Ok(Pass::Forward(request, None)),
-            Err(InvalidPattern::Outside) => Ok(Pass::Answer(None)),
+            Err(InvalidPattern::Outside) => Ok(about_nothing(request)),
         }
     }
 
@@ -80,6 +80,13 @@ impl Api for DescribeAcls {
     fn refuse(_request: DescribeAclsRequest, why: Refusal, _version: i16) -> DescribeAclsResponse {
         DescribeAclsResponse::default().with_error_code(why.code()).with_error_message(text(why))
     }
+}
+
+/// Whether ACLs may be described at all is the broker's to say, even where there are none to show: it is
+/// asked about a name that nothing has.
+fn about_nothing(mut request: DescribeAclsRequest) -> Pass<DescribeAcls> {
+    (request.resource_name_filter, request.pattern_type_filter) = (Some(StrBytes::default()), LITERAL);
+    Pass::Forward(request, None)
 }
 
 /// ACLs made.
@@ -320,6 +327,7 @@ mod tests {
 
     use super::*;
     use crate::api::testing::{World, text as name};
+    use crate::names::Mode;
 
     const TOPIC: i8 = 2;
     const GROUP: i8 = 3;
@@ -361,23 +369,16 @@ mod tests {
         (GROUP, "their-", PREFIXED),
     ];
 
-    /// What is asked of the broker, if it is, and what the client sees of all that is stored.
-    fn check_described(
-        asked: (i8, Option<&str>, i8),
-        sent: Option<(Option<&str>, i8)>,
-        seen: &[(i8, &str, i8)],
-    ) {
+    /// What is asked of the broker, and what the client sees of all that is stored.
+    fn check_described(asked: (i8, Option<&str>, i8), sent: (Option<&str>, i8), seen: &[(i8, &str, i8)]) {
         for version in DescribeAcls::VERSIONS {
-            let stored: &[_] =
-                if sent.is_some_and(|(name, _)| name.is_none()) { &STORED } else { &STORED[..1] };
+            let stored: &[_] = if sent.0.is_none() { &STORED } else { &STORED[..1] };
             let request = filter(asked.0, asked.1, asked.2);
             let talk = World::passthrough().talk::<DescribeAcls>(version, &request, &described(stored));
-            let went = talk.sent.first().map(|sent| {
-                assert_eq!(sent.host_filter, request.host_filter);
-                assert_eq!(sent.principal_filter, request.principal_filter);
-                (sent.resource_name_filter.as_deref(), sent.pattern_type_filter)
-            });
-            assert_eq!(went, sent, "{asked:?}");
+            let went = talk.sent();
+            assert_eq!(went.host_filter, request.host_filter);
+            assert_eq!(went.principal_filter, request.principal_filter);
+            assert_eq!((went.resource_name_filter.as_deref(), went.pattern_type_filter), sent, "{asked:?}");
             let resources = talk.seen.resources.iter();
             let resources: Vec<_> = resources
                 .map(|one| (one.resource_type, one.resource_name.as_str(), one.pattern_type))
@@ -396,23 +397,42 @@ mod tests {
             (GROUP, "orders", LITERAL),
             (TOPIC, "extra_topic", LITERAL),
         ];
-        check_described((1, None, ANY), Some((None, ANY)), &all);
-        check_described((TOPIC, None, PREFIXED), Some((None, ANY)), &all[1..2]);
-        check_described((TOPIC, Some("orders"), MATCH), Some((None, ANY)), &all[..3]);
-        check_described((1, Some("orders"), MATCH), Some((None, ANY)), &all[..4]);
-        check_described((TOPIC, Some("or"), ANY), Some((None, ANY)), &all[1..2]);
-        check_described((1, Some("orders"), LITERAL), Some((None, ANY)), &[all[0], all[3]]);
-        check_described((TOPIC, Some("orders"), LITERAL), Some((Some("my-orders"), LITERAL)), &all[..1]);
-        check_described((TOPIC, Some("*"), LITERAL), Some((Some("my-"), PREFIXED)), &all[..1]);
-        check_described((TOPIC, Some("or"), PREFIXED), Some((Some("my-or"), PREFIXED)), &all[..1]);
-        check_described(
-            (TOPIC, Some("extra_topic"), LITERAL),
-            Some((Some("extra_topic"), LITERAL)),
-            &all[..1],
-        );
-        check_described((TOPIC, Some(""), LITERAL), None, &[]);
-        check_described((CLUSTER, None, ANY), None, &[]);
-        check_described((USER, Some("User:a"), LITERAL), None, &[]);
+        check_described((1, None, ANY), (None, ANY), &all);
+        check_described((TOPIC, None, PREFIXED), (None, ANY), &all[1..2]);
+        check_described((TOPIC, Some("orders"), MATCH), (None, ANY), &all[..3]);
+        check_described((1, Some("orders"), MATCH), (None, ANY), &all[..4]);
+        check_described((TOPIC, Some("or"), ANY), (None, ANY), &all[1..2]);
+        check_described((1, Some("orders"), LITERAL), (None, ANY), &[all[0], all[3]]);
+        check_described((TOPIC, Some("orders"), LITERAL), (Some("my-orders"), LITERAL), &all[..1]);
+        check_described((TOPIC, Some("*"), LITERAL), (Some("my-"), PREFIXED), &all[..1]);
+        check_described((TOPIC, Some("or"), PREFIXED), (Some("my-or"), PREFIXED), &all[..1]);
+        check_described((TOPIC, Some("extra_topic"), LITERAL), (Some("extra_topic"), LITERAL), &all[..1]);
+    }
+
+    #[test]
+    fn the_broker_says_whether_acls_may_be_described_where_there_are_none_to_show() {
+        let denied = DescribeAclsResponse::default()
+            .with_error_code(31)
+            .with_error_message(Some(name("Request Request(my-) is not authorized.")));
+        for (r#type, resource, pattern) in [
+            (TOPIC, Some(""), LITERAL),
+            (CLUSTER, None, ANY),
+            (CLUSTER, Some("kafka-cluster"), LITERAL),
+            (USER, Some("User:a"), LITERAL),
+        ] {
+            let request = filter(r#type, resource, pattern);
+            let talk = World::passthrough().talk::<DescribeAcls>(3, &request, &denied);
+            assert_eq!(talk.sent(), &filter(r#type, Some(""), LITERAL));
+            assert_eq!((talk.seen.error_code, talk.seen.error_message), (31, standard_text(31)));
+            // Nothing that is told nevertheless is shown.
+            let stored = described(&[(CLUSTER, "kafka-cluster", LITERAL), (USER, "User:a", LITERAL)]);
+            let talk = World::passthrough().talk::<DescribeAcls>(3, &request, &stored);
+            assert_eq!((talk.seen.error_code, talk.seen.resources), (0, vec![]));
+        }
+        let outside = filter(TOPIC, Some("their-orders"), LITERAL);
+        let mut world = World::passthrough_with(Mode::EnforcePrefix);
+        let talk = world.talk::<DescribeAcls>(3, &outside, &denied);
+        assert_eq!((talk.sent(), talk.seen.error_code), (&filter(TOPIC, Some(""), LITERAL), 31));
     }
 
     #[test]

@@ -97,7 +97,11 @@ impl World {
 
     /// A client about whom the broker decides.
     pub fn passthrough() -> Self {
-        let mut world = Self::allowing(&[]);
+        Self::passthrough_with(Mode::HidePrefix)
+    }
+
+    pub fn passthrough_with(mode: Mode) -> Self {
+        let mut world = Self::with(mode, &[], &[]);
         world.cluster.policy = Arc::new(Policy::passthrough());
         world.rights = Rights::everything();
         world
