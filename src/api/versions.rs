@@ -12,7 +12,8 @@ use kafka_protocol::protocol::StrBytes;
 use super::table::{Row, rows};
 use crate::cluster::OptIns;
 use crate::wire::{
-    ApiKey, Broken, Direction, Gather, RequestHeader, Segments, decode, encode_body, grammar, write_response,
+    ApiKey, Broken, Direction, Gather, RequestHead, RequestHeader, Segments, decode, encode_body, grammar,
+    write_response,
 };
 
 /// What a broker, or a set of them, says of itself in an ApiVersions response.
@@ -106,16 +107,21 @@ pub fn respond(
 ) -> Result<Segments, Broken> {
     let version = header.head.version;
     if !VERSIONS.contains(&version) {
-        return written(header, &too_new(), 0);
+        return written(&header.head, &too_new(), 0);
     }
     grammar().walk(ApiKey::ApiVersions as i16, Direction::Request, version, body, ELEMENTS_MAX)?;
     let request = decode::<ApiVersionsRequest>(body, version)?;
-    written(header, &answer(version, &request, opt_ins, known), version)
+    written(&header.head, &answer(version, &request, opt_ins, known), version)
 }
 
-fn written(header: &RequestHeader, response: &ApiVersionsResponse, version: i16) -> Result<Segments, Broken> {
+/// The answer to one that comes where it has no place.
+pub fn refuse(head: &RequestHead, error: ResponseError) -> Result<Segments, Broken> {
+    written(head, &ApiVersionsResponse::default().with_error_code(error.code()), head.version)
+}
+
+fn written(head: &RequestHead, response: &ApiVersionsResponse, version: i16) -> Result<Segments, Broken> {
     let mut out = Gather::around(None);
-    write_response(&mut out, header.head.correlation_id, false);
+    write_response(&mut out, head.correlation_id, false);
     encode_body(&mut out, response, version)?;
     Ok(out.finish())
 }

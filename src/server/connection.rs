@@ -94,16 +94,16 @@ impl Connection {
     /// Runs to the connection's end, and closes both sides.
     pub async fn run(mut self) {
         let end = self.serve().await;
+        if let End::Closed(reason) = &end
+            && reason.is_failed_login()
+        {
+            // Guessing is to be slow, and so the answer waits too; nothing but a timer is held.
+            sleep(FAILED_LOGIN_DELAY).await;
+        }
         match &end {
             // How long the last answers may take is up to the drain.
             End::Closed(Reason::Drained) => self.flush().await,
             _ => drop(timeout(FLUSH_TIMEOUT, self.flush()).await),
-        }
-        if let End::Closed(reason) = &end
-            && reason.is_failed_login()
-        {
-            // Guessing is to be slow; nothing but a timer is held.
-            sleep(FAILED_LOGIN_DELAY).await;
         }
         if let Some(mut broker) = self.broker.take() {
             let _ = timeout(FLUSH_TIMEOUT, broker.shutdown()).await;

@@ -66,8 +66,14 @@ impl Session {
                 return Err(Reason::SessionExpired);
             }
             Phase::Ready => {}
-            Phase::Authenticating(_) | Phase::Failing { .. } => {
+            Phase::Authenticating(_) | Phase::Failing { .. } if !readable => {
                 return Err(Reason::NotAuthenticated { api: "ApiVersions, inside a login" });
+            }
+            Phase::Authenticating(_) | Phase::Failing { .. } => {
+                out.events.push(Event::Request { key: head.key, bytes: frame.len() });
+                let answer = versions::refuse(&head, ResponseError::IllegalSaslState).map_err(client)?;
+                self.answer(head.key, Virtual::shown_to_client(answer), out);
+                return self.end(Reason::OutOfTurn);
             }
         }
         out.events.push(Event::Request { key: head.key, bytes: frame.len() });

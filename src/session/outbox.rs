@@ -151,6 +151,12 @@ impl Reason {
 
     /// Whether somebody tried to get in and could not: the shell lets such a client wait.
     pub fn is_failed_login(&self) -> bool {
-        matches!(self, Reason::LoginFailed | Reason::UnsupportedMechanism | Reason::OutOfTurn)
+        matches!(
+            self,
+            Reason::LoginFailed
+                | Reason::UnsupportedMechanism
+                | Reason::OutOfTurn
+                | Reason::NotAuthenticated { .. }
+        )
     }
 }
