@@ -2,7 +2,6 @@
 
 use std::ops::RangeInclusive;
 
-use crate::wire::ApiKey;
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::find_coordinator_response::Coordinator;
 use kafka_protocol::messages::{
@@ -16,6 +15,7 @@ use super::{Api, Asking, Pass, Refusal, Showing, standard_text};
 use crate::cluster::Lens;
 use crate::names::Kind;
 use crate::policy::Operation;
+use crate::wire::ApiKey;
 
 /// Which broker answers for a group or a transactional id.
 pub struct FindCoordinator;

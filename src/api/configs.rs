@@ -6,7 +6,6 @@
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
-use crate::wire::ApiKey;
 use kafka_protocol::messages::describe_configs_response::DescribeConfigsResult;
 use kafka_protocol::messages::incremental_alter_configs_response::AlterConfigsResourceResponse;
 use kafka_protocol::messages::{
@@ -20,6 +19,7 @@ use super::parts::Parting;
 use super::{Api, Asking, Pass, Refusal, Showing, standard_text};
 use crate::names::Kind;
 use crate::policy::{Operation, Resource};
+use crate::wire::ApiKey;
 
 /// The refused resources of a request, by type and name.
 pub type Refused = BTreeMap<(i8, StrBytes), Refusal>;

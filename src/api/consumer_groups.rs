@@ -2,7 +2,6 @@
 
 use std::ops::RangeInclusive;
 
-use crate::wire::ApiKey;
 use kafka_protocol::messages::consumer_group_describe_response::{Assignment, DescribedGroup, Member};
 use kafka_protocol::messages::{
     ConsumerGroupDescribeRequest, ConsumerGroupDescribeResponse, ConsumerGroupHeartbeatRequest,
@@ -17,6 +16,7 @@ use super::{Api, Asking, METADATA_BY_ID, Pass, Refusal, Showing, regex, standard
 use crate::cluster::{Lens, No};
 use crate::names::Mode;
 use crate::policy::{Operation, Resource};
+use crate::wire::ApiKey;
 
 /// A member joins, stays or leaves, and is told what it reads.
 pub struct ConsumerGroupHeartbeat;

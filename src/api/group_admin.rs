@@ -2,7 +2,6 @@
 
 use std::ops::RangeInclusive;
 
-use crate::wire::ApiKey;
 use kafka_protocol::messages::delete_groups_response::DeletableGroupResult;
 use kafka_protocol::messages::describe_groups_response::{DescribedGroup, DescribedGroupMember};
 use kafka_protocol::messages::offset_delete_request::OffsetDeleteRequestTopic;
@@ -21,6 +20,7 @@ use super::parts::Parting;
 use super::{Api, Asking, Pass, Refusal, Showing, standard_text};
 use crate::cluster::{Gate, Lens};
 use crate::policy::{Operation, Resource};
+use crate::wire::ApiKey;
 
 /// Members of groups, and what they read.
 pub struct DescribeGroups;

@@ -2,7 +2,6 @@
 
 use std::ops::RangeInclusive;
 
-use crate::wire::ApiKey;
 use kafka_protocol::messages::{
     HeartbeatRequest, HeartbeatResponse, JoinGroupRequest, JoinGroupResponse, LeaveGroupRequest,
     LeaveGroupResponse, SyncGroupRequest, SyncGroupResponse,
@@ -11,6 +10,7 @@ use kafka_protocol::messages::{
 use super::blobs::{Blob, assigns_topics, is_consumer};
 use super::{Api, Asking, Pass, Refusal, Showing};
 use crate::policy::Operation;
+use crate::wire::ApiKey;
 
 /// A member enters a group, and learns who leads it.
 pub struct JoinGroup;

@@ -3,7 +3,6 @@
 use std::collections::{BTreeSet, HashSet};
 use std::ops::RangeInclusive;
 
-use crate::wire::ApiKey;
 use bytes::Bytes;
 use kafka_protocol::error::ResponseError;
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
@@ -18,6 +17,7 @@ use super::operations::{NOT_ASKED, TOPIC_OPERATIONS, cluster_operations};
 use super::{Api, Asking, Pass, Refusal, Showing};
 use crate::names::Kind;
 use crate::policy::{Operation, Resource};
+use crate::wire::ApiKey;
 
 /// Brokers, and topics with their partitions.
 pub struct Metadata;

@@ -9,7 +9,6 @@
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
-use crate::wire::ApiKey;
 use kafka_protocol::messages::describe_topic_partitions_request::{Cursor, TopicRequest};
 use kafka_protocol::messages::describe_topic_partitions_response::{
     Cursor as NextCursor, DescribeTopicPartitionsResponseTopic,
@@ -22,6 +21,7 @@ use super::operations::{NOT_ASKED, TOPIC_OPERATIONS};
 use super::{Api, Asking, Pass, Refusal, Showing};
 use crate::names::{Backend, Kind};
 use crate::policy::{Operation, Resource};
+use crate::wire::ApiKey;
 
 /// Topics with their partitions, page by page.
 pub struct DescribeTopicPartitions;

@@ -2,7 +2,6 @@
 
 use std::ops::RangeInclusive;
 
-use crate::wire::ApiKey;
 use kafka_protocol::messages::describe_transactions_response::TransactionState;
 use kafka_protocol::messages::{
     DescribeTransactionsRequest, DescribeTransactionsResponse, ListTransactionsRequest,
@@ -16,6 +15,7 @@ use super::{Api, Asking, Pass, Refusal, Showing};
 use crate::cluster::Gate;
 use crate::names::Mode;
 use crate::policy::Operation;
+use crate::wire::ApiKey;
 
 /// What transactions have, and how far they are.
 pub struct DescribeTransactions;

@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::ops::RangeInclusive;
 
-use crate::wire::ApiKey;
 use kafka_protocol::messages::add_partitions_to_txn_request::AddPartitionsToTxnTopic;
 use kafka_protocol::messages::add_partitions_to_txn_response::{
     AddPartitionsToTxnPartitionResult, AddPartitionsToTxnTopicResult,
@@ -23,6 +22,7 @@ use super::{Api, Asking, Pass, Refusal, Showing};
 use crate::cluster::No;
 use crate::names::Kind;
 use crate::policy::{Operation, Resource};
+use crate::wire::ApiKey;
 
 /// A producer's id and epoch, for idempotent and transactional writes.
 pub struct InitProducerId;

@@ -6,7 +6,6 @@ pub use sessions::Sessions;
 
 use std::ops::RangeInclusive;
 
-use crate::wire::ApiKey;
 use kafka_protocol::messages::fetch_request::{FetchTopic, ReplicaState};
 use kafka_protocol::messages::fetch_response::{FetchableTopicResponse, NodeEndpoint, PartitionData};
 use kafka_protocol::messages::{BrokerId, FetchRequest, FetchResponse};
@@ -18,6 +17,7 @@ use super::{Api, Asking, Conversation, METADATA_BY_ID, Pass, Refusal, Showing};
 use crate::cluster::Lens;
 use crate::names::TopicSlot;
 use crate::policy::{Operation, Resource};
+use crate::wire::ApiKey;
 
 /// Records from topics.
 ///
