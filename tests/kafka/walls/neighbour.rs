@@ -282,8 +282,7 @@ impl Neighbour {
     }
 
     /// Makes again what somebody took from them; a group that somebody has joined, or that is of another kind, anew.
-    pub fn restore(&mut self, intact: &BTreeSet<String>) {
-        let state = self.state();
+    pub fn restore(&mut self, state: &BTreeSet<String>, intact: &BTreeSet<String>) {
         let changed: Vec<_> = state.symmetric_difference(intact).collect();
         let direct = &mut self.direct;
         for group in Group::all(direct) {

@@ -40,8 +40,9 @@ pub fn blunt(kafka: &Kafka, neighbour: &mut Neighbour) -> Vec<String> {
             }
         }
         for (field, probes) in fields {
-            if neighbour.state() != intact {
-                neighbour.restore(&intact);
+            let state = neighbour.state();
+            if state != intact {
+                neighbour.restore(&state, &intact);
                 intact = neighbour.state();
             }
             neighbour.make_twins_alike();
