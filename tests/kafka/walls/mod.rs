@@ -78,8 +78,6 @@ const SETTINGS: &[&str] = &[
     "group.streams.assignor.offload.enable=false",
     "group.streams.assignment.interval.ms=0",
     "group.streams.initial.rebalance.delay.ms=0",
-    // One topic after the other is made, and nothing gained by waiting for more.
-    "controller.quorum.append.linger.ms=0",
     "offsets.topic.num.partitions=1",
     "transaction.state.log.num.partitions=1",
     "share.coordinator.state.topic.num.partitions=1",
