@@ -22,6 +22,8 @@ pub struct Case {
     pub consumer_protocol: bool,
     /// Whether the client calls everything as it calls the additional topic.
     pub names_additional: bool,
+    /// Whether the client calls all topics by their aliases.
+    pub names_aliases: bool,
     /// Whether the ids in a request are those of another tenant's topics.
     pub ids_foreign: bool,
     /// Where a response names what is another tenant's; all other names are this one's.
@@ -56,6 +58,7 @@ impl Case {
         nodes: &[1, 2],
         consumer_protocol: true,
         names_additional: false,
+        names_aliases: false,
         ids_foreign: false,
         foreign: None,
         blobs_of_request: false,
@@ -72,12 +75,20 @@ impl Case {
 
     /// Whether a name is that of the additional topic, which is the same on both sides.
     pub fn is_additional(&self, meaning: Meaning) -> bool {
-        let of_topic = match meaning {
+        self.names_additional && self.is_topic(meaning)
+    }
+
+    /// Whether a name is that of a topic that the client calls by an alias.
+    pub fn is_alias(&self, meaning: Meaning) -> bool {
+        self.names_aliases && self.is_topic(meaning)
+    }
+
+    fn is_topic(&self, meaning: Meaning) -> bool {
+        match meaning {
             Meaning::Topic => true,
             Meaning::ConfigResource | Meaning::AclResource => self.resource_type == Case::TOPIC_CONFIGS,
             _ => false,
-        };
-        self.names_additional && of_topic
+        }
     }
 
     /// Whether an answer may name no broker: there is an error, no broker, or no door to one.
@@ -98,5 +109,15 @@ pub fn cases() -> Vec<Case> {
         Case { name: "configs are those of groups", resource_type: Case::GROUP_CONFIGS, ..full.clone() },
         Case { name: "operations are not asked for", operations: false, ..full.clone() },
         Case { name: "members speak another protocol", consumer_protocol: false, ..full },
+    ]
+}
+
+/// The cases of a client that knows topics by their aliases.
+pub fn alias_cases() -> Vec<Case> {
+    let full = Case { name: "topics are called by aliases", names_aliases: true, ..Case::FULL };
+    vec![
+        Case { name: "topics go by the ids of aliases", absent: Absent::Names, ..full.clone() },
+        Case { name: "all failed of topics that are called by aliases", error_code: 36, ..full.clone() },
+        full,
     ]
 }

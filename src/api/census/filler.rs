@@ -4,6 +4,7 @@ use uuid::Uuid;
 
 use super::case::{Absent, Case};
 use super::register::{Meaning, Place, Register};
+use crate::cluster::TopicIds;
 use crate::wire::sample::{self, Filler};
 use crate::wire::{ApiKey, Direction, Embedded};
 
@@ -14,6 +15,22 @@ pub const BACKEND_HOST: &str = "backend-host";
 pub const BACKEND_CLUSTER: &str = "backend-cluster";
 pub const BACKEND_PORT: i64 = 0x5eed;
 pub const BACKEND_OPERATIONS: i64 = 0x5a5a_5a5a;
+
+/// What stands on the backend before the name by which the client calls a topic that has an alias.
+pub const ALIASED_PREFIX: &str = "my-real-";
+/// More markers than a message has.
+pub const MARKERS_MAX: usize = 150;
+
+/// The id that a message is given in its place.
+pub fn marker(is_request: bool, place: usize) -> Uuid {
+    let direction = if is_request { 0x1d_0000 } else { 0x2d_0000 };
+    Uuid::from_u128(direction + place as u128)
+}
+
+/// The id that a topic has under the alias of a place.
+pub fn alias_id(topic: Uuid, place: usize) -> Uuid {
+    TopicIds::default().learn_alias(topic, &format!("n{place}"))
+}
 
 /// DescribeAcls, CreateAcls, DeleteAcls.
 pub const ACLS: [i16; 3] = [29, 30, 31];
@@ -63,6 +80,7 @@ impl<'a> Markers<'a> {
         let prefix = match self.is_request() || self.case.is_additional(meaning) {
             true => "",
             false if self.case.is_foreign(self.place, path) => FOREIGN_PREFIX,
+            false if self.case.is_alias(meaning) => ALIASED_PREFIX,
             false => OWN_PREFIX,
         };
         format!("{prefix}{name}")
@@ -117,8 +135,10 @@ impl Filler for Markers<'_> {
         {
             return Uuid::nil();
         }
-        let direction = if self.is_request() { 0x1d_0000 } else { 0x2d_0000 };
-        Uuid::from_u128(direction + self.made as u128)
+        let id = marker(self.is_request(), self.made);
+        let is_of_alias =
+            self.case.names_aliases && self.is_request() && self.meaning(path) == Some(Meaning::TopicId);
+        if is_of_alias { alias_id(id, self.made) } else { id }
     }
 
     fn bytes(&mut self, path: &str) -> Vec<u8> {

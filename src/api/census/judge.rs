@@ -1,9 +1,15 @@
 //! Holds what came out of the gateway against what went in, field by field.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::LazyLock;
+
+use uuid::Uuid;
 
 use super::case::{Absent, Case};
-use super::filler::{BACKEND_CLUSTER, BACKEND_HOST, BACKEND_OPERATIONS, FOREIGN_PREFIX, OWN_PREFIX};
+use super::filler::{
+    ALIASED_PREFIX, BACKEND_CLUSTER, BACKEND_HOST, BACKEND_OPERATIONS, FOREIGN_PREFIX, MARKERS_MAX,
+    OWN_PREFIX, alias_id, marker,
+};
 use super::register::{Meaning, Place, Register};
 use crate::wire::sample::{self, Leaf, LeafValue};
 use crate::wire::{ApiKey, Direction, Embedded};
@@ -135,6 +141,21 @@ impl Judge<'_> {
     ) -> Result<(), String> {
         match meaning {
             Meaning::Blob(embedded) if self.case.consumer_protocol => self.judge_blobs(embedded, said, shown),
+            Meaning::TopicId if self.case.names_aliases => {
+                let real = |value: &&LeafValue| real_id(value, said, self.to_client);
+                let shown: Vec<_> = shown.iter().map(real).collect();
+                let expected: Vec<_> = said.iter().map(real).collect();
+                self.same(expected.into_iter(), &shown.iter().collect::<Vec<_>>())
+            }
+            name if self.to_client && self.case.is_alias(name) => {
+                // By its own name, or by the alias that the request said.
+                let alias = |value: &&LeafValue| match value {
+                    LeafValue::Text(name) => LeafValue::Text(alias(name).to_owned()),
+                    _ => (*value).clone(),
+                };
+                let shown: Vec<_> = shown.iter().map(alias).collect();
+                self.same(said.iter().map(alias), &shown.iter().collect::<Vec<_>>())
+            }
             Meaning::Plain | Meaning::TopicId | Meaning::Blob(_) => {
                 self.same(said.iter().map(|value| (*value).clone()), shown)
             }
@@ -171,6 +192,7 @@ impl Judge<'_> {
         LeafValue::Text(match self.to_client {
             _ if self.case.is_additional(meaning) => name.clone(),
             true => name.strip_prefix(OWN_PREFIX).unwrap_or("a name with our prefix").to_owned(),
+            false if self.case.is_alias(meaning) => format!("{ALIASED_PREFIX}{name}"),
             false => format!("{OWN_PREFIX}{name}"),
         })
     }
@@ -293,6 +315,33 @@ fn every(shown: &[&LeafValue], is_right: impl Fn(&LeafValue) -> bool) -> Result<
 fn is_text(value: &LeafValue, text: &str) -> bool {
     matches!(value, LeafValue::Text(value) if value == text)
 }
+
+/// The alias of a topic, from any of its names but the backend's to a client: that would be a leak.
+fn alias(name: &str) -> &str {
+    let real = ALIASED_PREFIX.strip_prefix(OWN_PREFIX).unwrap_or(ALIASED_PREFIX);
+    name.strip_prefix(ALIASED_PREFIX).or(name.strip_prefix(real)).unwrap_or(name)
+}
+
+/// The broker's id of a topic that has one under an alias as well.
+fn real_id(value: &LeafValue, said: &[&LeafValue], to_client: bool) -> LeafValue {
+    let LeafValue::Uuid(id) = value else { return value.clone() };
+    let is_of = |topic: &Uuid| (1..=MARKERS_MAX).any(|place| alias_id(*topic, place) == *id);
+    let topic = match to_client {
+        true if said.contains(&value) => None,
+        true => said.iter().find_map(|said| match said {
+            LeafValue::Uuid(topic) => is_of(topic).then_some(*topic),
+            _ => None,
+        }),
+        false => REAL_IDS.get(id).copied(),
+    };
+    LeafValue::Uuid(topic.unwrap_or(*id))
+}
+
+/// The topics that a request gives the ids of aliases of.
+static REAL_IDS: LazyLock<HashMap<Uuid, Uuid>> = LazyLock::new(|| {
+    let topics = (1..=MARKERS_MAX).map(|place| (marker(true, place), place));
+    topics.map(|(topic, place)| (alias_id(topic, place), topic)).collect()
+});
 
 /// The first mark of the backend, or of another tenant, in bytes that go to a client.
 pub fn leak(bytes: &[u8]) -> Option<&'static str> {

@@ -14,7 +14,7 @@ mod judge; //    holds what came out against what went in
 mod passage; //  one API in one version on its way through the gateway
 mod register; // what each field means
 
-use self::case::{Absent, Case, cases};
+use self::case::{Absent, Case, alias_cases, cases};
 use self::judge::{Judge, NO_DOOR, Said, leak};
 use self::passage::{Passage, world};
 use self::register::{Meaning, PLAIN, Place, Register};
@@ -123,6 +123,20 @@ fn an_additional_topic_is_a_topic_and_nothing_else() {
             _ => false,
         };
         if manages {
+            assert_eq!(complaints, ["it was not forwarded"], "{}", passage.title());
+            return Vec::new();
+        }
+        complaints.extend(passage.response_complaints());
+        complaints
+    });
+}
+
+#[test]
+fn a_topic_that_is_called_by_an_alias_is_its_topic() {
+    check(&alias_cases(), |passage| {
+        let mut complaints = passage.request_complaints();
+        // Nothing is created under an alias.
+        if passage.row.key == ApiKey::CreateTopics {
             assert_eq!(complaints, ["it was not forwarded"], "{}", passage.title());
             return Vec::new();
         }

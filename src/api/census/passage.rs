@@ -4,7 +4,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 use kafka_protocol::protocol::StrBytes;
 
 use super::case::{Absent, Case};
-use super::filler::{ACLS, FOREIGN_PREFIX, Markers, OWN_PREFIX};
+use super::filler::{ACLS, ALIASED_PREFIX, FOREIGN_PREFIX, MARKERS_MAX, Markers, OWN_PREFIX, marker};
 use super::judge::{Judge, Said, leak};
 use super::register::{Meaning, Place, Register};
 use crate::api::testing::World;
@@ -60,7 +60,8 @@ impl Passage<'_> {
 
     /// A client that may do everything; about ACLs the broker must decide, or there are none.
     fn world(&self) -> World {
-        if ACLS.contains(&(self.row.key as i16)) { World::passthrough() } else { world() }
+        let world = if ACLS.contains(&(self.row.key as i16)) { World::passthrough() } else { world() };
+        if self.case.names_aliases { with_aliases(world) } else { world }
     }
 
     pub fn title(&self) -> String {
@@ -69,6 +70,9 @@ impl Passage<'_> {
 
     /// Has brokers tell whose topics the ids in a message are.
     fn tell_ids(&self, world: &World, direction: Direction, said: &Said) {
+        if self.case.names_aliases && direction == Direction::Request {
+            return; // its brokers have told
+        }
         let place = self.place(direction);
         for leaf in &said.leaves {
             let LeafValue::Uuid(id) = &leaf.value else { continue };
@@ -92,7 +96,8 @@ impl Passage<'_> {
         self.tell_ids(world, Direction::Request, &said);
         let head = RequestHead { key: self.row.key as i16, version: self.version, correlation_id: 7 };
         let header = RequestHeader { head, client_id: Some(StrBytes::from_static_str("plain")) };
-        let backend = [OWN_PREFIX, FOREIGN_PREFIX].map(|prefix| format!("{prefix}n1"));
+        let own = if self.case.names_aliases { ALIASED_PREFIX } else { OWN_PREFIX };
+        let backend = [own, FOREIGN_PREFIX].map(|prefix| format!("{prefix}n1"));
         let backend = backend.map(|name| Backend::said_by_broker(StrBytes::from_string(name)));
         // Foreign ids are asked about before they are refused.
         let ids = self.case.ids_foreign;
@@ -206,6 +211,17 @@ impl Passage<'_> {
 /// A frame without its length.
 fn unframed(segments: Segments) -> Bytes {
     Bytes::from(segments.to_vec()).slice(4..)
+}
+
+/// The same client, to whom every topic that it names has its name as an alias.
+fn with_aliases(world: World) -> World {
+    let real = ALIASED_PREFIX.strip_prefix(OWN_PREFIX).expect("it is one of ours");
+    let places = 1..=MARKERS_MAX;
+    let world = places
+        .clone()
+        .fold(world, |world, place| world.with_alias(&format!("n{place}"), &format!("{real}n{place}")));
+    places.for_each(|place| world.learn(marker(true, place), &format!("{ALIASED_PREFIX}n{place}")));
+    world
 }
 
 /// A client that may do everything.
