@@ -6,7 +6,7 @@
     produce-compressed TOPIC CODEC | produce-all TOPIC PARTITIONS
     keep-producing TOPIC SECONDS -> ok cuts=0             (how often it was cut off)
     round-trips TOPIC GROUP FILE -> ok                    (writes and reads numbers until the file is there)
-    consume TOPIC GROUP COUNT  -> ok VALUE VALUE ...      (from the beginning, committed)
+    consume TOPIC[,TOPIC] GROUP COUNT -> ok VALUE ...      (from the beginning, committed)
     consume-all TOPIC GROUP COUNT                         (the same, sorted: partitions come in no order)
     create TOPIC PARTITIONS REPLICAS | delete TOPIC | partitions TOPIC COUNT | configs TOPIC KEY
     transact ID commit|abort TOPIC VALUE TOPIC VALUE...
@@ -203,7 +203,7 @@ def consume(topic, group, count):
     consumer = Consumer(
         {**SETTINGS, "group.id": group, "auto.offset.reset": "earliest", "enable.auto.commit": False}
     )
-    consumer.subscribe([topic])
+    consumer.subscribe(topic.split(","))
     values = []
     deadline = time.monotonic() + SECONDS
     try:

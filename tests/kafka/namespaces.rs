@@ -95,6 +95,42 @@ fn hazard_33_one_client_has_a_topic_under_both_its_names() {
 }
 
 #[test]
+fn hazard_33_who_says_both_names_of_a_topic_is_told_of_both() {
+    let Some(site) = site() else { return };
+    let mut setup = site.setup("both-");
+    setup.tenant().more.push("topic_aliases: [{alias: orders, topic: orders-v2}]".to_owned());
+    let front = site.front(setup);
+    front.check(
+        JavaAdmin,
+        "create orders-v2 1 1 -> ok
+         described orders orders-v2 -> ok 1 1",
+    );
+    front.check(
+        JavaFlow,
+        "produce orders one two -> ok
+         assign - orders:1 orders-v2:1 -> ok
+         poll 4 -> ok one two one two
+         produce orders-v2 three -> ok
+         poll 2 -> ok three three
+         consume orders,orders-v2 both-readers 3 -> ok one two three
+         consume-assigned orders,orders-v2 both-assigned 3 -> ok one two three
+         subscribe-pattern found both-found ord..s -> ok
+         assigned 1 -> ok found=1 orders-0
+         leave found -> ok",
+    );
+    front.check(
+        JavaAdmin,
+        "committed both-readers -> ok {orders-v2-0=3}
+         committed both-assigned -> ok {orders-v2-0=3}
+         forget both-readers orders orders-v2 -> ok ok ok",
+    );
+    assert_eq!(site.direct().committed("both-both-readers", "both-orders-v2"), None);
+    // A producer that numbers its records begins at zero by either name.
+    front.check(JavaFlow, "transact both-mover commit orders four orders-v2 five -> INVALID_REQUEST");
+    front.check(Librdkafka, "consume orders,orders-v2 both-more 3 -> ok one two three");
+}
+
+#[test]
 fn two_virtual_clusters_stand_before_two_backends() {
     let (Some(site), Some(other)) = (site(), world::one_broker()) else { return };
     let mut setup = site.setup("twin-");
