@@ -11,4 +11,4 @@ mod timing; //  a histogram of durations without a lock
 
 pub use audit::{Audit, AuditError, AuditEvent, AuditLine};
 pub use logs::{LogFormat, LogsError, init_logs};
-pub use metrics::{ClusterMetrics, METRICS_CONTENT_TYPE, Metrics};
+pub use metrics::{CertificateOwner, ClusterMetrics, METRICS_CONTENT_TYPE, Metrics};

@@ -9,7 +9,7 @@ use sluicegate::api::{rows, versions};
 use sluicegate::cluster::Limits;
 use sluicegate::config;
 use sluicegate::policy::{Condition, Operation, Resource};
-use sluicegate::telemetry::Metrics;
+use sluicegate::telemetry::{CertificateOwner, Metrics};
 use sluicegate::wire::ApiKey;
 
 const README: &str = include_str!("../README.md");
@@ -199,6 +199,9 @@ fn every_metric() -> Metrics {
     metrics.namespace_conflicts("c", 1);
     metrics.condition_failed("p");
     metrics.backend_up("b", true);
+    metrics.backend_unverified("b", false);
+    metrics.certificate_ends(CertificateOwner::Listener, "l", "c", 1);
+    metrics.certificates_read(CertificateOwner::Listener, "l", "ok");
     let cluster = metrics.for_cluster("c");
     cluster.request(0, "a", 1);
     cluster.response(0, "a", 1);

@@ -52,6 +52,21 @@ impl Readiness {
     }
 }
 
+impl Needs {
+    /// What is allowed and dangerous, a line each.
+    fn dangers(&self) -> String {
+        let unverified = self
+            .upstreams
+            .iter()
+            .filter(|upstream| upstream.cluster.tls.as_ref().is_some_and(|tls| tls.insecure_skip_verify));
+        unverified
+            .map(|upstream| {
+                format!("any certificate of backend cluster {} is accepted\n", upstream.cluster.name)
+            })
+            .collect()
+    }
+}
+
 /// Serves the admin port until the process ends.
 pub async fn serve(socket: TcpListener, readiness: Readiness, metrics: Metrics) {
     let router = Router::new()
@@ -65,7 +80,7 @@ pub async fn serve(socket: TcpListener, readiness: Readiness, metrics: Metrics) 
 
 async fn readyz(State(readiness): State<Readiness>) -> Response {
     match readiness.check() {
-        Ok(()) => "ready\n".into_response(),
+        Ok(()) => ("ready\n".to_owned() + &readiness.0.dangers()).into_response(),
         Err(missing) => (StatusCode::SERVICE_UNAVAILABLE, missing.join("\n") + "\n").into_response(),
     }
 }

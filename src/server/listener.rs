@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 use tokio::time::sleep;
 use tracing::{debug, info, warn};
 
+use super::certificates::Certificates;
 use super::entrance::{Entry, ServerSide};
 use super::tls::server_config;
 use super::upstream::tune;
@@ -28,13 +29,16 @@ struct BoundPort {
 
 impl Doors {
     /// Binds all ports at once: a broker that joins later finds its own open.
-    pub async fn open(directory: &Directory) -> Result<Self, ServerError> {
+    pub async fn open(directory: &Directory, certificates: &mut Certificates) -> Result<Self, ServerError> {
         let mut ports = Vec::new();
         for entrance in &directory.entrances {
             let what = format!("listener {}", entrance.name);
             let tls = entrance.tls.as_ref().map(server_config).transpose();
             let tls = tls.map_err(|why| ServerError::Tls { what: what.clone(), why })?;
             let tls: Option<ServerSide> = tls.map(|config| Arc::new(ArcSwap::new(config)));
+            if let (Some(written), Some(serving)) = (&entrance.tls, &tls) {
+                certificates.of_listener(&entrance.name, written.clone(), serving.clone());
+            }
             for address in entrance.sockets() {
                 let Some(entry) = entry(entrance, address.port(), tls.as_ref()) else { continue };
                 ports.push(BoundPort { socket: bind(&what, address).await?, entry });

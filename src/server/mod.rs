@@ -7,6 +7,7 @@
 
 mod admin; //      /livez, /readyz, /metrics
 mod brokers; //    finding out which brokers a backend has
+mod certificates; // read again when their files change, and the end of each
 mod connection; // drives one session
 mod entrance; //   what is behind a port, and the TLS before it
 mod http; //       what is asked of OAuth servers, with limits
@@ -39,6 +40,7 @@ use crate::auth::Method;
 use crate::cluster::{Directory, Entrance, Limits};
 use crate::telemetry::{Audit, Metrics};
 use brokers::BrokerFinder;
+use certificates::Certificates;
 use keys::{Issuers, KeyFetcher, Keys};
 use listener::Doors;
 use tenants::Tenants;
@@ -88,10 +90,18 @@ async fn serve(settings: Settings) -> Result<(), ServerError> {
         Some(address) => Some(bind("the admin port", address).await?),
         None => None,
     };
-    let doors = Doors::open(&directory).await?;
+    let mut certificates = Certificates::new(metrics.clone());
+    let doors = Doors::open(&directory, &mut certificates).await?;
 
     let (upstreams, finders) = upstreams(&directory, admin, &limits, &tenants, &metrics)?;
     let (keys, fetchers) = key_rings(&directory, &limits, &metrics)?;
+    for upstream in upstreams.values() {
+        certificates.of_backend(upstream);
+        let tls = upstream.cluster.tls.as_ref();
+        let is_unverified = tls.is_some_and(|tls| tls.insecure_skip_verify);
+        metrics.backend_unverified(&upstream.cluster.name, is_unverified);
+    }
+    tokio::spawn(certificates.watch());
     let first_looks: Vec<_> = finders.into_iter().map(look).collect();
     for fetcher in fetchers {
         tokio::spawn(fetcher.run());

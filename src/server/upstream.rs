@@ -104,6 +104,13 @@ impl Upstream {
         Ok((Self { cluster, tls, brokers: ArcSwap::default(), ask_again, own }, asks))
     }
 
+    /// Whoever connects next speaks TLS like this.
+    pub fn renew_tls(&self, config: Arc<ClientConfig>) {
+        if let Some(tls) = &self.tls {
+            tls.store(config);
+        }
+    }
+
     pub fn brokers(&self) -> Arc<Brokers> {
         self.brokers.load_full()
     }

@@ -46,6 +46,9 @@ struct Families {
     namespace_conflicts: Family<Cluster, Gauge>,
     condition_failures: Family<Policy, Counter>,
     backend_up: Family<Backend, Gauge>,
+    backend_unverified: Family<Backend, Gauge>,
+    certificate_expiry: Family<Certificate, Gauge>,
+    certificate_reloads: Family<Reload, Counter>,
     audit_lines_lost: Counter,
 }
 
@@ -136,6 +139,26 @@ impl Metrics {
         self.0.families.backend_up.get_or_create(&Backend { backend: backend.into() }).set(up.into());
     }
 
+    /// Whether any certificate of a backend cluster's brokers is taken for good.
+    pub fn backend_unverified(&self, backend: &str, unverified: bool) {
+        let gauge =
+            self.0.families.backend_unverified.get_or_create_owned(&Backend { backend: backend.into() });
+        gauge.set(unverified.into());
+    }
+
+    /// A certificate is good until then, in seconds since 1970; `certificate` is its key in the file.
+    pub fn certificate_ends(&self, owner: CertificateOwner, name: &str, certificate: &str, end: i64) {
+        let labels =
+            Certificate { owner: owner.as_str(), name: name.into(), certificate: certificate.into() };
+        self.0.families.certificate_expiry.get_or_create(&labels).set(end);
+    }
+
+    /// Changed files were taken into use, or not.
+    pub fn certificates_read(&self, owner: CertificateOwner, name: &str, result: &'static str) {
+        let labels = Reload { owner: owner.as_str(), name: name.into(), result };
+        self.0.families.certificate_reloads.get_or_create(&labels).inc();
+    }
+
     /// The file no longer names this backend cluster.
     pub fn backend_gone(&self, backend: &str) {
         self.0.families.backend_up.remove(&Backend { backend: backend.into() });
@@ -196,6 +219,12 @@ impl Families {
         r.register("namespace_conflicts", help, all.namespace_conflicts);
         r.register("condition_failures", "Policy conditions that did not evaluate", all.condition_failures);
         r.register("backend_up", "Whether a backend cluster answers: 1 or 0", all.backend_up);
+        let help = "Whether any certificate of a backend cluster's brokers is accepted: 1 or 0";
+        r.register("backend_tls_unverified", help, all.backend_unverified);
+        let help = "When a certificate ends, in seconds since 1970";
+        r.register_with_unit("certificate_expiry_timestamp", help, Unit::Seconds, all.certificate_expiry);
+        let help = "Changed files of certificates and keys, by what became of them";
+        r.register("certificate_reloads", help, all.certificate_reloads);
         r.register("audit_lines_lost", "Audit lines that could not be written", all.audit_lines_lost);
         registry
     }
@@ -348,6 +377,37 @@ struct Policy {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Backend {
     backend: Arc<str>,
+}
+
+/// Whose certificates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CertificateOwner {
+    Listener,
+    BackendCluster,
+}
+
+impl CertificateOwner {
+    /// The metric label.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            CertificateOwner::Listener => "listener",
+            CertificateOwner::BackendCluster => "backend_cluster",
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Certificate {
+    owner: &'static str,
+    name: Arc<str>,
+    certificate: Arc<str>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Reload {
+    owner: &'static str,
+    name: Arc<str>,
+    result: &'static str,
 }
 
 /// No panic leaves these maps half-changed, so a poisoned one is as good as any.
@@ -505,6 +565,9 @@ mod tests {
         metrics.namespace_conflicts("team", 0);
         metrics.condition_failed("p");
         metrics.backend_up("b", true);
+        metrics.backend_unverified("b", false);
+        metrics.certificate_ends(CertificateOwner::Listener, "front", "certificates[0]", 1);
+        metrics.certificates_read(CertificateOwner::BackendCluster, "b", "ok");
         let shown = metrics.render(now);
         let said = |word: &str| -> Vec<(&str, &str)> {
             let lines = shown.lines().filter_map(|line| line.strip_prefix(word));
@@ -529,11 +592,14 @@ mod tests {
                 ("sluicegate_namespace_conflicts", "gauge"),
                 ("sluicegate_condition_failures", "counter"),
                 ("sluicegate_backend_up", "gauge"),
+                ("sluicegate_backend_tls_unverified", "gauge"),
+                ("sluicegate_certificate_expiry_timestamp_seconds", "gauge"),
+                ("sluicegate_certificate_reloads", "counter"),
                 ("sluicegate_audit_lines_lost", "counter"),
             ]
         );
         let helps = said("# HELP ");
-        assert!(helps.len() == 17 && helps.iter().all(|(_, help)| help.len() > 10), "{helps:?}");
+        assert!(helps.len() == 20 && helps.iter().all(|(_, help)| help.len() > 10), "{helps:?}");
         assert!(shown.ends_with("# EOF\n"));
     }
 

@@ -34,6 +34,7 @@ mod old_brokers; // brokers that speak less than others, and brokers that change
 mod operate; // calls about the whole Kafka cluster
 mod prove_by_certificate; // clients with certificates of their own
 mod reauthenticate; // a session goes on with a new token, or ends with the old one
+mod renew_certificates; // files that change while the gateway runs
 mod server_names; // many virtual clusters behind one port
 mod share_families; // what members of share groups ask for, in the form of `families`
 mod streams_groups; // topics that a coordinator makes for applications

@@ -1,8 +1,13 @@
-//! Certificates for tests: an authority of their own, what it vouches for, and clients that trust it.
+//! Certificates for tests: an authority of their own, what it vouches for, clients that trust it, and TLS before a
+//! broker.
 
 use std::fs;
+use std::io::{self, Read, Write};
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Duration;
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
@@ -11,8 +16,11 @@ use rcgen::{
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::WebPkiClientVerifier;
 use rustls::version::{TLS12, TLS13};
-use rustls::{ClientConfig, RootCertStore, SupportedProtocolVersion};
+use rustls::{
+    ClientConfig, RootCertStore, ServerConfig, ServerConnection, StreamOwned, SupportedProtocolVersion,
+};
 
 /// Somebody who vouches for others.
 pub struct Authority {
@@ -108,4 +116,85 @@ impl Pair {
 pub fn written(dir: &Path, name: &str, text: &str) -> String {
     fs::write(dir.join(name), text).expect("the file can be written");
     format!("\"${{file['{}/{name}']}}\"", dir.display())
+}
+
+/// A port that speaks TLS before a broker that does not.
+pub struct TlsFront {
+    port: u16,
+    config: Arc<Mutex<Arc<ServerConfig>>>,
+}
+
+impl TlsFront {
+    pub fn before(broker: u16, config: Arc<ServerConfig>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("there are free ports");
+        let port = listener.local_addr().expect("it is bound").port();
+        let front = Self { port, config: Arc::new(Mutex::new(config)) };
+        let serving = front.config.clone();
+        thread::spawn(move || {
+            for client in listener.incoming().flatten() {
+                let config = serving.lock().expect("nobody panics with it").clone();
+                thread::spawn(move || carry(client, broker, config));
+            }
+        });
+        front
+    }
+
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// Meets whoever connects from now on like this.
+    pub fn serve(&self, config: Arc<ServerConfig>) {
+        *self.config.lock().expect("nobody panics with it") = config;
+    }
+}
+
+/// How a server proves itself by this pair, and whom it asks for a certificate.
+pub fn server(pair: &Pair, clients: Option<&Authority>) -> Arc<ServerConfig> {
+    let provider = Arc::new(aws_lc_rs::default_provider());
+    let verifier = clients.map_or_else(WebPkiClientVerifier::no_client_auth, |clients| {
+        let mut roots = RootCertStore::empty();
+        roots.add(clients.issuer.der().clone()).expect("an authority of our own");
+        let builder = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone());
+        builder.build().expect("an authority of our own")
+    });
+    let config = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .expect("the provider has these versions")
+        .with_client_cert_verifier(verifier)
+        .with_single_cert(pair.chain(), pair.private_key());
+    Arc::new(config.expect("a pair of our own"))
+}
+
+/// Carries bytes both ways until one side is gone.
+fn carry(client: TcpStream, broker: u16, config: Arc<ServerConfig>) {
+    let carried = || -> io::Result<()> {
+        let broker = TcpStream::connect(("127.0.0.1", broker))?;
+        for stream in [&client, &broker] {
+            stream.set_read_timeout(Some(Duration::from_millis(2)))?;
+            stream.set_nodelay(true)?;
+        }
+        let connection = ServerConnection::new(config).map_err(io::Error::other)?;
+        let mut inside = StreamOwned::new(connection, client);
+        let mut outside = broker;
+        while pass(&mut inside, &mut outside)? && pass(&mut outside, &mut inside)? {}
+        Ok(())
+    };
+    // A side that breaks off is what some tests want.
+    let _ = carried();
+}
+
+/// Passes on what is there; `false` at the end.
+fn pass(from: &mut impl Read, to: &mut impl Write) -> io::Result<bool> {
+    let mut chunk = [0; 16_384];
+    match from.read(&mut chunk) {
+        Ok(0) => Ok(false),
+        Ok(count) => {
+            to.write_all(&chunk[..count])?;
+            to.flush()?;
+            Ok(true)
+        }
+        Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => Ok(true),
+        Err(error) => Err(error),
+    }
 }
