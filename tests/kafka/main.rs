@@ -45,6 +45,7 @@ mod namespaces; // enforced prefixes, additional names, two backends
 mod old; //       Kafka 3.9: alone, and beside 4.3
 mod operate; //    ACLs of the backend, and calls about the whole Kafka cluster
 mod rolling; //   brokers that become another version, one by one
+mod server_names; // one port before three brokers
 mod sharing; //   share groups
 mod site; //       one broker with every listener, and gateways as cases want them
 mod streams; //    applications whose coordinator makes topics (KIP-1071)

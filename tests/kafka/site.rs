@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use crate::direct::Direct;
 use crate::support::client::Client;
-use crate::support::clients::{self, Conversation, Login, Tool};
+use crate::support::clients::{self, Conversation, Java, Login, Tool};
 use crate::support::kafka::{self, Kafka};
 use crate::support::process::{Gateway, Issuer};
 use crate::support::setup::Setup;
@@ -161,7 +161,7 @@ impl<'i> Front<'i> {
     }
 
     fn login<'a>(&'a self, token_url: &'a str) -> Login<'a> {
-        Login { client: CLIENT, secret: SECRET, token_url, ca: self.ca.as_deref() }
+        Login { client: CLIENT, secret: SECRET, token_url, ca: self.ca.as_deref(), java: Java::default() }
     }
 
     /// The settings file of Kafka's own tools for the first tenant.

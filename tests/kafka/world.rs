@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use crate::direct::Direct;
 use crate::support::client::Client;
-use crate::support::clients::{self, Conversation, Login, Tool};
+use crate::support::clients::{self, Conversation, Java, Login, Tool};
 use crate::support::kafka::{self, Kafka};
 use crate::support::ports;
 use crate::support::process::{Gateway, Issuer};
@@ -71,8 +71,8 @@ pub struct World {
     brokers: u16,
     /// What the Java admin client makes of a group that is not there: brokers before 4 take it for a dead one.
     no_group: &'static str,
-    kafka: Kafka,
-    issuer: Issuer,
+    pub kafka: Kafka,
+    pub issuer: Issuer,
     gateway: Gateway,
     gateway_bootstrap: String,
 }
@@ -159,7 +159,7 @@ impl Way<'_> {
         let commands: Vec<&str> =
             expected.iter().map(|line| line.split_once(" -> ").expect("a line has an outcome").0).collect();
         let token_url = self.world.issuer.token_url();
-        let login = Login { client, secret, token_url: &token_url, ca: None };
+        let login = Login { client, secret, token_url: &token_url, ca: None, java: Java::default() };
         let said = clients::run(tool, self.bootstrap, Some(login), &commands);
         let way = self.name;
         assert_eq!(
@@ -175,7 +175,7 @@ impl Way<'_> {
     /// Begins a conversation with a tool as a client.
     pub fn converse(&self, tool: Tool, client: &str) -> Conversation {
         let (secret, token_url) = (secret(client), self.world.issuer.token_url());
-        let login = Login { client, secret: &secret, token_url: &token_url, ca: None };
+        let login = Login { client, secret: &secret, token_url: &token_url, ca: None, java: Java::default() };
         Conversation::start(tool, self.bootstrap, login)
     }
 
@@ -227,7 +227,7 @@ impl Way<'_> {
     }
 }
 
-fn secret(client: &str) -> String {
+pub fn secret(client: &str) -> String {
     format!("{}-secret", client.trim_end_matches("-app"))
 }
 

@@ -22,6 +22,16 @@ pub struct Login<'a> {
     pub token_url: &'a str,
     /// The file of the CA by which TLS is spoken, if it is.
     pub ca: Option<&'a Path>,
+    pub java: Java<'a>,
+}
+
+/// What only Java's clients are told.
+#[derive(Clone, Copy, Default)]
+pub struct Java<'a> {
+    /// The file of the certificate by which the client proves itself, with its key.
+    pub keystore: Option<&'a Path>,
+    /// The file of the hosts that there are; without it, whatever this machine knows.
+    pub hosts: Option<&'a Path>,
 }
 
 /// Which client is used.
@@ -71,7 +81,7 @@ pub fn properties(bootstrap: &str, login: Option<Login<'_>>) -> String {
         "bootstrap.servers={bootstrap}\nrequest.timeout.ms=20000\ndefault.api.timeout.ms=30000\n\
          metadata.recovery.strategy=none\n"
     );
-    let Some(Login { client, secret, token_url, ca }) = login else { return common };
+    let Some(Login { client, secret, token_url, ca, java }) = login else { return common };
     let protocol = match ca {
         None => "security.protocol=SASL_PLAINTEXT".to_owned(),
         Some(ca) => format!(
@@ -79,8 +89,11 @@ pub fn properties(bootstrap: &str, login: Option<Login<'_>>) -> String {
             ca.display()
         ),
     };
+    let keystore = java.keystore.map_or_else(String::new, |file| {
+        format!("\nssl.keystore.type=PEM\nssl.keystore.location={}", file.display())
+    });
     format!(
-        "{common}{protocol}
+        "{common}{protocol}{keystore}
 sasl.mechanism=OAUTHBEARER
 sasl.login.callback.handler.class=org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginCallbackHandler
 sasl.oauthbearer.token.endpoint.url={token_url}
@@ -196,6 +209,7 @@ fn java(tool: Tool, dir: &TempDir, bootstrap: &str, login: Option<Login<'_>>) ->
     if let Some(login) = login {
         // Kafka's clients fetch tokens only from URLs that their JVM was told of.
         java.arg(format!("-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={}", login.token_url));
+        java.args(login.java.hosts.map(|file| format!("-Djdk.net.hosts.file={}", file.display())));
     }
     let class = match tool {
         Tool::JavaFlow => "Flow",
