@@ -15,6 +15,7 @@ use sluicegate::wire::ApiKey;
 const README: &str = include_str!("../README.md");
 const ARCHITECTURE: &str = include_str!("../ARCHITECTURE.md");
 const CLIENTS: &str = include_str!("../docs/clients.md");
+const BACKENDS: &str = include_str!("../docs/backends.md");
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -63,6 +64,32 @@ fn the_file_by_example_is_right_and_says_the_defaults() {
     assert_eq!(gateway.audit, left_out.audit);
     assert_eq!(gateway.drain_timeout, left_out.drain_timeout);
     assert_eq!(gateway.drain_timeout, Duration::from_secs(30));
+}
+
+/// Each backend of the page about them, in a file of its own with what such a file needs beside it.
+#[test]
+fn the_backends_by_example_are_right() {
+    let folder = tempfile::tempdir().unwrap();
+    let rcgen::CertifiedKey { cert, signing_key } =
+        rcgen::generate_simple_self_signed(vec!["gateway".to_owned()]).unwrap();
+    for (name, text) in
+        [("ca.pem", cert.pem()), ("gateway.crt", cert.pem()), ("gateway.key", signing_key.serialize_pem())]
+    {
+        std::fs::write(folder.path().join(name), text).unwrap();
+    }
+    let path = folder.path().join("gateway.yaml");
+    let rest = &the_file()[the_file().find("virtual_clusters:").unwrap()..];
+    let examples = blocks(BACKENDS, "yaml");
+    assert!(examples.len() > 5);
+    for example in examples {
+        let name = example.split("name: ").nth(1).unwrap().lines().next().unwrap();
+        let rest = rest.replace("{name: local}", &format!("{{name: {name}}}"));
+        std::fs::write(&path, format!("{example}\n{rest}")).unwrap();
+        let environment = |_: &str| Some("secret".to_owned());
+        let (_, warnings) = config::load(&path, &environment).unwrap_or_else(|errors| panic!("{errors}"));
+        let is_expected = |warning: &config::Warning| warning.0.message.contains("yet:");
+        assert!(warnings.iter().all(is_expected), "{warnings:?} of {example}");
+    }
 }
 
 /// Takes fields out whose values README calls their defaults; what is read stays the same.
@@ -196,6 +223,8 @@ fn every_metric() -> Metrics {
     metrics.upstream_connect("r");
     metrics.keys_fetched("s", "r");
     metrics.keys_renewed("s", Instant::now());
+    metrics.token_fetched("b", "r");
+    metrics.token_held("b", Instant::now());
     metrics.namespace_conflicts("c", 1);
     metrics.condition_failed("p");
     metrics.backend_up("b", true);

@@ -2,8 +2,10 @@
 
 use std::fmt;
 
+use serde_json::Value;
 use zeroize::Zeroizing;
 
+use super::json;
 use crate::names::Principal;
 
 /// An access token as it came or as it will be sent; its bytes are wiped when it is dropped.
@@ -130,11 +132,27 @@ pub fn failure_document() -> &'static [u8] {
     br#"{"status":"invalid_token"}"#
 }
 
+/// What a broker says is wrong with our token, if it says so in one of the known words.
+///
+/// Shape: never the broker's own text, which goes into logs.
+/// Source: RFC 7628 section 3.2.2.
+pub fn failure_status(document: &[u8]) -> &'static str {
+    let document = json::read_object(document, FAILURE_VALUES_MAX);
+    let status = document.as_ref().and_then(|document| document.get("status")).and_then(Value::as_str);
+    let known = ["invalid_token", "invalid_request", "insufficient_scope"];
+    known.into_iter().find(|word| Some(*word) == status).unwrap_or("without a status")
+}
+
+/// What a client answers to a failure document, so that the failure can follow.
+///
+/// Source: RFC 7628 section 3.2.3.
+pub const FAILURE_ACKNOWLEDGEMENT: &[u8] = &[KVSEP as u8];
+
 /// Whether these bytes are a client's answer to the failure document.
 ///
 /// Source: RFC 7628 section 3.2.3.
 pub fn is_failure_acknowledgement(message: &[u8]) -> bool {
-    message == [KVSEP as u8]
+    message == FAILURE_ACKNOWLEDGEMENT
 }
 
 /// The first message of our own login at a broker; it holds the token, so it is not to be logged.
@@ -210,7 +228,7 @@ fn bearer(value: &str, token_bytes_max: usize) -> Result<BearerToken, InvalidMes
 }
 
 /// Source: RFC 6750 section 2.1.
-fn is_b64token(text: &str) -> bool {
+pub(super) fn is_b64token(text: &str) -> bool {
     let body = text.trim_end_matches('=');
     !body.is_empty() && body.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/".contains(&byte))
 }
@@ -235,11 +253,13 @@ pub fn fuzz_client_first(message: &[u8]) {
     }
 }
 
+/// More than a failure document has.
+const FAILURE_VALUES_MAX: usize = 100;
 const KVSEP: char = '\u{1}';
 const AUTH: &str = "auth";
 const SCHEME: &str = "Bearer";
-const EXTENSIONS_MAX: usize = 16;
-const EXTENSIONS_BYTES_MAX: usize = 4 * 1024;
+pub(super) const EXTENSIONS_MAX: usize = 16;
+pub(super) const EXTENSIONS_BYTES_MAX: usize = 4 * 1024;
 /// A principal has at most 256 bytes, each of which may be escaped by three.
 const AUTHZID_BYTES_MAX: usize = 1024;
 const AROUND_THE_TOKEN_BYTES_MAX: usize = EXTENSIONS_BYTES_MAX + AUTHZID_BYTES_MAX + 128;
@@ -409,6 +429,20 @@ mod tests {
         let extensions = [pair("trace", "1"), pair("auth", "Bearer x"), pair("x", "\u{1}auth=Bearer y")];
         let message = encode_client_first(&token, &extensions);
         assert_eq!(message, b"n,,\x01auth=Bearer a.b.c\x01trace=1\x01\x01");
+    }
+
+    #[test]
+    fn what_a_broker_says_of_our_token_is_told_in_known_words_only() {
+        for (document, expected) in [
+            (&br#"{"status":"invalid_token","openid-configuration":"https://a"}"#[..], "invalid_token"),
+            (br#"{"status":"insufficient_scope","scope":"kafka"}"#, "insufficient_scope"),
+            (br#"{"status":"Bearer a.b.c"}"#, "without a status"),
+            (br#"{"status":["invalid_token"]}"#, "without a status"),
+            (b"\xff", "without a status"),
+            (b"", "without a status"),
+        ] {
+            assert_eq!(failure_status(document), expected);
+        }
     }
 
     #[test]

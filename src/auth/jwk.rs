@@ -49,7 +49,7 @@ impl Algorithm {
     }
 
     /// The same algorithm as `jsonwebtoken` calls it.
-    fn as_jsonwebtoken(self) -> jsonwebtoken::Algorithm {
+    pub(super) fn as_jsonwebtoken(self) -> jsonwebtoken::Algorithm {
         match self {
             Self::Rs256 => jsonwebtoken::Algorithm::RS256,
             Self::Rs384 => jsonwebtoken::Algorithm::RS384,
@@ -158,7 +158,7 @@ impl fmt::Debug for Key {
 ///
 /// It would find that out by itself as long as no other crate of the build asks it for a second
 /// implementation; then it would panic, at the first token.
-fn install_provider() {
+pub(super) fn install_provider() {
     static INSTALLED: Once = Once::new();
     INSTALLED.call_once(|| {
         // An error means that somebody was first, and then there is nothing left to do.

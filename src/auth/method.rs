@@ -1,8 +1,9 @@
 //! How clients log in to us, and how we log in at brokers, as values.
 
 use std::sync::Arc;
+use std::time::Instant;
 
-use super::{KeySource, ScramCredentials, Verifier};
+use super::{KeySource, ScramCredentials, TokenLogin, Verifier};
 use crate::names::Secret;
 
 /// How the clients of a virtual cluster may log in, in the order in which it is tried.
@@ -35,4 +36,15 @@ pub enum BrokerLogin {
     Anonymous,
     SaslPlain { username: String, password: Secret },
     SaslScram(ScramCredentials),
+    OauthBearer(Arc<TokenLogin>),
+}
+
+impl BrokerLogin {
+    /// Whether logging in now would last beyond this time: not with a token that is over by then.
+    pub fn outlasts(&self, time: Instant) -> bool {
+        match self {
+            BrokerLogin::OauthBearer(login) => login.cell.outlasts(time),
+            BrokerLogin::Anonymous | BrokerLogin::SaslPlain { .. } | BrokerLogin::SaslScram(_) => true,
+        }
+    }
 }

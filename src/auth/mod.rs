@@ -13,6 +13,7 @@
 //! cryptography it is to use, that crate wants to be told once in a process; the first check does it,
 //! and `main` has nothing to install for this room.
 
+mod assertion; //  a client that proves itself by a key
 pub mod bearer; // the OAUTHBEARER messages (RFC 7628), both directions
 mod certificate; // what a client's certificate says of it
 mod credentials; // our name and password at a broker, and what SCRAM derives from them
@@ -21,9 +22,11 @@ mod json; //       JSON read strictly: no member twice, bounded depth
 mod jwk; //        one key of an issuer, if it is fit for use
 mod keys; //       a key set as a value, and the ring that holds the newest
 mod method; //     how clients log in to us, and how we log in at brokers, as values
+mod own_token; //  our own token at brokers, and the cell that holds it
 mod rejected; //   every reason for which a token is refused
 mod scram; //      our own login at a broker, by SCRAM
 mod source; //     where keys come from, as a value
+mod token_source; // where our own tokens come from, as a value
 mod unverified; // what a token says of itself, for choosing an issuer
 mod verifier; //   token → Identity, or Rejected
 
@@ -32,17 +35,24 @@ mod minting; //    keys and tokens for the tests of this room
 #[cfg(test)]
 mod wycheproof; // the 649 vectors of Project Wycheproof
 
+pub use assertion::{ClientAssertion, UnfitKey};
 pub use bearer::{
-    BearerToken, ClientFirst, InvalidMessage, failure_document, is_failure_acknowledgement, may_act_as,
+    BearerToken, ClientFirst, FAILURE_ACKNOWLEDGEMENT, InvalidMessage, encode_client_first, failure_document,
+    failure_status, is_failure_acknowledgement, may_act_as,
 };
 pub use certificate::{PeerCertificate, UnreadableCertificate};
 pub use credentials::ScramCredentials;
 pub use jwk::{Algorithm, Key, Unfit};
 pub use keys::{InvalidKeySet, KeyRing, KeySet, NoKey, SkippedKey};
 pub use method::{Authentication, BrokerLogin, Method, OauthBearer};
+pub use own_token::{BadToken, OwnToken, TokenAnswer, TokenCell, refusal_word};
 pub use rejected::Rejected;
 pub use scram::{ScramClient, ScramError, ScramMechanism};
 pub use source::KeySource;
+pub use token_source::{
+    CREDENTIAL_FILES, ClientProof, TokenEndpoint, TokenLogin, TokenSource, check_extensions, endpoint_url,
+    is_client_id, is_in_clear, is_scope,
+};
 pub use unverified::Unverified;
 pub use verifier::{Identity, Rules, Verifier};
 

@@ -7,10 +7,12 @@ use std::time::Duration;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 
+use super::broker_token;
 use super::file;
 use super::measure::SecretText;
 use super::problem::{Place, Report};
 use super::shape::{List, Placed, hint, items};
+use super::stand_in::Elsewhere;
 use super::yaml::Text;
 use crate::auth::{BrokerLogin, ScramCredentials, ScramMechanism};
 use crate::cluster::{Address, BackendCluster, ClientIdentity, TlsVersions, UpstreamTls};
@@ -93,33 +95,45 @@ pub(super) struct BackendEntry {
 /// Reads the backend clusters.
 pub(super) fn backends(
     sections: Option<&Placed<List<file::BackendCluster>>>,
+    elsewhere: &Elsewhere<'_>,
     report: &mut Report,
 ) -> (Named<BackendEntry>, Vec<Arc<BackendCluster>>) {
     let mut named = Named::of_list("backend cluster", sections);
     let mut all = Vec::new();
     for Placed { value: section, .. } in items(sections, report) {
-        let entry = backend(section, report);
+        let entry = backend(section, elsewhere, report);
         all.extend(entry.as_ref().map(|entry| entry.cluster.clone()));
         named.add(section.name.as_ref(), entry, report);
     }
     (named, all)
 }
 
-fn backend(section: &file::BackendCluster, report: &mut Report) -> Option<BackendEntry> {
+fn backend(
+    section: &file::BackendCluster,
+    elsewhere: &Elsewhere<'_>,
+    report: &mut Report,
+) -> Option<BackendEntry> {
     let bootstrap = section.bootstrap_servers.as_ref().map(|servers| bootstrap(servers, report));
     let tls = section.tls.as_ref().map(|tls| upstream_tls(&tls.value, report));
     let tls = tls.flatten();
     let login = match &section.authentication {
-        Some(authentication) => login(&authentication.value, report),
+        Some(authentication) => login(authentication, elsewhere, report),
         None => Some(BrokerLogin::Anonymous),
     };
-    let in_clear = matches!(login, Some(BrokerLogin::SaslPlain { .. })) && tls.is_none();
+    let in_clear = match &login {
+        Some(BrokerLogin::SaslPlain { .. }) => {
+            Some("the password goes to the brokers unencrypted; switch tls on, or use sasl_scram")
+        }
+        Some(BrokerLogin::OauthBearer(_)) => Some("the token goes to the brokers unencrypted; switch tls on"),
+        _ => None,
+    };
     let far = |servers: &[Backend<Address>]| !servers.iter().all(|server| is_loopback(&server.as_ref().host));
     if let (Some(Placed { at, .. }), Some(servers)) = (&section.authentication, &bootstrap)
-        && in_clear
+        && let Some(in_clear) = in_clear
+        && tls.is_none()
         && far(servers)
     {
-        report.warn(*at, "the password goes to the brokers unencrypted; switch tls on, or use sasl_scram");
+        report.warn(*at, in_clear);
     }
     let interval = section.metadata_update_interval_seconds.as_ref();
     let interval = interval.map_or(60, |seconds| seconds.value.0.unsigned_abs());
@@ -152,8 +166,12 @@ fn bootstrap(servers: &Placed<List<Text>>, report: &mut Report) -> Vec<Backend<A
     addresses
 }
 
-fn login(section: &file::BackendAuthentication, report: &mut Report) -> Option<BrokerLogin> {
-    match section {
+fn login(
+    section: &Placed<file::BackendAuthentication>,
+    elsewhere: &Elsewhere<'_>,
+    report: &mut Report,
+) -> Option<BrokerLogin> {
+    match &section.value {
         file::BackendAuthentication::NoLogin(_) => Some(BrokerLogin::Anonymous),
         file::BackendAuthentication::SaslPlain(plain) => {
             let (username, password) = (username(plain.username.as_ref(), report), plain.password.as_ref());
@@ -169,6 +187,10 @@ fn login(section: &file::BackendAuthentication, report: &mut Report) -> Option<B
             };
             let password = password?.value.secret.clone();
             Some(BrokerLogin::SaslScram(ScramCredentials::new(mechanism, username?, password)))
+        }
+        file::BackendAuthentication::SaslOauthBearer(bearer) => {
+            let login = broker_token::token_login(bearer, section.at, elsewhere, report)?;
+            Some(BrokerLogin::OauthBearer(Arc::new(login)))
         }
     }
 }

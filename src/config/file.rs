@@ -1,6 +1,6 @@
 //! The file's shape, and nothing else: every section, every key, every word.
 
-use super::measure::{PortRange, SecretText, Size, Span};
+use super::measure::{Pairs, PortRange, SecretText, Size, Span};
 use super::shape::{Computable, List, ListOrComputed, NotServed, Whole, choice, section, words};
 use super::yaml::Text;
 
@@ -45,9 +45,8 @@ choice! {
         "anonymous" => NoLogin,
         "sasl_plain" => SaslPlain,
         "sasl_scram" => SaslScram,
-    } unsupported {
-        "oauth_bearer" => "the gateway does not log in at brokers with a token",
-    }
+        "oauth_bearer" => SaslOauthBearer,
+    } unsupported {}
 }
 
 section! {
@@ -69,6 +68,84 @@ section! {
         required algorithm: ScramAlgorithm,
         required username: Text,
         required password: SecretText,
+    }
+}
+
+section! {
+    /// SASL/OAUTHBEARER: the gateway gets tokens of its own, at a token endpoint, from a file, or by what
+    /// the files of a directory say.
+    SaslOauthBearer = "oauth_bearer" {
+        /// The URL where tokens are got by client credentials.
+        optional token_endpoint: Text,
+        /// As whom the gateway asks there.
+        optional client_id: Text,
+        optional client_secret: SecretText,
+        /// How the secret is sent; basic by default: in the header of HTTP Basic.
+        optional client_authentication: ClientAuthenticationWord,
+        /// A signed assertion instead of a secret (RFC 7523).
+        optional client_assertion: ClientAssertionSection,
+        /// A file that holds the token itself; read again when it changes.
+        optional token_file: Text,
+        /// A directory with the files client_id, client_secret, token_endpoint_url and, if need be, method,
+        /// extensions and scope, as a mounted Kubernetes secret has them; read again when it changes.
+        optional credentials_directory: Text,
+        /// What is asked for at the token endpoint; none by default.
+        optional scope: Text,
+        /// For whom the token is to be; not said by default.
+        optional audience: Text,
+        /// SASL extensions that the broker gets beside the token.
+        optional extensions: Pairs,
+        /// TLS toward the token endpoint.
+        optional tls: TokenEndpointTls,
+        /// How long one request at the token endpoint may take; 10s by default.
+        optional timeout: Span,
+    }
+}
+
+words! {
+    /// Where a client's secret stands in a request.
+    ClientAuthenticationWord {
+        "basic" => Basic,
+        "post" => Post,
+    } unsupported {}
+}
+
+section! {
+    /// An assertion that the gateway signs, or one that somebody else writes into a file.
+    ClientAssertionSection {
+        /// The client's private key, as PEM.
+        optional key: SecretText,
+        /// By what the key signs.
+        optional algorithm: SigningAlgorithm,
+        /// By what name the token endpoint knows the key; not said by default.
+        optional key_id: Text,
+        /// For whom the assertion is; the token endpoint's URL by default.
+        optional audience: Text,
+        /// A file that holds an assertion; read for each request.
+        optional file: Text,
+    }
+}
+
+words! {
+    /// How a key signs.
+    SigningAlgorithm {
+        "RS256" => Rs256,
+        "RS384" => Rs384,
+        "RS512" => Rs512,
+        "PS256" => Ps256,
+        "PS384" => Ps384,
+        "PS512" => Ps512,
+        "ES256" => Es256,
+        "ES384" => Es384,
+        "EdDSA" => EdDsa,
+    } unsupported {}
+}
+
+section! {
+    /// TLS toward a token endpoint.
+    TokenEndpointTls {
+        /// Certificates to trust, as PEM; the system's own by default.
+        optional ca_bundle: Text,
     }
 }
 

@@ -1,4 +1,4 @@
-//! Sizes, times and secrets, as the file writes them.
+//! Sizes, times, secrets and pairs of texts, as the file writes them.
 
 use std::borrow::Cow;
 use std::time::Duration;
@@ -6,7 +6,7 @@ use std::time::Duration;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use super::problem::Report;
-use super::shape::{Read, expected};
+use super::shape::{Placed, Read, expected};
 use super::yaml::{Node, Text, Value};
 use crate::cluster::{Pem, Piece};
 use crate::names::Secret;
@@ -41,6 +41,9 @@ impl SecretText {
         Pem::of(self.secret.expose(), self.pieces.clone())
     }
 }
+
+/// Texts by keys that are free to choose.
+pub(super) struct Pairs(pub Vec<(String, Placed<Text>)>);
 
 impl Size {
     fn parse(text: &str) -> Option<Self> {
@@ -130,6 +133,34 @@ impl Read for SecretText {
             return None;
         }
         Some(Self { inline: text.stands_for.is_none(), secret: Secret::new(text.text), pieces: text.pieces })
+    }
+}
+
+impl Read for Pairs {
+    fn read(node: &Node, report: &mut Report) -> Option<Self> {
+        let Value::Map(entries) = &node.value else {
+            return expected(node, "a map", &node.value, report);
+        };
+        let mut pairs: Vec<(String, Placed<Text>)> = Vec::new();
+        for (key, value) in entries {
+            if pairs.iter().any(|(earlier, _)| *earlier == key.text) {
+                report.error(key.at, format!("the key {:?} stands twice; keep one", key.text));
+                continue;
+            }
+            let text = Text::read(value, report);
+            pairs.extend(text.map(|text| (key.text.clone(), Placed { at: value.at, value: text })));
+        }
+        Some(Self(pairs))
+    }
+}
+
+impl JsonSchema for Pairs {
+    fn schema_name() -> Cow<'static, str> {
+        "Pairs".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"description": "Texts by key.", "type": "object", "additionalProperties": {"type": "string"}})
     }
 }
 

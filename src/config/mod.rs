@@ -10,6 +10,7 @@
 mod access; //    how their clients log in
 mod backends; //  the real Kafka clusters
 mod bearer; //    by access tokens: what these must say, where the keys are
+mod broker_token; // how the gateway gets tokens of its own for brokers
 mod clusters; //  the virtual clusters
 mod file; //      every section, every key, every word
 mod listeners; // where they connect
@@ -90,7 +91,7 @@ fn build(file: &file::File, elsewhere: &Elsewhere<'_>, report: &mut Report) -> G
     let admin_at = file.admin.as_ref().map_or(Place { line: 1, column: 1 }, |section| {
         section.value.listen.as_ref().map_or(section.at, |listen| listen.at)
     });
-    let (backend_names, backends) = backends::backends(file.backend_clusters.as_ref(), report);
+    let (backend_names, backends) = backends::backends(file.backend_clusters.as_ref(), elsewhere, report);
     let sections = file.virtual_clusters.as_ref();
     let (cluster_names, clusters) = clusters::clusters(sections, &backend_names, &limits, elsewhere, report);
     walls::check(&clusters, &backends, report);

@@ -13,10 +13,11 @@ use tokio::net::TcpListener;
 use tracing::warn;
 
 use super::keys::Keys;
+use super::tokens::Tokens;
 use super::upstream::Upstream;
 use crate::telemetry::{METRICS_CONTENT_TYPE, Metrics};
 
-/// Whether every backend answers and every key set is there.
+/// Whether every backend answers, and every key set and token of our own is there.
 #[derive(Clone)]
 pub struct Readiness(Arc<Needs>);
 
@@ -44,6 +45,14 @@ impl Readiness {
         }
         for upstream in self.0.upstreams.iter().filter(|upstream| !upstream.brokers().is_up) {
             missing.push(format!("no broker of backend cluster {} answers", upstream.cluster.name));
+        }
+        for upstream in &self.0.upstreams {
+            if let Some(why) = upstream.tokens.as_ref().and_then(Tokens::missing) {
+                missing.push(format!(
+                    "the token for backend cluster {} is not there: {why}",
+                    upstream.cluster.name
+                ));
+            }
         }
         for keys in self.0.keys.iter().filter(|keys| !keys.is_there()) {
             missing.push(format!("the key set of {} is not there", keys.name()));

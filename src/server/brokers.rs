@@ -80,6 +80,7 @@ impl BrokerFinder {
     }
 
     async fn find(&self) -> Result<(), String> {
+        self.upstream.wait_for_token().await.map_err(|why| why.to_string())?;
         let before = self.upstream.brokers();
         let known = before.addresses().values().take(KNOWN_TRIED_MAX).cloned();
         let mut why = "no address is known".to_owned();
@@ -181,7 +182,7 @@ impl BrokerFinder {
             let login = upstream.cluster.login.clone();
             let (discovery, first) =
                 Discovery::start(login, random(), topics, limits.clone()).map_err(|why| why.to_string())?;
-            converse(stream, discovery, first, limits.frame_bytes_from_broker).await
+            converse(stream, discovery, first, limits.frame_bytes_from_broker, &upstream).await
         };
         async {
             timeout(ANSWER_TIMEOUT, asking).await.unwrap_or_else(|_| Err("no answer in time".to_owned()))
@@ -195,6 +196,7 @@ async fn converse(
     mut discovery: Discovery,
     first: Backend<Segments>,
     frame_bytes_max: usize,
+    upstream: &Upstream,
 ) -> Result<Found, String> {
     let mut side = Side::new(stream);
     side.send(first.into_inner());
@@ -211,7 +213,11 @@ async fn converse(
                 return Err("the broker closes the connection".to_owned());
             }
         };
-        match discovery.on_frame(&frame).map_err(|why| why.to_string())? {
+        let told = discovery.on_frame(&frame).map_err(|why| {
+            upstream.login_failed(&why);
+            why.to_string()
+        });
+        match told? {
             Discovered::Send(message) => side.send(message.into_inner()),
             Discovered::Done(found) => return Ok(found),
         }

@@ -46,6 +46,8 @@ pub enum End {
     ClientBroken(io::Error),
     BrokerBroken(io::Error),
     NoBroker(io::Error),
+    /// There is nothing to log in with at the broker.
+    NoToken(io::Error),
 }
 
 /// What a connection wakes up for.
@@ -105,6 +107,9 @@ impl Connection {
             End::Closed(Reason::Drained) => self.flush().await,
             _ => drop(timeout(FLUSH_TIMEOUT, self.flush()).await),
         }
+        if let End::Closed(Reason::BrokerLogin(why)) = &end {
+            self.upstream.login_failed(why);
+        }
         if let Some(mut broker) = self.broker.take() {
             let _ = timeout(FLUSH_TIMEOUT, broker.shutdown()).await;
         }
@@ -161,7 +166,11 @@ impl Connection {
     /// connection ends the wait.
     async fn reach_broker(&mut self) -> Result<Next, End> {
         let upstream = self.upstream.clone();
-        let mut connecting = pin!(upstream.connect(self.door, self.preferred));
+        let (door, preferred) = (self.door, self.preferred);
+        let mut connecting = pin!(async {
+            upstream.wait_for_token().await.map_err(End::NoToken)?;
+            upstream.connect(door, preferred).await.map_err(End::NoBroker)
+        });
         let connected = loop {
             let woken = poll_fn(|cx| {
                 if let Poll::Ready(connected) = connecting.as_mut().poll(cx) {
@@ -186,7 +195,7 @@ impl Connection {
             }
         };
         self.journal.connected(connected.is_ok());
-        let (node, stream) = connected.map_err(End::NoBroker)?;
+        let (node, stream) = connected?;
         self.node = node;
         self.broker = Some(Side::new(stream));
         let mut out = Outbox::default();
@@ -341,6 +350,7 @@ impl End {
             End::ClientBroken(_) => "client_broken",
             End::BrokerBroken(_) => "broker_broken",
             End::NoBroker(_) => "no_broker",
+            End::NoToken(_) => "no_token",
         }
     }
 }

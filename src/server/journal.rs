@@ -101,7 +101,7 @@ impl Journal {
         self.metrics.connection_closed(self.cluster(), end.label());
         let (address, listener) = (self.client_address, &*self.listener.name);
         match end {
-            End::NoBroker(why) | End::BrokerBroken(why) => {
+            End::NoBroker(why) | End::NoToken(why) | End::BrokerBroken(why) => {
                 warn!(%address, listener, %why, "closed: {}", end.label());
             }
             End::Closed(reason) if reason.is_worth_a_warning() => {

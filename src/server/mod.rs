@@ -17,6 +17,7 @@ mod listener; //   binding, accepting, choosing a worker
 mod stream; //     a socket of either kind, and one side of a connection
 mod tenants; //    the listeners as they are now
 mod tls; //        TLS for both sides
+mod tokens; //     fetching our own tokens for brokers
 mod upstream; //   connecting to brokers
 mod worker; //     one thread with its connections
 
@@ -36,14 +37,15 @@ use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
-use crate::auth::Method;
-use crate::cluster::{Directory, Entrance, Limits};
+use crate::auth::{BrokerLogin, Method};
+use crate::cluster::{BackendCluster, Directory, Entrance, Limits};
 use crate::telemetry::{Audit, Metrics};
 use brokers::BrokerFinder;
 use certificates::Certificates;
 use keys::{Issuers, KeyFetcher, Keys};
 use listener::Doors;
 use tenants::Tenants;
+use tokens::Tokens;
 use upstream::Upstream;
 use worker::{House, Workers};
 
@@ -66,7 +68,7 @@ pub enum ServerError {
     Bind { what: String, address: SocketAddr, why: io::Error },
     #[error("TLS of {what}: {why}")]
     Tls { what: String, why: TlsError },
-    #[error("the HTTP client for key sets can not be made: {0}")]
+    #[error("the HTTP client for OAuth servers can not be made: {0}")]
     HttpClient(reqwest::Error),
     #[error("a thread or its runtime can not be started: {0}")]
     Thread(io::Error),
@@ -160,7 +162,8 @@ fn upstreams(
         directory.entrances.iter().flat_map(Entrance::sockets).chain(admin).collect();
     let (mut upstreams, mut finders) = (HashMap::new(), Vec::new());
     for backend in &directory.backends {
-        let (upstream, asks) = Upstream::new(backend.clone(), own.clone())
+        let tokens = tokens(backend, metrics)?;
+        let (upstream, asks) = Upstream::new(backend.clone(), tokens, own.clone())
             .map_err(|why| ServerError::Tls { what: format!("backend cluster {}", backend.name), why })?;
         let upstream = Arc::new(upstream);
         upstreams.insert(backend.name.clone(), upstream.clone());
@@ -174,6 +177,15 @@ fn upstreams(
         });
     }
     Ok((upstreams, finders))
+}
+
+/// Has tokens fetched for a backend from here on, if the gateway logs in there with its own.
+fn tokens(backend: &BackendCluster, metrics: &Metrics) -> Result<Option<Tokens>, ServerError> {
+    let BrokerLogin::OauthBearer(login) = &backend.login else { return Ok(None) };
+    let client = http::client(login.ca_bundle.as_deref()).map_err(ServerError::HttpClient)?;
+    let (tokens, fetcher) = Tokens::new(backend.name.clone(), login.clone(), client, metrics.clone());
+    tokio::spawn(fetcher.run());
+    Ok(Some(tokens))
 }
 
 /// The issuers' keys, by virtual cluster.

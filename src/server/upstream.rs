@@ -17,9 +17,11 @@ use tokio_rustls::TlsConnector;
 
 use super::stream::Stream;
 use super::tls::{TlsError, client_config};
+use super::tokens::Tokens;
 use crate::api::versions::BrokerVersions;
 use crate::cluster::{Address, BackendCluster, Door};
 use crate::names::Backend;
+use crate::session::LoginFailed;
 
 /// A backend cluster as it is now: which brokers there are, and what they speak.
 pub struct Upstream {
@@ -28,6 +30,8 @@ pub struct Upstream {
     tls: Option<ArcSwap<ClientConfig>>,
     brokers: ArcSwap<Brokers>,
     ask_again: mpsc::Sender<oneshot::Sender<()>>,
+    /// What the gateway logs in with, where it does so with tokens of its own.
+    pub tokens: Option<Tokens>,
     /// Where the gateway itself listens.
     own: Arc<[SocketAddr]>,
 }
@@ -98,10 +102,14 @@ impl Brokers {
 pub type Asks = mpsc::Receiver<oneshot::Sender<()>>;
 
 impl Upstream {
-    pub fn new(cluster: Arc<BackendCluster>, own: Arc<[SocketAddr]>) -> Result<(Self, Asks), TlsError> {
+    pub fn new(
+        cluster: Arc<BackendCluster>,
+        tokens: Option<Tokens>,
+        own: Arc<[SocketAddr]>,
+    ) -> Result<(Self, Asks), TlsError> {
         let tls = cluster.tls.as_ref().map(client_config).transpose()?.map(ArcSwap::new);
         let (ask_again, asks) = mpsc::channel(WAITING_MAX);
-        Ok((Self { cluster, tls, brokers: ArcSwap::default(), ask_again, own }, asks))
+        Ok((Self { cluster, tls, brokers: ArcSwap::default(), ask_again, tokens, own }, asks))
     }
 
     /// Whoever connects next speaks TLS like this.
@@ -135,6 +143,21 @@ impl Upstream {
             change(&mut brokers);
             brokers
         });
+    }
+
+    /// Waits a little for what the gateway logs in with, if it has to be fetched.
+    pub async fn wait_for_token(&self) -> io::Result<()> {
+        match &self.tokens {
+            Some(tokens) => tokens.wait().await,
+            None => Ok(()),
+        }
+    }
+
+    /// A broker has refused our login. If that is for the token, there may be a better one.
+    pub fn login_failed(&self, why: &LoginFailed) {
+        if let (LoginFailed::Token(_), Some(tokens)) = (why, &self.tokens) {
+            tokens.refused();
+        }
     }
 
     /// Connects to the broker behind a door; behind the bootstrap door, to any that answers. Says which

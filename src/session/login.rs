@@ -1,6 +1,7 @@
 //! Our login to the broker: which versions it speaks, then who we are; and again before that ends.
 //!
-//! Source: KIP-35 (ApiVersions), KIP-152 (SaslAuthenticate), RFC 4616 (PLAIN), RFC 5802 (SCRAM).
+//! Source: KIP-35 (ApiVersions), KIP-152 (SaslAuthenticate), RFC 4616 (PLAIN), RFC 5802 (SCRAM),
+//! RFC 7628 (OAUTHBEARER).
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +15,7 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::{Decodable, Encodable, StrBytes};
 
 use crate::api::versions::BrokerVersions;
-use crate::auth::{BrokerLogin, ScramClient};
+use crate::auth::{BrokerLogin, FAILURE_ACKNOWLEDGEMENT, ScramClient, encode_client_first, failure_status};
 use crate::names::Backend;
 use crate::wire::{
     ApiKey, Broken, Direction, Gather, Malformed, RequestHead, RequestHeader, Segments, decode, encode_body,
@@ -27,6 +28,8 @@ use crate::wire::{
 ///  ApiVersions 3 ─▶ (35) ApiVersions 0 ─▶ SaslHandshake ─▶ SaslAuthenticate … ─▶ Done
 ///                └──────────── anonymous ──────────────────────────────────────▶ Done
 /// ```
+///
+/// A token is read from its cell as late as can be, so that each login goes with the newest.
 pub struct Login {
     how: BrokerLogin,
     nonce: [u8; 24],
@@ -37,11 +40,16 @@ pub struct Login {
 }
 
 enum Step {
-    Versions { version: i16 },
+    Versions {
+        version: i16,
+    },
     Handshake,
     Plain,
     ScramFirst(ScramClient),
     ScramFinal(ScramClient),
+    Token,
+    /// The broker has said what is wrong with the token; that the login failed comes next.
+    TokenRefused(&'static str),
 }
 
 /// What the login wants next.
@@ -63,6 +71,10 @@ pub enum LoginFailed {
     Mechanism { mechanism: &'static str, offered: String },
     #[error("the broker refuses the credentials of this backend cluster")]
     Credentials,
+    #[error("there is no token to log in with")]
+    NoToken,
+    #[error("the broker refuses the token of this backend cluster: {0}")]
+    Token(&'static str),
     #[error("the broker does not answer in time")]
     Timeout,
     #[error("the broker does not prove that it knows the password: {0}")]
@@ -97,7 +109,7 @@ impl Login {
         match &self.step {
             Step::Versions { version } => self.on_versions(frame, *version),
             Step::Handshake => self.on_handshake(frame),
-            Step::Plain | Step::ScramFirst(_) | Step::ScramFinal(_) => self.on_authenticate(frame),
+            _ => self.on_authenticate(frame),
         }
     }
 
@@ -143,6 +155,11 @@ impl Login {
                 self.step = Step::ScramFirst(client);
                 first
             }
+            BrokerLogin::OauthBearer(login) => {
+                let newest = login.cell.newest().ok_or(LoginFailed::NoToken)?;
+                self.step = Step::Token;
+                encode_client_first(&newest.token, &newest.extensions)
+            }
         };
         self.authenticate(first)
     }
@@ -150,8 +167,15 @@ impl Login {
     fn on_authenticate(&mut self, frame: &Bytes) -> Result<Progress, LoginFailed> {
         let version = self.authenticate_version();
         let response = self.read::<SaslAuthenticateResponse>(ApiKey::SaslAuthenticate, frame, version)?;
-        if response.error_code != 0 {
-            return Err(LoginFailed::Credentials);
+        match &self.step {
+            Step::TokenRefused(status) => return Err(LoginFailed::Token(status)),
+            Step::Token if response.error_code != 0 => return Err(LoginFailed::Token("without a status")),
+            Step::Token if !response.auth_bytes.is_empty() => {
+                self.step = Step::TokenRefused(failure_status(&response.auth_bytes));
+                return self.authenticate(FAILURE_ACKNOWLEDGEMENT.to_vec());
+            }
+            _ if response.error_code != 0 => return Err(LoginFailed::Credentials),
+            _ => {}
         }
         let lifetime_ms = u64::try_from(response.session_lifetime_ms).unwrap_or(0);
         self.lifetime = (lifetime_ms > 0).then(|| Duration::from_millis(lifetime_ms));
@@ -167,7 +191,7 @@ impl Login {
                 client.on_final(&response.auth_bytes).map_err(|why| LoginFailed::Scram(why.to_string()))?;
                 Ok(self.done())
             }
-            Step::Versions { .. } | Step::Handshake | Step::Plain => Ok(self.done()),
+            _ => Ok(self.done()),
         }
     }
 
@@ -180,6 +204,7 @@ impl Login {
             BrokerLogin::Anonymous => None,
             BrokerLogin::SaslPlain { .. } => Some("PLAIN"),
             BrokerLogin::SaslScram(credentials) => Some(credentials.mechanism().name()),
+            BrokerLogin::OauthBearer(_) => Some("OAUTHBEARER"),
         }
     }
 

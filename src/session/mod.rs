@@ -85,7 +85,7 @@ enum Upstream {
     },
     Ready {
         versions: Arc<BrokerVersions>,
-        renews_at: Option<Instant>,
+        renewal: Option<Renewal>,
     },
     /// Logging in again: what is in flight is answered first, and nothing is sent meanwhile.
     Renewing {
@@ -93,6 +93,13 @@ enum Upstream {
         /// Not set while the broker may wait, for a fetch say, before it comes to the login.
         ends_at: Option<Instant>,
     },
+}
+
+/// When we log in again at the broker, before our session there ends.
+#[derive(Clone, Copy)]
+struct Renewal {
+    at: Instant,
+    ends_at: Instant,
 }
 
 /// A frame goes on, or the connection does not.
@@ -206,7 +213,7 @@ impl Session {
         let of_upstream = match &self.upstream {
             Upstream::LoggingIn { ends_at, .. } => Some(*ends_at),
             Upstream::Renewing { ends_at, .. } => *ends_at,
-            Upstream::Ready { renews_at, .. } => *renews_at,
+            Upstream::Ready { renewal, .. } => renewal.map(|renewal| renewal.at),
             Upstream::Absent => None,
         };
         let of_lookup = self.held.as_ref().and_then(|held| held.ends_at);
@@ -214,24 +221,8 @@ impl Session {
     }
 
     pub fn on_deadline(&mut self, now: Instant, out: &mut Outbox) -> Next {
-        match &self.upstream {
-            Upstream::LoggingIn { ends_at, .. } | Upstream::Renewing { ends_at: Some(ends_at), .. }
-                if now >= *ends_at =>
-            {
-                return Next::Close(Reason::BrokerLogin(LoginFailed::Timeout));
-            }
-            Upstream::Ready { versions, renews_at: Some(at) } if now >= *at => {
-                let login = self.cluster.backend.login.clone();
-                match Login::again(login, (self.client.nonce)(), versions.clone()) {
-                    Ok((login, first)) => {
-                        out.to_broker.push(first);
-                        self.upstream = Upstream::Renewing { login: Box::new(login), ends_at: None };
-                        self.start_clocks(now);
-                    }
-                    Err(why) => return Next::Close(Reason::BrokerLogin(why)),
-                }
-            }
-            _ => {}
+        if let Err(reason) = self.on_upstream_deadline(now, out) {
+            return Next::Close(reason);
         }
         let is_over = |end: Option<Instant>| end.is_some_and(|end| now >= end);
         if is_over(self.left_until) {
@@ -245,6 +236,36 @@ impl Session {
                 Next::Close(if self.who.is_some() { Reason::SessionExpired } else { Reason::LoginTimeout })
             }
             _ => self.rest(),
+        }
+    }
+
+    fn on_upstream_deadline(&mut self, now: Instant, out: &mut Outbox) -> Result<(), Reason> {
+        let how = &self.cluster.backend.login;
+        match &mut self.upstream {
+            Upstream::LoggingIn { ends_at, .. } | Upstream::Renewing { ends_at: Some(ends_at), .. }
+                if now >= *ends_at =>
+            {
+                Err(Reason::BrokerLogin(LoginFailed::Timeout))
+            }
+            // It would end when this one does. A newer token may come until then.
+            Upstream::Ready { renewal: Some(renewal), .. }
+                if now >= renewal.at && !how.outlasts(renewal.ends_at) =>
+            {
+                if now >= renewal.ends_at {
+                    return Err(Reason::BrokerLogin(LoginFailed::NoToken));
+                }
+                renewal.at = renewal.ends_at.min(now + BETWEEN_LOOKS_FOR_A_TOKEN);
+                Ok(())
+            }
+            Upstream::Ready { versions, renewal: Some(renewal) } if now >= renewal.at => {
+                let again = Login::again(how.clone(), (self.client.nonce)(), versions.clone());
+                let (login, first) = again.map_err(Reason::BrokerLogin)?;
+                out.to_broker.push(first);
+                self.upstream = Upstream::Renewing { login: Box::new(login), ends_at: None };
+                self.start_clocks(now);
+                Ok(())
+            }
+            _ => Ok(()),
         }
     }
 
@@ -364,9 +385,12 @@ impl Session {
         match login.on_frame(&frame).map_err(Reason::BrokerLogin)? {
             Progress::Send(message) => out.to_broker.push(message),
             Progress::Done { versions, lifetime } => {
-                let renews_at = lifetime.map(|lifetime| now + lifetime.mul_f64(RENEWED_AFTER));
+                let renewal = lifetime.map(|lifetime| Renewal {
+                    at: now + lifetime.mul_f64(RENEWED_AFTER),
+                    ends_at: now + lifetime,
+                });
                 self.versions = Some(versions.clone());
-                self.upstream = Upstream::Ready { versions: versions.clone(), renews_at };
+                self.upstream = Upstream::Ready { versions: versions.clone(), renewal };
                 out.events.push(Event::BrokerReady(versions));
             }
         }
@@ -410,6 +434,9 @@ const ANSWERS_PER_TURN_MAX: usize = 64;
 
 /// Part of our session's lifetime at a broker after which we log in again; Kafka's clients take 0.85 to 0.95.
 const RENEWED_AFTER: f64 = 0.85;
+
+/// How often a session that waits for a newer token looks whether it is there.
+const BETWEEN_LOOKS_FOR_A_TOKEN: Duration = Duration::from_millis(200);
 
 /// How long a broker may take to answer a question of our own: Kafka's clients wait for 30 s.
 const LOOKUP_TIMEOUT: Duration = Duration::from_secs(20);

@@ -25,6 +25,8 @@ struct Inner {
     clusters: Mutex<HashMap<Arc<str>, ClusterMetrics>>,
     /// When the key set in use was fetched, by source; their age is reckoned at each scrape.
     key_sets: Mutex<HashMap<Arc<str>, Instant>>,
+    /// When the token for a backend's brokers ends, by backend.
+    tokens: Mutex<HashMap<Arc<str>, Instant>>,
     audit: OnceLock<Audit>,
 }
 
@@ -43,6 +45,8 @@ struct Families {
     upstream_connects: Family<Outcome, Counter>,
     key_set_age: Family<Source, Gauge<f64, AtomicU64>>,
     key_fetches: Family<Fetch, Counter>,
+    token_time_left: Family<Backend, Gauge<f64, AtomicU64>>,
+    token_fetches: Family<TokenFetch, Counter>,
     namespace_conflicts: Family<Cluster, Gauge>,
     condition_failures: Family<Policy, Counter>,
     backend_up: Family<Backend, Gauge>,
@@ -61,6 +65,7 @@ impl Metrics {
             families,
             clusters: Mutex::default(),
             key_sets: Mutex::default(),
+            tokens: Mutex::default(),
             audit: OnceLock::new(),
         }))
     }
@@ -120,6 +125,23 @@ impl Metrics {
         self.0.families.key_set_age.remove(&Source { source: source.into() });
     }
 
+    /// Shape: the result is a kind of failure, or `success`.
+    pub fn token_fetched(&self, backend: &str, result: &'static str) {
+        let fetch = TokenFetch { backend: backend.into(), result };
+        self.0.families.token_fetches.get_or_create(&fetch).inc();
+    }
+
+    /// A new token for a backend's brokers is in use from now on.
+    pub fn token_held(&self, backend: &str, ends_at: Instant) {
+        locked(&self.0.tokens).insert(backend.into(), ends_at);
+    }
+
+    /// There is no token for this backend's brokers.
+    pub fn token_gone(&self, backend: &str) {
+        locked(&self.0.tokens).remove(backend);
+        self.0.families.token_time_left.get_or_create(&Backend { backend: backend.into() }).set(0.0);
+    }
+
     pub fn namespace_conflicts(&self, cluster: &str, count: usize) {
         let gauge = self.0.families.namespace_conflicts.get_or_create_owned(&Cluster::named(cluster));
         gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
@@ -177,6 +199,11 @@ impl Metrics {
             let age = self.0.families.key_set_age.get_or_create_owned(&Source { source: source.clone() });
             age.set(now.saturating_duration_since(*renewed).as_secs_f64());
         }
+        for (backend, ends_at) in locked(&self.0.tokens).iter() {
+            let left =
+                self.0.families.token_time_left.get_or_create_owned(&Backend { backend: backend.clone() });
+            left.set(ends_at.saturating_duration_since(now).as_secs_f64());
+        }
         if let Some(audit) = self.0.audit.get() {
             // The audit log counts for itself, and its count only grows.
             self.0.families.audit_lines_lost.inner().store(audit.lost(), Ordering::Relaxed);
@@ -215,6 +242,10 @@ impl Families {
         let help = "Time since the key set in use was fetched";
         r.register_with_unit("key_set_age", help, Unit::Seconds, all.key_set_age);
         r.register("key_fetches", "Fetches of key sets, by result", all.key_fetches);
+        let help = "Time until the gateway's own token for a backend's brokers ends";
+        r.register_with_unit("token_time_left", help, Unit::Seconds, all.token_time_left);
+        let help = "Fetches of tokens for a backend's brokers, by result";
+        r.register("token_fetches", help, all.token_fetches);
         let help = "Additional topics that a prefixed topic of the same name hides";
         r.register("namespace_conflicts", help, all.namespace_conflicts);
         r.register("condition_failures", "Policy conditions that did not evaluate", all.condition_failures);
@@ -366,6 +397,12 @@ struct Source {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Fetch {
     source: Arc<str>,
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct TokenFetch {
+    backend: Arc<str>,
     result: &'static str,
 }
 

@@ -440,13 +440,6 @@ fn what_this_program_does_not_serve_is_said_plainly() {
         );
     }
     check(
-        "    bootstrap",
-        "    authentication: {type: oauth_bearer}\n    bootstrap",
-        &[
-            "3:28: \"oauth_bearer\" is not supported: the gateway does not log in at brokers with a token; supported: anonymous, sasl_plain, sasl_scram",
-        ],
-    );
-    check(
         "        jwks:",
         "        introspection: {endpoint: x}\n        jwks:",
         &["9:24: this key is not supported; leave it out"],

@@ -1,5 +1,6 @@
 //! Files that are wrong, and what is said of them.
 
+mod broker_tokens; // how the gateway gets tokens of its own for brokers
 mod errors; //   what must be changed
 mod schema; //   what an editor is told
 mod server_names; // virtual clusters behind server names
@@ -48,6 +49,10 @@ fn told(source: &str) -> (Vec<String>, Vec<String>) {
     let files = |path: &Path| match path.to_str() {
         Some("/etc/gw/keys.json") => Ok(KEYS.to_owned()),
         Some("/etc/gw/hunter") => Ok("hunter2\n".to_owned()),
+        Some("/etc/gw/client.key") => Ok(rcgen::KeyPair::generate().unwrap().serialize_pem()),
+        Some("/etc/gw/kafka/client_id") => Ok("gateway\n".to_owned()),
+        Some("/etc/gw/kafka/client_secret") => Ok("hunter2\n".to_owned()),
+        Some("/etc/gw/kafka/token_endpoint_url") => Ok("http://idp.example/token\n".to_owned()),
         _ => Err("no such file".to_owned()),
     };
     let files = |name: &str| files(&Path::new("/etc/gw").join(name));
