@@ -15,7 +15,10 @@ use kafka_protocol::protocol::{Encodable, StrBytes};
 use uuid::Uuid;
 
 use super::*;
-use crate::auth::{Authentication, BrokerLogin, KeyRing, KeySource, Method, OauthBearer, Rules, Verifier};
+use crate::auth::{
+    Authentication, BearerToken, BrokerLogin, KeyRing, KeySource, Method, OauthBearer, OwnToken, Rules,
+    TokenCell, TokenLogin, TokenSource, Verifier,
+};
 use crate::cluster::{AddressBook, BackendCluster, BootstrapPort, OptIns, PortMap, VirtualCluster};
 use crate::names::{Additional, Backend, Mode, Namespace, Secret};
 use crate::policy::Policy;
@@ -113,6 +116,10 @@ impl Stage {
             username: "gateway".into(),
             password: Secret::new("password".to_owned()),
         };
+        Self::start_by(login, now, lifetime)
+    }
+
+    fn start_by(login: BrokerLogin, now: Instant, lifetime: Duration) -> Self {
         let session = session_by(Method::Anonymous, login, now);
         let mut stage = Self { session, now, asked: VecDeque::new(), answers: 0 };
         assert!(matches!(stage.client_asks(), Next::Connect));
@@ -314,5 +321,34 @@ fn the_id_of_another_tenant_is_asked_about_as_often_as_nobodys() {
         }
         assert_eq!(questions, [1, 0, 1, 0], "known: {is_known}, there: {is_there}");
         assert_eq!(stage.answers, 4);
+    }
+}
+
+#[test]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "an Instant can only be had from the clock; which one does not matter"
+)]
+fn a_session_that_the_token_would_not_lengthen_waits_for_a_newer_one() {
+    let (now, hour) = (Instant::now(), Duration::from_secs(3600));
+    for comes in [true, false] {
+        let cell = Arc::new(TokenCell::empty());
+        let hold_until = |ends_at| {
+            cell.replace(OwnToken { token: BearerToken::new("t"), extensions: Vec::new(), ends_at });
+        };
+        hold_until(now + hour);
+        let source = TokenSource::File { path: "token".into(), extensions: Vec::new() };
+        let login = TokenLogin { source, ca_bundle: None, timeout: hour, cell: cell.clone() };
+        let mut stage = Stage::start_by(BrokerLogin::OauthBearer(login.into()), now, hour);
+        assert!(matches!(stage.passes(hour.mul_f64(0.9)), Next::Read));
+        assert_eq!(stage.asked.len(), 0, "the same token ends when the session does");
+        if comes {
+            hold_until(now + hour * 2);
+            assert!(matches!(stage.passes(hour.mul_f64(0.05)), Next::Read));
+            assert_eq!(stage.asked.len(), 1, "the login goes out");
+        } else {
+            let next = stage.passes(hour.mul_f64(0.1));
+            assert!(matches!(next, Next::Close(Reason::BrokerLogin(LoginFailed::NoToken))), "{next:?}");
+        }
     }
 }

@@ -17,6 +17,7 @@ mod aliases; // a topic under two names
 mod attacks; // what strangers and clients try that are up to no good
 mod authenticate; // the ways in, and the ways to be refused
 mod authorize; // what one may do, for each API
+mod backend_tokens; // the gateway's own tokens at brokers
 mod claims_as_names; // what a token names
 mod consumer_groups; // groups whose coordinator assigns the partitions
 mod drain; // the end of the process

@@ -1,12 +1,15 @@
 //! How the gateway gets in at real brokers: each login, with and without TLS, and what refuses it.
 
+use std::fs;
+
 use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
 
 use crate::direct::until;
-use crate::site::{Site, site};
+use crate::site::{CLIENT, SECRET, Site, issuer, site};
 use crate::support::clients::Tool::Librdkafka;
 use crate::support::process::Gateway;
 use crate::support::setup::Setup;
+use crate::support::token_server::{TokenServer, granted};
 
 const PLAIN: &str = "authentication: {type: sasl_plain, username: gateway, password: gw-secret}";
 const SCRAM_256: &str =
@@ -68,6 +71,58 @@ fn the_gateway_renews_its_login() {
         "create orders 1 1 -> ok
          keep-producing orders 15 -> ok cuts=0",
     );
+}
+
+/// A token for the broker, as Kafka itself verifies it.
+fn token_login(site: &Site, secret: &str) -> String {
+    let endpoint = site.issuer.token_url();
+    format!(
+        "authentication: {{type: oauth_bearer, token_endpoint: \"{endpoint}\", client_id: gateway, client_secret: {secret}}}"
+    )
+}
+
+#[test]
+fn the_gateway_logs_in_by_a_token() {
+    serves("OAUTH", "token", |site| vec![token_login(site, "gw-secret")]);
+}
+
+/// Both the session at the broker, of four seconds, and the token are renewed several times meanwhile.
+#[test]
+fn the_gateway_renews_its_login_by_ever_new_tokens() {
+    let Some(site) = site() else { return };
+    let server = TokenServer::start(|_| {
+        Some(granted(&site.issuer.token("gateway", "gw-secret"), ", \"expires_in\": 16"))
+    });
+    let keys = format!("token_endpoint: \"{}\", client_id: gateway, client_secret: gw-secret", server.url());
+    let backend = format!("authentication: {{type: oauth_bearer, {keys}}}");
+    let front = site.front(setup(site, "OAUTH", "renewing-token-", |_| vec![backend.clone()]));
+    front.check(
+        Librdkafka,
+        "create orders 1 1 -> ok
+         keep-producing orders 20 -> ok cuts=0",
+    );
+    assert!(server.asked().len() > 1, "no new token was asked for");
+}
+
+#[test]
+fn a_token_that_kafka_does_not_take_is_told_and_not_shown() {
+    let Some(site) = site() else { return };
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let path = dir.path().join("token");
+    // Of an issuer whose keys the broker does not have.
+    fs::write(&path, issuer("5m").token(CLIENT, SECRET)).expect("the file can be written");
+    let login = format!("authentication: {{type: oauth_bearer, token_file: \"{}\"}}", path.display());
+    let told = "the broker refuses the token of this backend cluster: invalid_token";
+    is_refused("OAUTH", |_| vec![login.clone()], told);
+    let secret = token_login(site, WRONG);
+    let mut setup = setup(site, "OAUTH", "refused-", |_| vec![secret.clone()]);
+    setup.sections.push("logging: {level: debug}".to_owned());
+    let gateway = Gateway::launch(&setup.text(), setup.admin_port);
+    let refused = "the token for backend cluster backend is not there: the token endpoint answers 401 Unauthorized, invalid_client";
+    until("the reason is told", || {
+        gateway.admin("/readyz").filter(|(code, body)| *code == 503 && body.contains(refused))
+    });
+    assert!(!gateway.process.log().contains(WRONG), "the secret is shown");
 }
 
 #[test]

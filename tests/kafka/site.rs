@@ -26,6 +26,8 @@ const SETTINGS: &[&str] = &[
     "super.users=User:ANONYMOUS;User:gateway;User:CN=localhost",
     // A login by SCRAM is good for so long.
     "listener.name.scram.connections.max.reauth.ms=4000",
+    // One by a token too.
+    "listener.name.oauth.connections.max.reauth.ms=4000",
     // PLAIN by TLS as well.
     "listener.name.scram_ssl.sasl.enabled.mechanisms=SCRAM-SHA-256,SCRAM-SHA-512,PLAIN",
     "listener.name.scram_ssl.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule \
@@ -49,9 +51,12 @@ pub fn site() -> Option<&'static Site> {
     kafka::is_here().then(|| &*SITE)
 }
 
-/// An issuer that knows the client, with tokens good for so long.
+/// An issuer that knows the client, and the gateway, with tokens good for so long.
 pub fn issuer(token_lifetime: &str) -> Issuer {
-    Issuer::start(&[&format!("{CLIENT}:{SECRET}")], &["--token-lifetime", token_lifetime])
+    Issuer::start(
+        &[&format!("{CLIENT}:{SECRET}"), "gateway:gw-secret"],
+        &["--token-lifetime", token_lifetime],
+    )
 }
 
 impl Site {

@@ -18,5 +18,6 @@ pub mod sense; //   requests that make sense to a broker, for every API and vers
 pub mod setup; //   the file of a gateway for dialogues
 pub mod stage; //   gateway, broker and issuer together, for one dialogue
 pub mod tls; //     an authority, its certificates, and clients that trust it
+pub mod token_server; // a token endpoint that answers whatever a test says
 pub mod walled; //  which APIs keep tenants apart
 pub mod words; //   messages said by the paths of their fields
