@@ -1,9 +1,9 @@
 //! How clients log in to us, and how we log in at brokers, as values.
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::{KeySource, ScramCredentials, TokenLogin, Verifier};
+use super::{KeySource, Passwords, ScramCredentials, TokenLogin, Verifier};
 use crate::names::Secret;
 
 /// How the clients of a virtual cluster may log in, in the order in which it is tried.
@@ -18,6 +18,7 @@ pub struct Authentication {
 #[derive(Debug, Clone)]
 pub enum Method {
     OauthBearer(OauthBearer),
+    SaslPlain(SaslPlain),
     Anonymous,
 }
 
@@ -28,6 +29,14 @@ pub struct OauthBearer {
     pub name: Arc<str>,
     pub verifier: Verifier,
     pub source: KeySource,
+}
+
+/// Names and passwords.
+#[derive(Debug, Clone)]
+pub struct SaslPlain {
+    pub passwords: Arc<Passwords>,
+    /// When a client must log in again; never, where there is none.
+    pub session_lifetime_max: Option<Duration>,
 }
 
 /// How the gateway logs in at the brokers of a backend cluster.

@@ -23,11 +23,14 @@ mod jwk; //        one key of an issuer, if it is fit for use
 mod keys; //       a key set as a value, and the ring that holds the newest
 mod method; //     how clients log in to us, and how we log in at brokers, as values
 mod own_token; //  our own token at brokers, and the cell that holds it
+mod passwords; //  the passwords of those who may log in by PLAIN
+mod plain; //      the message of PLAIN (RFC 4616)
 mod rejected; //   every reason for which a token is refused
 mod scram; //      our own login at a broker, by SCRAM
 mod source; //     where keys come from, as a value
 mod token_source; // where our own tokens come from, as a value
 mod unverified; // what a token says of itself, for choosing an issuer
+mod verdict; //    what a client shows, and what comes of it
 mod verifier; //   token → Identity, or Rejected
 
 #[cfg(test)]
@@ -44,8 +47,10 @@ pub use certificate::{PeerCertificate, UnreadableCertificate};
 pub use credentials::ScramCredentials;
 pub use jwk::{Algorithm, Key, Unfit};
 pub use keys::{InvalidKeySet, KeyRing, KeySet, NoKey, SkippedKey};
-pub use method::{Authentication, BrokerLogin, Method, OauthBearer};
+pub use method::{Authentication, BrokerLogin, Method, OauthBearer, SaslPlain};
 pub use own_token::{BadToken, OwnToken, TokenAnswer, TokenCell, refusal_word};
+pub use passwords::{InvalidPassword, Password, Passwords};
+pub use plain::{InvalidPlain, PlainMessage, is_username};
 pub use rejected::Rejected;
 pub use scram::{ScramClient, ScramError, ScramMechanism};
 pub use source::KeySource;
@@ -54,6 +59,7 @@ pub use token_source::{
     is_client_id, is_in_clear, is_scope,
 };
 pub use unverified::Unverified;
+pub use verdict::{Evidence, Proven, Refused, Verdict};
 pub use verifier::{Identity, Rules, Verifier};
 
 /// What a fuzzer calls, one entry for each parser of a stranger's bytes.
@@ -61,5 +67,6 @@ pub use verifier::{Identity, Rules, Verifier};
 pub mod fuzz {
     pub use super::bearer::fuzz_client_first as client_first;
     pub use super::keys::fuzz_key_set as key_set;
+    pub use super::plain::fuzz_plain as plain;
     pub use super::verifier::fuzz_verify as verify;
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::problem::Report;
 use super::shape::{List, Placed};
 use super::stand_in::Elsewhere;
-use super::{bearer, file};
+use super::{bearer, file, principals};
 use crate::auth::{Authentication, Method};
 
 /// What is known beside the section itself.
@@ -27,6 +27,7 @@ pub(super) fn authentication(
         return None;
     }
     let mut methods = Vec::new();
+    let mut by_password = false;
     for Placed { at, value: section } in &sections.value.items {
         match section {
             file::Authentication::AnonymousSection(_) => {
@@ -38,11 +39,20 @@ pub(super) fn authentication(
             file::Authentication::OauthBearerSection(section) => {
                 methods.extend(bearer::oauth_bearer(section, *at, around, report).map(Method::OauthBearer));
             }
+            file::Authentication::PlainLogin(section) => {
+                if std::mem::replace(&mut by_password, true) {
+                    report.error(
+                        *at,
+                        "sasl_plain stands twice in this virtual cluster; list all principals in one",
+                    );
+                }
+                methods.extend(principals::sasl_plain(section, report).map(Method::SaslPlain));
+            }
         }
     }
     let bearers = sections.value.items.iter().filter_map(|Placed { at, value }| match value {
         file::Authentication::OauthBearerSection(section) => Some((*at, &**section)),
-        file::Authentication::AnonymousSection(_) => None,
+        file::Authentication::AnonymousSection(_) | file::Authentication::PlainLogin(_) => None,
     });
     bearer::tell_issuers_apart(bearers, report);
     Some(Arc::new(Authentication { methods }))

@@ -271,9 +271,9 @@ choice! {
     /// How clients log in.
     Authentication {
         "oauth_bearer" => OauthBearerSection,
+        "sasl_plain" => PlainLogin,
         "anonymous" => AnonymousSection,
     } unsupported {
-        "sasl_plain" => "clients log in with a token",
         "sasl_scram" => "clients log in with a token",
         "client_certificate" => "clients log in with a token",
     }
@@ -282,6 +282,37 @@ choice! {
 section! {
     /// Anybody who reaches the port.
     AnonymousSection = "anonymous" {}
+}
+
+section! {
+    /// A name and a password, by SASL/PLAIN.
+    PlainLogin = "sasl_plain" {
+        /// What the broker gets to see; terminate by default: the gateway's own login.
+        optional mediation: PasswordMediation,
+        /// Who may log in.
+        required principals: List<PlainPrincipal>,
+        /// How long a session may last before the client logs in again; for ever by default.
+        optional session_lifetime_max: Span,
+    }
+}
+
+section! {
+    /// Somebody with a password.
+    PlainPrincipal {
+        required username: Text,
+        /// In clear, or hashed: $pbkdf2-sha256$i=600000$SALT$HASH.
+        required password: SecretText,
+    }
+}
+
+words! {
+    /// What the broker gets to see of a client's name and password.
+    PasswordMediation {
+        "terminate" => Terminate,
+    } unsupported {
+        "validate_forward" => "only a token can be verified here and go on",
+        "passthrough" => "the password stays at the gateway",
+    }
 }
 
 section! {

@@ -53,8 +53,10 @@ pub(super) fn listeners(
             continue;
         };
         let open = tls.is_none() && !addresses.iter().all(IpAddr::is_loopback);
-        if open && reached.iter().any(|reached| takes_tokens(&reached.cluster)) {
-            report.warn(name.at, format!("the listener {} takes tokens without TLS at an address that others can reach, so anybody on the way can read and use them; set tls_server", name.value.shown()));
+        if let Some(secrets) = secrets_taken(&reached)
+            && open
+        {
+            report.warn(name.at, format!("the listener {} takes {secrets} without TLS at an address that others can reach, so anybody on the way can read and use them; set tls_server", name.value.shown()));
         }
         let tls = match tls {
             None => None,
@@ -73,8 +75,17 @@ pub(super) fn listeners(
     (listeners, entrances)
 }
 
-fn takes_tokens(cluster: &ClusterEntry) -> bool {
-    cluster.cluster.authentication.methods.iter().any(|method| matches!(method, Method::OauthBearer(_)))
+/// What clients show that anybody could use who reads it.
+fn secrets_taken(reached: &[Reached]) -> Option<&'static str> {
+    let methods = || reached.iter().flat_map(|reached| &reached.cluster.cluster.authentication.methods);
+    let tokens = methods().any(|method| matches!(method, Method::OauthBearer(_)));
+    let passwords = methods().any(|method| matches!(method, Method::SaslPlain(_)));
+    match (tokens, passwords) {
+        (true, true) => Some("tokens and passwords"),
+        (true, false) => Some("tokens"),
+        (false, true) => Some("passwords"),
+        (false, false) => None,
+    }
 }
 
 fn addresses(written: &Placed<List<Text>>, report: &mut Report) -> Vec<IpAddr> {

@@ -16,6 +16,7 @@ mod file; //      every section, every key, every word
 mod listeners; // where they connect
 mod measure; //   sizes, times, ports, secrets
 mod opt_ins; //   what is offered beyond what every virtual cluster does
+mod principals; // by name and password
 mod problem; //   what is wrong, and where
 mod rules; //     what these may do
 mod server_names; // which server names lead where

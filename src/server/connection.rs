@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tokio::time::{Sleep, sleep, timeout};
 
 use super::journal::Journal;
-use super::keys::Issuers;
+use super::logins::Logins;
 use super::stream::{Side, Stream};
 use super::upstream::Upstream;
 use super::worker::Stop;
@@ -26,7 +26,7 @@ pub struct Connection {
     node: Option<i32>,
     door: Door,
     upstream: Arc<Upstream>,
-    issuers: Issuers,
+    logins: Logins,
     journal: Journal,
     stop: Stop,
     is_draining: bool,
@@ -71,7 +71,7 @@ impl Connection {
         client: Stream,
         door: Door,
         upstream: Arc<Upstream>,
-        issuers: Issuers,
+        logins: Logins,
         journal: Journal,
         stop: Stop,
         preferred: usize,
@@ -83,7 +83,7 @@ impl Connection {
             node: None,
             door,
             upstream,
-            issuers,
+            logins,
             journal,
             stop,
             is_draining: false,
@@ -122,8 +122,8 @@ impl Connection {
         loop {
             match next {
                 Next::Close(reason) => return End::Closed(reason),
-                Next::Verify(token) => {
-                    let verdict = self.issuers.verify(&token).await;
+                Next::Verify(evidence) => {
+                    let verdict = self.logins.verify(evidence).await;
                     let mut out = Outbox::default();
                     next = self.session.on_verdict(verdict, Instant::now(), &mut out);
                     self.dispatch(out, Instant::now());

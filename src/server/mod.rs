@@ -14,6 +14,7 @@ mod http; //       what is asked of OAuth servers, with limits
 mod journal; //    what happens on a connection, told to metrics, log and audit log
 mod keys; //       fetching issuers' keys
 mod listener; //   binding, accepting, choosing a worker
+mod logins; //     finding out whether what a client shows is true
 mod stream; //     a socket of either kind, and one side of a connection
 mod tenants; //    the listeners as they are now
 mod tls; //        TLS for both sides

@@ -20,6 +20,7 @@ use tracing::{debug, info};
 use super::connection::Connection;
 use super::entrance::{Entry, NoDoor};
 use super::journal::Journal;
+use super::logins::{Computing, Logins};
 use super::tenants::Tenants;
 use super::{KeyRings, Upstreams, random};
 use crate::auth::PeerCertificate;
@@ -36,6 +37,7 @@ pub struct House {
     pub connections: Arc<AtomicUsize>,
     upstreams: Upstreams,
     issuers: KeyRings,
+    computing: Computing,
     audit: Audit,
     stopping: Arc<Stopping>,
 }
@@ -56,6 +58,7 @@ impl House {
             connections: Arc::default(),
             upstreams,
             issuers,
+            computing: Computing::default(),
             audit,
             stopping: Arc::default(),
         }
@@ -221,10 +224,14 @@ async fn carry(accepted: Accepted, house: &House, preferred: usize) {
         certificate,
         nonce: random,
     };
-    let issuers = house.issuers.get(&listener.cluster.name).cloned().unwrap_or_default();
+    let logins = Logins {
+        issuers: house.issuers.get(&listener.cluster.name).cloned().unwrap_or_default(),
+        authentication: listener.cluster.authentication.clone(),
+        computing: house.computing.clone(),
+    };
     let versions = upstream.versions(door);
     let session = Session::new(listener, house.limits.clone(), versions, client, accepted_at);
-    Connection::new(session, stream, door, upstream, issuers, journal, stop, preferred).run().await;
+    Connection::new(session, stream, door, upstream, logins, journal, stop, preferred).run().await;
 }
 
 /// The label of what concerns no virtual cluster, or none that is known.

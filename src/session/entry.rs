@@ -1,21 +1,19 @@
-//! How a client gets in: what it may ask before, and every step of its login.
+//! How a client gets in: what it may ask before its login, and by which mechanism it may log in.
 //!
 //! A part of the master: it decides what becomes of each message, and `sasl.rs` says how messages look.
+//! The login itself is in `exchange.rs`.
 
 use std::time::Instant;
 
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::error::ResponseError;
 
-use super::phase::{Attempt, Exchange, Phase, Who};
-use super::sasl::{self, OAUTHBEARER, Outcome};
+use super::phase::{Exchange, Phase, Stage};
+use super::sasl;
 use super::{Event, Mechanism, Next, Outbox, Reason, Session, Step, client};
 use crate::api::{Disposition, disposition, versions};
-use crate::auth::{ClientFirst, Identity, Method, OauthBearer, Rejected};
-use crate::auth::{failure_document, is_failure_acknowledgement, may_act_as};
-use crate::cluster::NoTenant;
+use crate::auth::{Method, Proven};
 use crate::names::{Principal, Virtual};
-use crate::policy::{Circumstances, Rights};
 use crate::wire::{ApiKey, Direction, RequestHead, RequestHeader, grammar, read_request};
 
 impl Session {
@@ -104,7 +102,7 @@ impl Session {
             }
         };
         let may_begin = match &self.who {
-            Some(who) if is_again => who.mechanism == Mechanism::OauthBearer && who.may_log_in_again(now),
+            Some(who) if is_again => who.mechanism.sasl_name().is_some() && who.may_log_in_again(now),
             _ => true,
         };
         if !may_begin {
@@ -112,190 +110,43 @@ impl Session {
             self.answer(header.head.key, answer, out);
             return Ok(Next::Read);
         }
-        let mechanism = sasl::read_handshake(header, body).map_err(client)?;
-        let offered: &[&'static str] = if self.oauth_bearer().is_some() { &[OAUTHBEARER] } else { &[] };
-        if !offered.contains(&mechanism.as_str()) {
-            let answer = refuse(ResponseError::UnsupportedSaslMechanism, offered)?;
+        let asked = sasl::read_handshake(header, body).map_err(client)?;
+        let offered = self.offered();
+        let Some(mechanism) = offered.iter().find(|(name, _)| *name == asked.as_str()).map(|found| found.1)
+        else {
+            let answer = refuse(ResponseError::UnsupportedSaslMechanism, &names(&offered))?;
             self.answer(header.head.key, answer, out);
             out.events.push(Event::LoginFailed {
                 id: self.failure_id(),
                 mechanism: None,
                 why: "unsupported_mechanism",
-                detail: format!("the client asks for {:?}", shortened(&mechanism)),
+                detail: format!("the client asks for {:?}", shortened(&asked)),
             });
             return self.end(Reason::UnsupportedMechanism);
-        }
-        let answer = sasl::handshake_answer(header, None, offered).map_err(client)?;
+        };
+        let answer = sasl::handshake_answer(header, None, &names(&offered)).map_err(client)?;
         self.answer(header.head.key, answer, out);
         if is_again {
             self.login_ends_at = now + self.limits.login_timeout;
         }
         // A raw exchange has no room for a second login's answers among others.
         let raw = header.head.version == 0 && !is_again;
-        self.phase = Phase::Authenticating(Exchange { raw, awaiting_verdict: None });
+        self.phase = Phase::Authenticating(Exchange { mechanism, raw, stage: Stage::First });
         Ok(Next::Read)
     }
 
-    fn on_authenticate(&mut self, header: &RequestHeader, body: &Bytes, out: &mut Outbox) -> Step {
-        let message = sasl::read_authenticate(header, body).map_err(client)?;
-        match &self.phase {
-            Phase::Failing { id } => {
-                let text = failure_text(id);
-                let reason = if is_failure_acknowledgement(&message) {
-                    Reason::LoginFailed
-                } else {
-                    Reason::OutOfTurn
-                };
-                self.fail(header, ResponseError::SaslAuthenticationFailed, &text, out)?;
-                self.end(reason)
-            }
-            Phase::Authenticating(Exchange { raw: false, awaiting_verdict: None }) => {
-                self.on_client_first(&message, header.clone(), out)
-            }
-            Phase::Ready => {
-                // Outside of a login a broker says so, and serves on.
-                let text = "SaslAuthenticate is not expected after a login";
-                self.fail(header, ResponseError::IllegalSaslState, text, out)?;
-                Ok(Next::Read)
-            }
-            Phase::Unauthenticated { .. } | Phase::Authenticating(_) => {
-                let text = "SaslHandshake comes before SaslAuthenticate";
-                self.fail(header, ResponseError::IllegalSaslState, text, out)?;
-                self.end(Reason::OutOfTurn)
+    /// The mechanisms of SASL by which a client may log in, in the order of the file, each once.
+    fn offered(&self) -> Vec<(&'static str, Mechanism)> {
+        let mut offered: Vec<(&'static str, Mechanism)> = Vec::new();
+        for method in &self.cluster.authentication.methods {
+            let mechanism = Mechanism::of(method);
+            if let Some(name) = mechanism.sasl_name()
+                && !offered.iter().any(|(other, _)| *other == name)
+            {
+                offered.push((name, mechanism));
             }
         }
-    }
-
-    pub(super) fn on_raw_token(&mut self, frame: &Bytes, out: &mut Outbox) -> Step {
-        out.events.push(Event::Request { key: ApiKey::SaslAuthenticate as i16, bytes: frame.len() });
-        let head = RequestHead { key: ApiKey::SaslAuthenticate as i16, version: 0, correlation_id: 0 };
-        self.on_client_first(frame, RequestHeader { head, client_id: None }, out)
-    }
-
-    /// The client's first message of the mechanism: a token, handed out for its verdict.
-    fn on_client_first(&mut self, message: &Bytes, header: RequestHeader, out: &mut Outbox) -> Step {
-        let raw = matches!(self.phase, Phase::Authenticating(Exchange { raw: true, .. }));
-        match ClientFirst::parse(message, self.limits.token_bytes) {
-            Ok(first) => {
-                self.phase = Phase::Authenticating(Exchange {
-                    raw,
-                    awaiting_verdict: Some(Attempt {
-                        correlation_id: header.head.correlation_id,
-                        version: header.head.version,
-                        authzid: first.authzid,
-                        extensions: first.extensions,
-                    }),
-                });
-                Ok(Next::Verify(first.token))
-            }
-            Err(invalid) => {
-                let id = self.failure_id();
-                out.events.push(Event::LoginFailed {
-                    id: id.clone(),
-                    mechanism: Some(Mechanism::OauthBearer),
-                    why: invalid.label(),
-                    detail: invalid.to_string(),
-                });
-                if !raw {
-                    self.fail(&header, ResponseError::SaslAuthenticationFailed, &failure_text(&id), out)?;
-                }
-                self.end(Reason::LoginFailed)
-            }
-        }
-    }
-
-    /// The verdict on the token that [`Next::Verify`] handed out.
-    pub fn on_verdict(
-        &mut self,
-        verdict: Result<Identity, Rejected>,
-        now: Instant,
-        out: &mut Outbox,
-    ) -> Next {
-        let Phase::Authenticating(Exchange { raw, awaiting_verdict: Some(attempt) }) = &mut self.phase else {
-            return self.rest();
-        };
-        let raw = *raw;
-        let attempt = std::mem::take(attempt);
-        let step = match verdict {
-            Ok(identity) => self.logged_in(identity, &attempt, raw, now, out),
-            Err(rejected) => self.rejected(rejected.label(), rejected.to_string(), &attempt, raw, out),
-        };
-        step.unwrap_or_else(Next::Close)
-    }
-
-    fn logged_in(
-        &mut self,
-        identity: Identity,
-        attempt: &Attempt,
-        raw: bool,
-        now: Instant,
-        out: &mut Outbox,
-    ) -> Step {
-        if !may_act_as(attempt.authzid.as_deref(), &identity.principal) {
-            let detail = "the client wants to act as another than the token's principal".to_owned();
-            return self.rejected("authzid_mismatch", detail, attempt, raw, out);
-        }
-        let again = self.who.is_some();
-        let is_other =
-            |who: &Who| who.principal != identity.principal || who.issuer.as_deref() != identity.issuer();
-        if self.who.as_ref().is_some_and(is_other) {
-            let detail = "a session is renewed by the principal that began it".to_owned();
-            return self.rejected("principal_changed", detail, attempt, raw, out);
-        }
-        let mechanism = Mechanism::OauthBearer;
-        let rights = match self.enter(mechanism, &identity.principal, &identity.claims, attempt) {
-            Ok(rights) => rights,
-            Err(why) => return self.rejected(why.label(), why.to_string(), attempt, raw, out),
-        };
-        out.events.push(Event::LoggedIn {
-            mechanism,
-            again,
-            lifetime: Some(identity.lifetime),
-            conditions_failed: rights.failures().to_vec(),
-        });
-        self.who = Some(Who {
-            issuer: identity.issuer().map(str::to_owned),
-            principal: identity.principal,
-            mechanism: Mechanism::OauthBearer,
-            rights,
-            ends_at: Some(now + identity.lifetime),
-            since: now,
-        });
-        self.phase = Phase::Ready;
-        let answer = if raw {
-            sasl::raw_answer(&[])
-        } else {
-            let lifetime_ms = i64::try_from(identity.lifetime.as_millis()).unwrap_or(i64::MAX).max(1);
-            sasl::authenticate_answer(&attempt.header(), Outcome::Success { lifetime_ms }).map_err(client)?
-        };
-        self.answer(ApiKey::SaslAuthenticate as i16, answer, out);
-        Ok(if again { Next::Read } else { Next::Connect })
-    }
-
-    /// Refuses a token the way of RFC 7628: first in the mechanism's own words, then in Kafka's.
-    fn rejected(
-        &mut self,
-        why: &'static str,
-        detail: String,
-        attempt: &Attempt,
-        raw: bool,
-        out: &mut Outbox,
-    ) -> Step {
-        let id = self.failure_id();
-        out.events.push(Event::LoginFailed {
-            id: id.clone(),
-            mechanism: Some(Mechanism::OauthBearer),
-            why,
-            detail,
-        });
-        if raw {
-            return Err(Reason::LoginFailed); // there is no error in a bare frame
-        }
-        let answer = sasl::authenticate_answer(&attempt.header(), Outcome::Challenge(failure_document()))
-            .map_err(client)?;
-        self.answer(ApiKey::SaslAuthenticate as i16, answer, out);
-        self.phase = Phase::Failing { id };
-        Ok(Next::Read)
+        offered
     }
 
     /// Lets a client in that logs in by nothing, where the file allows that; true when it is in.
@@ -316,113 +167,26 @@ impl Session {
             return Ok(false);
         };
         let is_own = ApiKey::try_from(key).is_ok_and(|key| matches!(disposition(key), Disposition::Answer));
-        if is_own && self.oauth_bearer().is_some() {
+        if is_own && !self.offered().is_empty() {
             return Ok(false);
         }
-        let principal = Principal::anonymous();
-        let attempt = Attempt::default();
-        let claims = serde_json::Value::Null;
-        let rights = match self.enter(Mechanism::Anonymous, &principal, &claims, &attempt) {
-            Ok(rights) => rights,
-            Err(why) => {
-                out.events.push(Event::LoginFailed {
-                    id: self.failure_id(),
-                    mechanism: Some(Mechanism::Anonymous),
-                    why: why.label(),
-                    detail: why.to_string(),
-                });
-                return Err(Reason::LoginFailed);
+        let proven = Proven::named(Principal::anonymous(), None);
+        match self.become_known(Mechanism::Anonymous, proven, &[], now, out) {
+            Ok(()) => Ok(true),
+            Err(refused) => {
+                self.tell_refused(&refused, Mechanism::Anonymous, out);
+                Err(Reason::LoginFailed)
             }
-        };
-        out.events.push(Event::LoggedIn {
-            mechanism: Mechanism::Anonymous,
-            again: false,
-            lifetime: None,
-            conditions_failed: rights.failures().to_vec(),
-        });
-        self.who = Some(Who {
-            principal,
-            issuer: None,
-            mechanism: Mechanism::Anonymous,
-            rights,
-            ends_at: None,
-            since: now,
-        });
-        self.phase = Phase::Ready;
-        Ok(true)
-    }
-
-    /// Enters the tenant's world; who logs in again stays in it.
-    fn enter(
-        &mut self,
-        mechanism: Mechanism,
-        principal: &Principal,
-        claims: &serde_json::Value,
-        attempt: &Attempt,
-    ) -> Result<Rights, NoEntry> {
-        let circumstances = Circumstances {
-            auth_type: mechanism.as_str(),
-            principal,
-            claims,
-            extensions: &attempt.extensions,
-            client_id: self.client_id.as_deref(),
-            client_address: &self.client.address,
-            listener: &self.listener.name,
-        };
-        let world = self.listener.cluster.for_login(&circumstances)?;
-        if self.who.is_some() && world.namespace.prefix() != self.cluster.namespace.prefix() {
-            return Err(NoEntry::OtherTenant);
         }
-        let rights = world.policy.rights(&circumstances);
-        self.cluster = world;
-        Ok(rights)
     }
 
-    fn fail(
-        &mut self,
-        header: &RequestHeader,
-        error: ResponseError,
-        text: &str,
-        out: &mut Outbox,
-    ) -> Result<(), Reason> {
-        let answer = sasl::authenticate_answer(header, Outcome::Failure { error, text }).map_err(client)?;
-        self.answer(ApiKey::SaslAuthenticate as i16, answer, out);
-        Ok(())
-    }
-
-    fn oauth_bearer(&self) -> Option<&OauthBearer> {
-        self.cluster.authentication.methods.iter().find_map(|method| match method {
-            Method::OauthBearer(bearer) => Some(bearer),
-            Method::Anonymous => None,
-        })
-    }
-
-    fn failure_id(&self) -> String {
+    pub(super) fn failure_id(&self) -> String {
         format!("{:016x}", self.client.connection_id)
     }
 }
 
-/// Why somebody who proved a name is not let in.
-#[derive(Debug, thiserror::Error)]
-enum NoEntry {
-    #[error(transparent)]
-    NoTenant(#[from] NoTenant),
-    #[error("a session is renewed by the tenant that began it")]
-    OtherTenant,
-}
-
-impl NoEntry {
-    fn label(&self) -> &'static str {
-        match self {
-            NoEntry::NoTenant(_) => "no_tenant",
-            NoEntry::OtherTenant => "tenant_changed",
-        }
-    }
-}
-
-/// What a client is told whose login is refused: where to ask, and nothing of why.
-fn failure_text(id: &str) -> String {
-    format!("Authentication failed; the gateway's audit log has the reason under id {id}")
+fn names(offered: &[(&'static str, Mechanism)]) -> Vec<&'static str> {
+    offered.iter().map(|(name, _)| *name).collect()
 }
 
 /// A client's word, cut to what a log line has room for.

@@ -1,11 +1,12 @@
 //! One client connection as a state machine: bytes and the time go in, bytes and one next step come out.
 //!
 //! Knows phases, frames, the queue of answers, both SASL exchanges. Knows no socket, no task and no
-//! clock; `src/server/` drives it. All decisions are made here, in `entry.rs` and in `requests.rs`; the
-//! other files are their hands and do not know each other.
+//! clock; `src/server/` drives it. All decisions are made here, in `entry.rs`, in `exchange.rs` and in
+//! `requests.rs`; the other files are their hands and do not know each other.
 
 mod discovery; // our own question: which brokers are there?
-mod entry; //     how a client gets in
+mod entry; //     how a client gets in: what it may ask before its login
+mod exchange; //  the steps of a login
 mod in_flight; // the queue that keeps answers in order
 mod login; //     our login to the broker
 mod lookup; //    our own question amid the client's requests
@@ -32,7 +33,7 @@ use crate::names::{Principal, Virtual};
 use crate::wire::{ApiKey, Broken, RequestHead, Segments, split_frame};
 use in_flight::{Answer, InFlight, Slot};
 use login::{Login, Progress};
-use phase::{Exchange, Phase, Who};
+use phase::{Exchange, Phase, Stage, Who};
 use requests::Held;
 
 /// One client connection, from its first byte to its last.
@@ -306,7 +307,7 @@ impl Session {
     pub fn takes_frames(&self) -> bool {
         let is_busy = match &self.phase {
             Phase::Ready => self.held.is_some() || !matches!(self.upstream, Upstream::Ready { .. }),
-            Phase::Authenticating(exchange) => exchange.awaiting_verdict.is_some(),
+            Phase::Authenticating(exchange) => matches!(exchange.stage, Stage::AwaitingVerdict(_)),
             Phase::Unauthenticated { .. } | Phase::Failing { .. } => false,
         };
         !is_busy && self.ending.is_none() && self.in_flight.len() < self.limits.requests_in_flight
@@ -342,8 +343,8 @@ impl Session {
     }
 
     fn on_client_frame(&mut self, frame: Bytes, now: Instant, out: &mut Outbox) -> Step {
-        if let Phase::Authenticating(Exchange { raw: true, .. }) = &self.phase {
-            return self.on_raw_token(&frame, out);
+        if let Phase::Authenticating(Exchange { mechanism, raw: true, .. }) = self.phase {
+            return self.on_raw_message(&frame, mechanism, out);
         }
         let head = RequestHead::peek(&frame).map_err(client)?;
         let Ok(key) = ApiKey::try_from(head.key) else { return Err(Reason::UnknownApi { key: head.key }) };

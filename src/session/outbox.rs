@@ -7,7 +7,7 @@ use super::LoginFailed;
 use super::phase::Mechanism;
 use crate::api::Refusal;
 use crate::api::versions::BrokerVersions;
-use crate::auth::BearerToken;
+use crate::auth::Evidence;
 use crate::cluster::Denial;
 use crate::names::{Backend, Virtual};
 use crate::policy::ConditionFailure;
@@ -66,8 +66,8 @@ pub enum Event {
 pub enum Next {
     /// Go on reading, from the sides that may be read.
     Read,
-    /// Ask the verifier about this token, and bring the verdict.
-    Verify(BearerToken),
+    /// Find out whether this is true, and bring the verdict.
+    Verify(Evidence),
     /// Connect to the broker behind this door, and say when it is done.
     Connect,
     Close(Reason),

@@ -12,6 +12,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::auth::Method;
 use crate::names::Principal;
 use crate::policy::Rights;
 use crate::wire::{ApiKey, RequestHead, RequestHeader};
@@ -23,7 +24,7 @@ pub enum Phase {
     Unauthenticated { too_new_answered: u8, api_versions_answered: bool },
     /// A mechanism is agreed on, and its first message is awaited, or its verdict.
     Authenticating(Exchange),
-    /// The token was refused; the client's one byte is awaited, then the refusal goes out.
+    /// A token was refused; the client's one byte is awaited, then the refusal goes out.
     Failing { id: String },
     /// Logged in.
     Ready,
@@ -32,15 +33,26 @@ pub enum Phase {
 /// One SASL exchange, first or repeated.
 #[derive(Debug)]
 pub struct Exchange {
-    /// After SaslHandshake 0 tokens come as bare frames, without Kafka's headers.
+    pub mechanism: Mechanism,
+    /// After SaslHandshake 0 messages come as bare frames, without Kafka's headers.
     pub raw: bool,
-    /// Set while the shell verifies.
-    pub awaiting_verdict: Option<Attempt>,
+    pub stage: Stage,
 }
 
-/// A login whose token is being verified.
-#[derive(Debug, Default)]
+/// How far an exchange is.
+#[derive(Debug)]
+pub enum Stage {
+    /// The mechanism's first message is awaited.
+    First,
+    /// The shell finds out whether it is true.
+    AwaitingVerdict(Attempt),
+}
+
+/// A login that is being looked at.
+#[derive(Debug)]
 pub struct Attempt {
+    pub mechanism: Mechanism,
+    pub raw: bool,
     pub correlation_id: i32,
     pub version: i16,
     pub authzid: Option<String>,
@@ -48,7 +60,13 @@ pub struct Attempt {
 }
 
 impl Attempt {
-    /// The header of the request that waits for the verdict.
+    /// A login whose message came in this request.
+    pub fn new(mechanism: Mechanism, raw: bool, header: &RequestHeader) -> Self {
+        let RequestHead { correlation_id, version, .. } = header.head;
+        Self { mechanism, raw, correlation_id, version, authzid: None, extensions: Vec::new() }
+    }
+
+    /// The header of the request that is to be answered.
     pub fn header(&self) -> RequestHeader {
         let key = ApiKey::SaslAuthenticate as i16;
         let head = RequestHead { key, version: self.version, correlation_id: self.correlation_id };
@@ -69,18 +87,38 @@ pub struct Who {
     pub since: Instant,
 }
 
-/// How a client logged in.
+/// How a client logs in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Mechanism {
     Anonymous,
     OauthBearer,
+    SaslPlain,
 }
 
 impl Mechanism {
+    pub fn of(method: &Method) -> Self {
+        match method {
+            Method::Anonymous => Mechanism::Anonymous,
+            Method::OauthBearer(_) => Mechanism::OauthBearer,
+            Method::SaslPlain(_) => Mechanism::SaslPlain,
+        }
+    }
+
+    /// The word for conditions, metrics and logs.
     pub fn as_str(self) -> &'static str {
         match self {
             Mechanism::Anonymous => "anonymous",
             Mechanism::OauthBearer => "oauth_bearer",
+            Mechanism::SaslPlain => "sasl_plain",
+        }
+    }
+
+    /// What it is called in a SASL handshake; `None` where there is none.
+    pub fn sasl_name(self) -> Option<&'static str> {
+        match self {
+            Mechanism::Anonymous => None,
+            Mechanism::OauthBearer => Some("OAUTHBEARER"),
+            Mechanism::SaslPlain => Some("PLAIN"),
         }
     }
 }

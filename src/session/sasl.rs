@@ -15,9 +15,6 @@ use crate::wire::{
     write_response,
 };
 
-/// The one mechanism that is offered.
-pub const OAUTHBEARER: &str = "OAUTHBEARER";
-
 /// Reads a SaslHandshake, and returns the mechanism that the client chose.
 pub fn read_handshake(header: &RequestHeader, body: &Bytes) -> Result<StrBytes, Malformed> {
     let version = header.head.version;

@@ -24,17 +24,21 @@ use crate::names::{Additional, Backend, Mode, Namespace, Secret};
 use crate::policy::Policy;
 use crate::wire::{Direction, Gather, RequestHeader, encode_body, grammar, write_request, write_response};
 
-/// A session that has just begun, on a door where tokens are wanted.
-fn session(now: Instant) -> Session {
-    let bearer = OauthBearer {
+/// A way to log in by tokens.
+pub(super) fn bearer() -> Method {
+    Method::OauthBearer(OauthBearer {
         name: "issuer".into(),
         verifier: Verifier::new(Rules::default(), Arc::new(KeyRing::empty())),
         source: KeySource::File { path: "jwks".into() },
-    };
-    session_by(Method::OauthBearer(bearer), BrokerLogin::Anonymous, now)
+    })
 }
 
-fn session_by(method: Method, login: BrokerLogin, now: Instant) -> Session {
+/// A session that has just begun, on a door where clients log in so.
+pub(super) fn session(methods: Vec<Method>, now: Instant) -> Session {
+    session_by(methods, BrokerLogin::Anonymous, now)
+}
+
+fn session_by(methods: Vec<Method>, login: BrokerLogin, now: Instant) -> Session {
     let cluster = VirtualCluster {
         name: "team".into(),
         computed_prefix: None,
@@ -47,7 +51,7 @@ fn session_by(method: Method, login: BrokerLogin, now: Instant) -> Session {
             metadata_interval: Duration::from_secs(60),
             topic_ids: Arc::default(),
         }),
-        authentication: Arc::new(Authentication { methods: vec![method] }),
+        authentication: Arc::new(Authentication { methods }),
         warns_of_conflicts: true,
         namespace: Namespace::new(Mode::HidePrefix, "my-", Additional::default(), Additional::default())
             .unwrap(),
@@ -79,7 +83,8 @@ fn a_client_that_never_pauses_is_closed_in_time() {
         (timeout * 2, Some(Reason::LoginTimeout)),
     ] {
         let mut out = Outbox::default();
-        let next = session(now).on_client_bytes(&mut BytesMut::from(TOO_NEW), now + later, &mut out);
+        let next =
+            session(vec![bearer()], now).on_client_bytes(&mut BytesMut::from(TOO_NEW), now + later, &mut out);
         match next {
             Next::Read => assert_eq!((None, out.to_client.len()), (expected, 1)),
             Next::Close(reason) => assert_eq!((Some(reason), out.to_client.len()), (expected, 0)),
@@ -120,7 +125,7 @@ impl Stage {
     }
 
     fn start_by(login: BrokerLogin, now: Instant, lifetime: Duration) -> Self {
-        let session = session_by(Method::Anonymous, login, now);
+        let session = session_by(vec![Method::Anonymous], login, now);
         let mut stage = Self { session, now, asked: VecDeque::new(), answers: 0 };
         assert!(matches!(stage.client_asks(), Next::Connect));
         let mut out = Outbox::default();

@@ -33,6 +33,7 @@ mod listen_by_tls; // the same behind TLS
 mod metrics; // what an operator sees, and that no secret is in it
 mod old_brokers; // brokers that speak less than others, and brokers that change
 mod operate; // calls about the whole Kafka cluster
+mod passwords; // names and passwords instead of tokens
 mod prove_by_certificate; // clients with certificates of their own
 mod reauthenticate; // a session goes on with a new token, or ends with the old one
 mod renew_certificates; // files that change while the gateway runs

@@ -419,6 +419,40 @@ fn addresses_of_one_listener_do_not_collide() {
 }
 
 #[test]
+fn principals_have_a_name_each_and_a_password_that_can_be_compared() {
+    let plain = |principals: &str, expected: &[&str]| {
+        let new = format!("      - {{type: sasl_plain, principals: {principals}}}\n    namespace:");
+        let (errors, _) = told(&changed("    namespace:", &new));
+        assert_eq!(errors, expected, "{principals}");
+    };
+    let alice = "{username: alice, password: \"${env['HUNTER']}\"}";
+    plain(&format!("[{alice}]"), &[]);
+    plain("[]", &["11:40: list at least one username with its password"]);
+    plain(&format!("[{alice}, {alice}]"), &["11:101: the username \"alice\" stands twice"]);
+    plain(
+        "[{username: \"\", password: x}]",
+        &["11:52: a username has 1 to 256 bytes and no control characters"],
+    );
+    plain("[{username: alice}]", &["11:41: \"password\" is missing here"]);
+    plain("[{username: alice, password: \"\"}]", &["11:69: this is empty"]);
+    plain(
+        "[{username: alice, password: \"$2b$12$x\"}]",
+        &[
+            "11:69: this begins as a hash of a kind that is not read; write the password itself, or $pbkdf2-sha256$i=600000$SALT$HASH",
+        ],
+    );
+    plain(
+        &format!("[{alice}], mediation: validate_forward"),
+        &[
+            "11:102: \"validate_forward\" is not supported: only a token can be verified here and go on; supported: terminate",
+        ],
+    );
+    let twice = format!("      - {{type: sasl_plain, principals: [{alice}]}}\n");
+    let (errors, _) = told(&changed("    namespace:", &format!("{twice}{twice}    namespace:")));
+    assert_eq!(errors, ["12:9: sasl_plain stands twice in this virtual cluster; list all principals in one"]);
+}
+
+#[test]
 fn what_this_program_does_not_serve_is_said_plainly() {
     let oauth = "      - type: oauth_bearer\n";
     for mediation in ["passthrough", "validate_forward"] {
@@ -430,12 +464,12 @@ fn what_this_program_does_not_serve_is_said_plainly() {
             )],
         );
     }
-    for way in ["sasl_plain", "sasl_scram", "client_certificate"] {
+    for way in ["sasl_scram", "client_certificate"] {
         check(
             oauth,
             &format!("      - type: {way}\n"),
             &[&format!(
-                "8:15: \"{way}\" is not supported: clients log in with a token; supported: oauth_bearer, anonymous"
+                "8:15: \"{way}\" is not supported: clients log in with a token; supported: oauth_bearer, sasl_plain, anonymous"
             )],
         );
     }

@@ -60,6 +60,31 @@ fn what_others_could_read_is_warned_of() {
 }
 
 #[test]
+fn passwords_that_others_could_read_are_warned_of() {
+    const HASH: &str =
+        "$pbkdf2-sha256$i=4096$W22ZaJ0SNY7soEsUEjb6gQ$xKSVEDI6tPlSysH6mUQZOeeOp01r6B3fcJbodRPcYV0";
+    let plain = |password: &str| {
+        format!(
+            "      - {{type: sasl_plain, principals: [{{username: u, password: \"{password}\"}}]}}\n    namespace:"
+        )
+    };
+    warns(
+        "    namespace:",
+        &plain("hunter2"),
+        &["11:65: the password stands in this file; better ${env['NAME']} or ${file['path']}"],
+    );
+    warns("    namespace:", &plain("${env['HUNTER']}"), &[]);
+    warns("    namespace:", &plain(HASH), &[]);
+    let open = |secrets: &str| {
+        format!(
+            "23:11: the listener \"front\" takes {secrets} without TLS at an address that others can reach, so anybody on the way can read and use them; set tls_server"
+        )
+    };
+    let source = changed("    namespace:", &plain(HASH)).replace("127.0.0.1", "10.0.0.1");
+    assert_eq!(told(&source), (vec![], vec![open("tokens and passwords")]));
+}
+
+#[test]
 fn clusters_and_policies_that_nothing_uses_are_warned_of() {
     let (_, warnings) = told(&changed("listeners:", &second("other", "other-", "local")));
     assert_eq!(warnings, ["21:11: no listener leads to the virtual cluster \"other\""]);

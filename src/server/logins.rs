@@ -1,0 +1,77 @@
+//! Finding out whether what a client shows for itself is true.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::Semaphore;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
+
+use super::keys::Issuers;
+use crate::auth::{Authentication, Evidence, Method, Proven, Refused, SaslPlain, Verdict};
+use crate::names::Secret;
+
+/// What the logins of one virtual cluster are checked with.
+pub struct Logins {
+    pub issuers: Issuers,
+    pub authentication: Arc<Authentication>,
+    pub computing: Computing,
+}
+
+impl Logins {
+    pub async fn verify(&self, evidence: Evidence) -> Verdict {
+        match evidence {
+            Evidence::Token(token) => Ok(self.issuers.verify(&token).await?.into()),
+            Evidence::Password { username, password } => {
+                let plain = self.authentication.methods.iter().find_map(|method| match method {
+                    Method::SaslPlain(plain) => Some(plain),
+                    _ => None,
+                });
+                match plain {
+                    Some(plain) => self.computing.verify(plain, username, password).await,
+                    None => Err(wrong()),
+                }
+            }
+        }
+    }
+}
+
+/// How many passwords may be computed at once, off the threads that carry connections.
+#[derive(Clone)]
+pub struct Computing(Arc<Semaphore>);
+
+impl Default for Computing {
+    /// One for each two cores: whoever guesses passwords is not to have the machine for himself.
+    fn default() -> Self {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        Self(Arc::new(Semaphore::new(cores.div_ceil(2))))
+    }
+}
+
+impl Computing {
+    async fn verify(&self, plain: &SaslPlain, username: String, password: Secret) -> Verdict {
+        let passwords = plain.passwords.clone();
+        let principal = if passwords.answers_at_once(&username, &password) {
+            passwords.verify(&username, &password)
+        } else {
+            let Ok(Ok(turn)) = timeout(WAIT_FOR_TURN, self.0.clone().acquire_owned()).await else {
+                let detail = "too many passwords are being computed; is somebody guessing?";
+                return Err(Refused::new("busy", detail));
+            };
+            let computing = spawn_blocking(move || {
+                let _turn = turn;
+                passwords.verify(&username, &password)
+            });
+            computing.await.unwrap_or_default()
+        };
+        principal.map(|principal| Proven::named(principal, plain.session_lifetime_max)).ok_or_else(wrong)
+    }
+}
+
+/// The same whether the name is known or not.
+fn wrong() -> Refused {
+    Refused::new("wrong_password", "there is no such name, or its password is another")
+}
+
+/// A client waits about as long.
+const WAIT_FOR_TURN: Duration = Duration::from_secs(10);

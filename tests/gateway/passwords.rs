@@ -1,0 +1,205 @@
+//! Logging in by a name and a password: PLAIN.
+
+use std::thread::{self, sleep};
+use std::time::{Duration, Instant};
+
+use kafka_protocol::messages::{MetadataRequest, SaslHandshakeRequest};
+use kafka_protocol::protocol::StrBytes;
+use serde_json::json;
+
+use crate::authenticate::{ILLEGAL_SASL_STATE, id_of_failure};
+use crate::support::client::{CLIENT_ID, Client, client_first};
+use crate::support::setup::{Policy, rule};
+use crate::support::stage::{Stage, token};
+
+const UNSUPPORTED_SASL_MECHANISM: i16 = 33;
+
+/// The password of bob, `pencil`, hashed.
+const HASHED: &str =
+    "$pbkdf2-sha256$i=4096$W22ZaJ0SNY7soEsUEjb6gQ$xKSVEDI6tPlSysH6mUQZOeeOp01r6B3fcJbodRPcYV0";
+
+/// A tenant that takes passwords after tokens, in the order of the file.
+fn stage(more: &str) -> Stage {
+    let stage = Stage::start_with(1, |setup, _| {
+        let alice = "{username: alice, password: open-sesame}";
+        let bob = format!("{{username: bob, password: \"{HASHED}\"}}");
+        let plain = format!("{{type: sasl_plain, principals: [{alice}, {bob}]{more}}}");
+        setup.tenant().authentication.push(plain);
+        let condition = "context.auth.type == 'sasl_plain' && context.auth.principal.name == 'alice' \
+                         && context.auth.token.claims.sub == null";
+        let by_password =
+            Policy::new("by-password", Some(condition), &[rule("allow", "topic", "describe", "*")]);
+        setup.tenant().policies = vec![by_password];
+    });
+    stage.broker().has_topics(&["my-orders"]);
+    stage
+}
+
+fn plain(client: &mut Client) {
+    assert_eq!(client.ask_for_mechanism("PLAIN").error_code, 0);
+}
+
+/// A NUL is written as `|`.
+fn say(client: &mut Client, message: &str) -> kafka_protocol::messages::SaslAuthenticateResponse {
+    client.authenticate(message.replace('|', "\0").as_bytes())
+}
+
+fn log_in(client: &mut Client, message: &str) -> i64 {
+    plain(client);
+    let answer = say(client, message);
+    assert_eq!((answer.error_code, answer.auth_bytes.len()), (0, 0), "{answer:?}");
+    answer.session_lifetime_ms
+}
+
+fn logins(stage: &Stage, result: &str, reason: &str) -> f64 {
+    stage.metric(&format!(
+        "sluicegate_logins_total{{virtual_cluster=\"team\",mechanism=\"sasl_plain\",result=\"{result}\",reason=\"{reason}\"}}"
+    ))
+}
+
+#[test]
+fn a_name_and_its_password_open_the_session() {
+    let stage = stage("");
+    for (message, sees) in
+        [("|alice|open-sesame", 1), ("alice|alice|open-sesame", 1), ("|bob|pencil", 0), ("|bob|pencil", 0)]
+    {
+        let mut client = stage.connect();
+        assert_eq!(log_in(&mut client, message), 0);
+        let topics = client.ask(9, &MetadataRequest::default().with_topics(None)).topics;
+        assert_eq!(topics.len(), sees, "{message}");
+    }
+    let line = stage.expect_audit("alice", |line| line["principal"] == "alice");
+    assert_eq!(
+        (&line["event"], &line["outcome"], &line["mechanism"], &line["client_id"]),
+        (&json!("login"), &json!("success"), &json!("sasl_plain"), &json!(CLIENT_ID))
+    );
+    assert_eq!(logins(&stage, "success", ""), 4.0);
+}
+
+#[test]
+fn each_wrong_password_is_refused_and_nobody_is_told_why() {
+    let long = "x".repeat(5_000);
+    let cases = [
+        ("wrong_password", "|alice|Open-Sesame".to_owned()),
+        ("wrong_password", "|alice|open-sesame ".to_owned()),
+        ("wrong_password", format!("|bob|{HASHED}")),
+        ("wrong_password", "|Alice|open-sesame".to_owned()),
+        ("wrong_password", "|carol|open-sesame".to_owned()),
+        ("authzid_mismatch", "root|alice|open-sesame".to_owned()),
+        ("empty", "|alice|".to_owned()),
+        ("empty", "||open-sesame".to_owned()),
+        ("parts", String::new()),
+        ("parts", "|alice|open-sesame|".to_owned()),
+        ("parts", format!("n,,\u{1}auth=Bearer {}\u{1}\u{1}", token("alice"))),
+        ("username", "|al\nice|open-sesame".to_owned()),
+        ("too_long", format!("|alice|{long}")),
+    ];
+    let stage = stage("");
+    thread::scope(|scope| {
+        for (label, message) in &cases {
+            let stage = &stage;
+            scope.spawn(move || {
+                let mut client = stage.connect();
+                plain(&mut client);
+                let id = id_of_failure(&say(&mut client, message));
+                client.expect_close();
+                let line = stage.expect_audit(label, |line| line["id"] == id.as_str());
+                assert_eq!((&line["mechanism"], &line["outcome"]), (&json!("sasl_plain"), &json!("failure")));
+            });
+        }
+    });
+    for (label, _) in &cases {
+        let count = cases.iter().filter(|(other, _)| other == label).count();
+        assert_eq!(logins(&stage, "failure", label), count as f64, "{label}");
+    }
+    stage.broker().assert_untouched();
+    let audit = format!("{:?}", stage.audit());
+    for told in [stage.gateway.process.log(), audit] {
+        assert!(!told.to_lowercase().contains("sesame") && !told.contains("pencil"), "{told}");
+    }
+}
+
+#[test]
+fn the_mechanisms_are_offered_in_the_order_of_the_file() {
+    let stage = stage("");
+    for asked in ["SCRAM-SHA-256", "plain", ""] {
+        let mut client = stage.connect();
+        let answer = client.ask_for_mechanism(asked);
+        let offered: Vec<&str> = answer.mechanisms.iter().map(StrBytes::as_str).collect();
+        assert_eq!(
+            (answer.error_code, &offered[..]),
+            (UNSUPPORTED_SASL_MECHANISM, &["OAUTHBEARER", "PLAIN"][..])
+        );
+        client.expect_close();
+    }
+    stage.log_in("alice").ask(9, &MetadataRequest::default());
+}
+
+#[test]
+fn a_raw_password_is_answered_by_an_empty_frame_or_by_none() {
+    let stage = stage("");
+    let raw = || {
+        let mut client = stage.connect();
+        let request = SaslHandshakeRequest::default().with_mechanism(StrBytes::from_static_str("PLAIN"));
+        assert_eq!(client.ask(0, &request).error_code, 0);
+        client
+    };
+    let mut client = raw();
+    client.send_frame(b"\0alice\0open-sesame");
+    assert!(client.read_frame().is_empty());
+    client.ask(9, &MetadataRequest::default());
+    for wrong in [&b"\0alice\0sesame"[..], b"\0\0\0"] {
+        let mut client = raw();
+        client.send_frame(wrong);
+        client.expect_close();
+    }
+}
+
+/// Starts another login as soon as one is allowed: a second after the last.
+fn handshake_again(client: &mut Client, mechanism: &str) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        match client.ask_for_mechanism(mechanism).error_code {
+            0 => return,
+            ILLEGAL_SASL_STATE => assert!(Instant::now() < deadline, "no second login is allowed"),
+            other => panic!("a handshake is answered with {other}"),
+        }
+        sleep(Duration::from_millis(20));
+    }
+}
+
+#[test]
+fn a_session_by_password_lasts_as_long_as_the_file_says_and_is_renewed() {
+    let stage = stage(", session_lifetime_max: 10m");
+    let mut client = stage.connect();
+    assert_eq!(log_in(&mut client, "|alice|open-sesame"), 600_000);
+    handshake_again(&mut client, "PLAIN");
+    let answer = say(&mut client, "|alice|open-sesame");
+    assert_eq!((answer.error_code, answer.session_lifetime_ms), (0, 600_000));
+    client.ask(9, &MetadataRequest::default());
+}
+
+#[test]
+fn a_session_is_renewed_by_whom_and_by_what_began_it() {
+    let stage = stage("");
+    let refuse = |label: &str, mechanism: &str, message: &[u8]| {
+        let mut client = stage.connect();
+        log_in(&mut client, "|alice|open-sesame");
+        handshake_again(&mut client, mechanism);
+        let id = id_of_failure(&client.authenticate(message));
+        client.expect_close();
+        stage.expect_audit(label, |line| line["id"] == id.as_str() && line["outcome"] == "failure");
+    };
+    refuse("another principal", "PLAIN", b"\0bob\0pencil");
+    assert_eq!(logins(&stage, "failure", "principal_changed"), 1.0);
+    // The same name, by another's word.
+    refuse("another mechanism", "OAUTHBEARER", &client_first(&token("alice")));
+    let changed = "sluicegate_logins_total{virtual_cluster=\"team\",mechanism=\"oauth_bearer\",result=\"failure\",reason=\"mechanism_changed\"}";
+    assert_eq!(stage.metric(changed), 1.0);
+    let mut client = stage.log_in("alice");
+    handshake_again(&mut client, "PLAIN");
+    id_of_failure(&say(&mut client, "|alice|open-sesame"));
+    client.expect_close();
+    assert_eq!(logins(&stage, "failure", "mechanism_changed"), 1.0);
+    stage.broker().assert_untouched();
+}
