@@ -176,7 +176,7 @@ pub fn is_extension(key: &str, value: &str) -> bool {
     is_key(key) && is_value(value) && !key.eq_ignore_ascii_case(AUTH)
 }
 
-fn authzid(header: &str) -> Result<Option<String>, InvalidMessage> {
+pub(super) fn authzid(header: &str) -> Result<Option<String>, InvalidMessage> {
     if header.starts_with("p=") {
         return Err(InvalidMessage::ChannelBinding);
     }
@@ -195,7 +195,7 @@ fn authzid(header: &str) -> Result<Option<String>, InvalidMessage> {
 /// A `saslname` in clear.
 ///
 /// Source: RFC 5801 section 4.
-fn unescaped(name: &str) -> Result<String, InvalidMessage> {
+pub(super) fn unescaped(name: &str) -> Result<String, InvalidMessage> {
     if name.is_empty() || name.contains([',', '\0']) {
         return Err(InvalidMessage::Authzid);
     }

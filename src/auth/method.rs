@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{KeySource, Passwords, ScramCredentials, TokenLogin, Verifier};
+use super::{KeySource, Passwords, ScramCredentials, ScramUsers, TokenLogin, Verifier};
 use crate::names::Secret;
 
 /// How the clients of a virtual cluster may log in, in the order in which it is tried.
@@ -19,6 +19,7 @@ pub struct Authentication {
 pub enum Method {
     OauthBearer(OauthBearer),
     SaslPlain(SaslPlain),
+    SaslScram(SaslScram),
     Anonymous,
 }
 
@@ -35,6 +36,14 @@ pub struct OauthBearer {
 #[derive(Debug, Clone)]
 pub struct SaslPlain {
     pub passwords: Arc<Passwords>,
+    /// When a client must log in again; never, where there is none.
+    pub session_lifetime_max: Option<Duration>,
+}
+
+/// Names, and passwords that are proven and never said.
+#[derive(Debug, Clone)]
+pub struct SaslScram {
+    pub users: Arc<ScramUsers>,
     /// When a client must log in again; never, where there is none.
     pub session_lifetime_max: Option<Duration>,
 }

@@ -27,6 +27,8 @@ mod passwords; //  the passwords of those who may log in by PLAIN
 mod plain; //      the message of PLAIN (RFC 4616)
 mod rejected; //   every reason for which a token is refused
 mod scram; //      our own login at a broker, by SCRAM
+mod scram_server; // a client's login by SCRAM
+mod scram_users; // the keys of those who may log in by SCRAM
 mod source; //     where keys come from, as a value
 mod token_source; // where our own tokens come from, as a value
 mod unverified; // what a token says of itself, for choosing an issuer
@@ -47,12 +49,14 @@ pub use certificate::{PeerCertificate, UnreadableCertificate};
 pub use credentials::ScramCredentials;
 pub use jwk::{Algorithm, Key, Unfit};
 pub use keys::{InvalidKeySet, KeyRing, KeySet, NoKey, SkippedKey};
-pub use method::{Authentication, BrokerLogin, Method, OauthBearer, SaslPlain};
+pub use method::{Authentication, BrokerLogin, Method, OauthBearer, SaslPlain, SaslScram};
 pub use own_token::{BadToken, OwnToken, TokenAnswer, TokenCell, refusal_word};
 pub use passwords::{InvalidPassword, Password, Passwords};
 pub use plain::{InvalidPlain, PlainMessage, is_username};
 pub use rejected::Rejected;
 pub use scram::{ScramClient, ScramError, ScramMechanism};
+pub use scram_server::{ScramRefused, ScramServer};
+pub use scram_users::{InvalidScramUser, ScramSecret, ScramUsers};
 pub use source::KeySource;
 pub use token_source::{
     CREDENTIAL_FILES, ClientProof, TokenEndpoint, TokenLogin, TokenSource, check_extensions, endpoint_url,

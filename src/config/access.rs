@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::problem::Report;
+use super::problem::{Place, Report};
 use super::shape::{List, Placed};
 use super::stand_in::Elsewhere;
 use super::{bearer, file, principals};
@@ -27,7 +27,7 @@ pub(super) fn authentication(
         return None;
     }
     let mut methods = Vec::new();
-    let mut by_password = false;
+    let mut taken: Vec<&'static str> = Vec::new();
     for Placed { at, value: section } in &sections.value.items {
         match section {
             file::Authentication::AnonymousSection(_) => {
@@ -40,20 +40,32 @@ pub(super) fn authentication(
                 methods.extend(bearer::oauth_bearer(section, *at, around, report).map(Method::OauthBearer));
             }
             file::Authentication::PlainLogin(section) => {
-                if std::mem::replace(&mut by_password, true) {
-                    report.error(
-                        *at,
-                        "sasl_plain stands twice in this virtual cluster; list all principals in one",
-                    );
-                }
+                take("PLAIN", *at, &mut taken, report);
                 methods.extend(principals::sasl_plain(section, report).map(Method::SaslPlain));
+            }
+            file::Authentication::ScramLogin(section) => {
+                if let Some(mechanism) = principals::mechanism(section) {
+                    take(mechanism.name(), *at, &mut taken, report);
+                }
+                methods.extend(principals::sasl_scram(section, report).map(Method::SaslScram));
             }
         }
     }
     let bearers = sections.value.items.iter().filter_map(|Placed { at, value }| match value {
         file::Authentication::OauthBearerSection(section) => Some((*at, &**section)),
-        file::Authentication::AnonymousSection(_) | file::Authentication::PlainLogin(_) => None,
+        _ => None,
     });
     bearer::tell_issuers_apart(bearers, report);
     Some(Arc::new(Authentication { methods }))
+}
+
+/// A mechanism has one list of those who may log in by it.
+fn take(mechanism: &'static str, at: Place, taken: &mut Vec<&'static str>, report: &mut Report) {
+    if taken.contains(&mechanism) {
+        report.error(
+            at,
+            format!("{mechanism} is offered twice in this virtual cluster; list all principals in one"),
+        );
+    }
+    taken.push(mechanism);
 }

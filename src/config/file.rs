@@ -272,9 +272,9 @@ choice! {
     Authentication {
         "oauth_bearer" => OauthBearerSection,
         "sasl_plain" => PlainLogin,
+        "sasl_scram" => ScramLogin,
         "anonymous" => AnonymousSection,
     } unsupported {
-        "sasl_scram" => "clients log in with a token",
         "client_certificate" => "clients log in with a token",
     }
 }
@@ -302,6 +302,30 @@ section! {
         required username: Text,
         /// In clear, or hashed: $pbkdf2-sha256$i=600000$SALT$HASH.
         required password: SecretText,
+    }
+}
+
+section! {
+    /// A name and a password that is proven and never said, by SASL/SCRAM.
+    ScramLogin = "sasl_scram" {
+        required algorithm: ScramAlgorithm,
+        /// What the broker gets to see; terminate by default: the gateway's own login.
+        optional mediation: PasswordMediation,
+        /// Who may log in.
+        required principals: List<ScramPrincipal>,
+        /// How long a session may last before the client logs in again; for ever by default.
+        optional session_lifetime_max: Span,
+    }
+}
+
+section! {
+    /// Somebody with a password, or with what SCRAM derives from it: one of the two.
+    ScramPrincipal {
+        required username: Text,
+        /// In clear.
+        optional password: SecretText,
+        /// As Kafka writes it: salt=…,stored_key=…,server_key=…,iterations=….
+        optional credential: SecretText,
     }
 }
 

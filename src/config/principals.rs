@@ -7,7 +7,10 @@ use super::file;
 use super::problem::Report;
 use super::settings::positive;
 use super::shape::Placed;
-use crate::auth::{Password, Passwords, SaslPlain, is_username};
+use crate::auth::{
+    InvalidScramUser, Password, Passwords, SaslPlain, SaslScram, ScramMechanism, ScramSecret, ScramUsers,
+    is_username,
+};
 
 pub(super) fn sasl_plain(section: &file::PlainLogin, report: &mut Report) -> Option<SaslPlain> {
     let session_lifetime_max = positive(section.session_lifetime_max.as_ref(), report);
@@ -39,4 +42,55 @@ pub(super) fn sasl_plain(section: &file::PlainLogin, report: &mut Report) -> Opt
     // What is broken was reported above.
     let passwords = Passwords::new(all).ok()?;
     Some(SaslPlain { passwords: Arc::new(passwords), session_lifetime_max })
+}
+
+pub(super) fn sasl_scram(section: &file::ScramLogin, report: &mut Report) -> Option<SaslScram> {
+    let session_lifetime_max = positive(section.session_lifetime_max.as_ref(), report);
+    let mechanism = mechanism(section)?;
+    let principals = section.principals.as_ref()?;
+    if principals.value.written == 0 {
+        report.error(principals.at, "list at least one username with its password or its credential");
+        return None;
+    }
+    let (mut all, mut places) = (Vec::new(), Vec::new());
+    for Placed { at, value: principal } in &principals.value.items {
+        let (known_by, place) = match (&principal.password, &principal.credential) {
+            (Some(password), None) => {
+                warn_inline(Some(password), "password", report);
+                (ScramSecret::Password(password.value.secret.clone()), password.at)
+            }
+            (None, Some(credential)) => {
+                (ScramSecret::Credential(credential.value.secret.clone()), credential.at)
+            }
+            (Some(_), Some(credential)) => {
+                report
+                    .error(credential.at, "a principal has a password or a credential; keep one of the two");
+                continue;
+            }
+            (None, None) => {
+                report.error(*at, "a principal needs its password, or its credential as Kafka writes it");
+                continue;
+            }
+        };
+        let Some(username) = &principal.username else { continue };
+        all.push((username.value.text.clone(), known_by));
+        places.push((username.at, place));
+    }
+    match ScramUsers::new(mechanism, &all) {
+        Ok(users) => Some(SaslScram { users: Arc::new(users), session_lifetime_max }),
+        Err((place, why)) => {
+            let (username, secret) = *places.get(place)?;
+            let is_of_name = matches!(why, InvalidScramUser::Name | InvalidScramUser::Twice);
+            report.error(if is_of_name { username } else { secret }, why.to_string());
+            None
+        }
+    }
+}
+
+/// Which of the two mechanisms a section is about.
+pub(super) fn mechanism(section: &file::ScramLogin) -> Option<ScramMechanism> {
+    Some(match section.algorithm.as_ref()?.value {
+        file::ScramAlgorithm::Sha256 => ScramMechanism::Sha256,
+        file::ScramAlgorithm::Sha512 => ScramMechanism::Sha512,
+    })
 }

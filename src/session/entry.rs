@@ -39,7 +39,7 @@ impl Session {
         self.client_id = header.client_id.as_deref().filter(|id| !id.is_empty()).map(shortened);
         match key {
             ApiKey::SaslHandshake => self.on_handshake(&header, &body, now, out),
-            _ => self.on_authenticate(&header, &body, out),
+            _ => self.on_authenticate(&header, &body, now, out),
         }
     }
 

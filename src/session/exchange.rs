@@ -10,13 +10,20 @@ use kafka_protocol::error::ResponseError;
 use super::phase::{Attempt, Exchange, Phase, Stage, Who};
 use super::sasl::{self, Outcome};
 use super::{Event, Mechanism, Next, Outbox, Reason, Session, Step, client};
-use crate::auth::{ClientFirst, Evidence, PlainMessage, Proven, Refused, Verdict};
+use crate::auth::{ClientFirst, Evidence, Method, PlainMessage, Proven, Refused, SaslScram};
+use crate::auth::{ScramMechanism, ScramServer, Verdict};
 use crate::auth::{failure_document, is_failure_acknowledgement, may_act_as};
 use crate::policy::{Circumstances, Rights};
 use crate::wire::{ApiKey, RequestHead, RequestHeader};
 
 impl Session {
-    pub(super) fn on_authenticate(&mut self, header: &RequestHeader, body: &Bytes, out: &mut Outbox) -> Step {
+    pub(super) fn on_authenticate(
+        &mut self,
+        header: &RequestHeader,
+        body: &Bytes,
+        now: Instant,
+        out: &mut Outbox,
+    ) -> Step {
         let message = sasl::read_authenticate(header, body).map_err(client)?;
         match &self.phase {
             Phase::Failing { id } => {
@@ -29,9 +36,13 @@ impl Session {
                 self.fail(header, ResponseError::SaslAuthenticationFailed, &text, out)?;
                 self.end(reason)
             }
-            Phase::Authenticating(Exchange { mechanism, raw: false, stage: Stage::First }) => {
+            Phase::Authenticating(Exchange {
+                mechanism,
+                raw: false,
+                stage: Stage::First | Stage::AwaitingProof(_),
+            }) => {
                 let attempt = Attempt::new(*mechanism, false, header);
-                self.on_first(&message, attempt, out)
+                self.on_message(&message, attempt, now, out)
             }
             Phase::Ready => {
                 // Outside of a login a broker says so, and serves on.
@@ -48,15 +59,21 @@ impl Session {
     }
 
     /// A message in a bare frame, after SaslHandshake 0.
-    pub(super) fn on_raw_message(&mut self, frame: &Bytes, mechanism: Mechanism, out: &mut Outbox) -> Step {
+    pub(super) fn on_raw_message(
+        &mut self,
+        frame: &Bytes,
+        mechanism: Mechanism,
+        now: Instant,
+        out: &mut Outbox,
+    ) -> Step {
         out.events.push(Event::Request { key: ApiKey::SaslAuthenticate as i16, bytes: frame.len() });
         let head = RequestHead { key: ApiKey::SaslAuthenticate as i16, version: 0, correlation_id: 0 };
         let attempt = Attempt::new(mechanism, true, &RequestHeader { head, client_id: None });
-        self.on_first(frame, attempt, out)
+        self.on_message(frame, attempt, now, out)
     }
 
-    /// The client's first message of its mechanism.
-    fn on_first(&mut self, message: &Bytes, attempt: Attempt, out: &mut Outbox) -> Step {
+    /// A message of the client's mechanism, the first or a later one.
+    fn on_message(&mut self, message: &Bytes, attempt: Attempt, now: Instant, out: &mut Outbox) -> Step {
         if self.who.as_ref().is_some_and(|who| who.mechanism != attempt.mechanism) {
             let detail = "a session is renewed by the mechanism that began it";
             return self.refuse_at_once(&Refused::new("mechanism_changed", detail), &attempt, out);
@@ -64,6 +81,7 @@ impl Session {
         match attempt.mechanism {
             Mechanism::OauthBearer => self.on_token(message, attempt, out),
             Mechanism::SaslPlain => self.on_password(message, attempt, out),
+            Mechanism::SaslScram(mechanism) => self.on_scram(mechanism, message, &attempt, now, out),
             Mechanism::Anonymous => Err(Reason::OutOfTurn), // it has no messages
         }
     }
@@ -90,6 +108,48 @@ impl Session {
         }
     }
 
+    /// The client's name, which is answered whether it is known or not; then its proof.
+    fn on_scram(
+        &mut self,
+        mechanism: ScramMechanism,
+        message: &Bytes,
+        attempt: &Attempt,
+        now: Instant,
+        out: &mut Outbox,
+    ) -> Step {
+        let method = self.listener.cluster.authentication.methods.iter().find_map(|method| match method {
+            Method::SaslScram(scram) if scram.users.mechanism() == mechanism => Some(scram.clone()),
+            _ => None,
+        });
+        let Some(SaslScram { users, session_lifetime_max }) = method else { return Err(Reason::OutOfTurn) };
+        let stage = match &mut self.phase {
+            Phase::Authenticating(exchange) => std::mem::replace(&mut exchange.stage, Stage::First),
+            _ => Stage::First,
+        };
+        let refused = match stage {
+            Stage::AwaitingProof(server) => match server.finish(message) {
+                Ok((principal, last)) => {
+                    let proven = Proven::named(principal, session_lifetime_max);
+                    return self.logged_in(proven, attempt, last, now, out);
+                }
+                Err(refused) => refused,
+            },
+            _ => match ScramServer::start(users, message, (self.client.nonce)()) {
+                Ok((server, first)) => {
+                    self.phase = Phase::Authenticating(Exchange {
+                        mechanism: attempt.mechanism,
+                        raw: attempt.raw,
+                        stage: Stage::AwaitingProof(Box::new(server)),
+                    });
+                    self.reply(attempt, Outcome::Challenge(first), out)?;
+                    return Ok(Next::Read);
+                }
+                Err(refused) => refused,
+            },
+        };
+        self.refuse_at_once(&Refused::new(refused.label(), refused.to_string()), attempt, out)
+    }
+
     /// Has the shell find out whether what the client shows is true.
     fn verify(&mut self, evidence: Evidence, attempt: Attempt) -> Step {
         let Attempt { mechanism, raw, .. } = attempt;
@@ -109,13 +169,21 @@ impl Session {
             }
         };
         let step = match verdict {
-            Ok(proven) => self.logged_in(proven, &attempt, now, out),
+            Ok(proven) => self.logged_in(proven, &attempt, Vec::new(), now, out),
             Err(refused) => self.refused(&refused, &attempt, out),
         };
         step.unwrap_or_else(Next::Close)
     }
 
-    fn logged_in(&mut self, proven: Proven, attempt: &Attempt, now: Instant, out: &mut Outbox) -> Step {
+    /// Lets the client in, and tells it with the last message of its mechanism.
+    fn logged_in(
+        &mut self,
+        proven: Proven,
+        attempt: &Attempt,
+        message: Vec<u8>,
+        now: Instant,
+        out: &mut Outbox,
+    ) -> Step {
         if !may_act_as(attempt.authzid.as_deref(), &proven.principal) {
             let detail = "the client wants to act as another than the token's principal";
             return self.refused(&Refused::new("authzid_mismatch", detail), attempt, out);
@@ -130,16 +198,10 @@ impl Session {
         if let Err(refused) = self.become_known(attempt.mechanism, proven, &attempt.extensions, now, out) {
             return self.refused(&refused, attempt, out);
         }
-        let answer = if attempt.raw {
-            sasl::raw_answer(&[])
-        } else {
-            // Kafka's 0 means no end.
-            let milliseconds =
-                lifetime.map(|lifetime| i64::try_from(lifetime.as_millis()).unwrap_or(i64::MAX));
-            let lifetime_ms = milliseconds.map_or(0, |milliseconds| milliseconds.max(1));
-            sasl::authenticate_answer(&attempt.header(), Outcome::Success { lifetime_ms }).map_err(client)?
-        };
-        self.answer(ApiKey::SaslAuthenticate as i16, answer, out);
+        // Kafka's 0 means no end.
+        let milliseconds = lifetime.map(|lifetime| i64::try_from(lifetime.as_millis()).unwrap_or(i64::MAX));
+        let lifetime_ms = milliseconds.map_or(0, |milliseconds| milliseconds.max(1));
+        self.reply(attempt, Outcome::Success { lifetime_ms, message }, out)?;
         Ok(if again { Next::Read } else { Next::Connect })
     }
 
@@ -206,9 +268,7 @@ impl Session {
             return self.refuse_at_once(refused, attempt, out);
         }
         let id = self.tell_refused(refused, attempt.mechanism, out);
-        let answer = sasl::authenticate_answer(&attempt.header(), Outcome::Challenge(failure_document()))
-            .map_err(client)?;
-        self.answer(ApiKey::SaslAuthenticate as i16, answer, out);
+        self.reply(attempt, Outcome::Challenge(failure_document().to_vec()), out)?;
         self.phase = Phase::Failing { id };
         Ok(Next::Read)
     }
@@ -221,6 +281,18 @@ impl Session {
             self.fail(&attempt.header(), ResponseError::SaslAuthenticationFailed, &text, out)?;
         }
         self.end(Reason::LoginFailed)
+    }
+
+    /// Answers a message of the mechanism; in a bare frame by a bare one.
+    fn reply(&mut self, attempt: &Attempt, outcome: Outcome<'_>, out: &mut Outbox) -> Result<(), Reason> {
+        let answer = match (attempt.raw, outcome) {
+            (true, Outcome::Success { message, .. } | Outcome::Challenge(message)) => {
+                sasl::raw_answer(&message)
+            }
+            (_, outcome) => sasl::authenticate_answer(&attempt.header(), outcome).map_err(client)?,
+        };
+        self.answer(ApiKey::SaslAuthenticate as i16, answer, out);
+        Ok(())
     }
 
     /// Returns the id under which the reason is found.
@@ -266,7 +338,9 @@ mod tests {
 
     use super::super::tests::{bearer, session};
     use super::*;
-    use crate::auth::{Method, Password, Passwords, SaslPlain};
+    use crate::auth::{
+        Password, Passwords, SaslPlain, ScramClient, ScramCredentials, ScramSecret, ScramUsers,
+    };
     use crate::names::{Principal, Secret};
 
     #[expect(clippy::disallowed_methods, reason = "an Instant can only be had from the clock")]
@@ -313,6 +387,13 @@ mod tests {
         let (next, mut answers) = say(session, frame(ApiKey::SaslHandshake, 1, &request), now);
         let answer = SaslHandshakeResponse::decode(&mut answers.remove(0), 1).unwrap();
         (next, answer.error_code, answer.mechanisms.iter().map(ToString::to_string).collect())
+    }
+
+    /// One message of a mechanism, and its answer.
+    fn exchange(session: &mut Session, message: &[u8], now: Instant) -> (Next, SaslAuthenticateResponse) {
+        let request = SaslAuthenticateRequest::default().with_auth_bytes(Bytes::copy_from_slice(message));
+        let (next, mut answers) = say(session, frame(ApiKey::SaslAuthenticate, 1, &request), now);
+        (next, SaslAuthenticateResponse::decode(&mut answers.remove(0), 1).unwrap())
     }
 
     fn authenticate(session: &mut Session, message: &[u8], now: Instant) -> (Next, Option<i16>) {
@@ -381,5 +462,49 @@ mod tests {
         assert!(matches!(next, Next::Close(Reason::LoginFailed)), "{next:?}");
         let answer = SaslAuthenticateResponse::decode(&mut answers(out)[0].clone(), 1).unwrap();
         assert_eq!((answer.error_code, answer.auth_bytes.len()), (58, 0));
+    }
+
+    fn scram() -> Method {
+        let alice = ("alice".to_owned(), ScramSecret::Password(Secret::new("pencil")));
+        let users = ScramUsers::new(ScramMechanism::Sha512, &[alice]).unwrap();
+        let session_lifetime_max = Some(Duration::from_secs(5));
+        Method::SaslScram(SaslScram { users: Arc::new(users), session_lifetime_max })
+    }
+
+    #[test]
+    fn a_proof_is_taken_where_its_exchange_began() {
+        let now = now();
+        for (name, password, expected) in
+            [("alice", "pencil", true), ("alice", "pen", false), ("stranger", "pencil", false)]
+        {
+            let mut session = session(vec![scram()], now);
+            assert_eq!(handshake(&mut session, "SCRAM-SHA-512", now).1, 0);
+            let credentials = ScramCredentials::new(ScramMechanism::Sha512, name, Secret::new(password));
+            let mut client = ScramClient::new(credentials, [1; 24]);
+            let (next, answer) = exchange(&mut session, &client.first(), now);
+            assert!(matches!(next, Next::Read), "{next:?}");
+            assert_eq!(answer.error_code, 0);
+            let proof = client.on_challenge(&answer.auth_bytes).unwrap();
+            let (next, answer) = exchange(&mut session, &proof, now);
+            if expected {
+                assert!(matches!(next, Next::Connect), "{next:?}");
+                client.on_final(&answer.auth_bytes).unwrap();
+                assert_eq!(answer.session_lifetime_ms, 5_000);
+            } else {
+                assert!(matches!(next, Next::Close(Reason::LoginFailed)), "{next:?}");
+                assert_eq!((answer.error_code, answer.auth_bytes.len()), (58, 0));
+            }
+            assert_eq!(session.principal().is_some(), expected);
+        }
+    }
+
+    #[test]
+    fn a_proof_without_its_exchange_is_none() {
+        let now = now();
+        let mut session = session(vec![scram()], now);
+        handshake(&mut session, "SCRAM-SHA-512", now);
+        let (next, answer) = exchange(&mut session, b"c=biws,r=abc,p=AAAA", now);
+        assert!(matches!(next, Next::Close(Reason::LoginFailed)), "{next:?}");
+        assert_eq!(answer.error_code, 58);
     }
 }

@@ -344,7 +344,7 @@ impl Session {
 
     fn on_client_frame(&mut self, frame: Bytes, now: Instant, out: &mut Outbox) -> Step {
         if let Phase::Authenticating(Exchange { mechanism, raw: true, .. }) = self.phase {
-            return self.on_raw_message(&frame, mechanism, out);
+            return self.on_raw_message(&frame, mechanism, now, out);
         }
         let head = RequestHead::peek(&frame).map_err(client)?;
         let Ok(key) = ApiKey::try_from(head.key) else { return Err(Reason::UnknownApi { key: head.key }) };

@@ -12,7 +12,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::auth::Method;
+use crate::auth::{Method, ScramMechanism, ScramServer};
 use crate::names::Principal;
 use crate::policy::Rights;
 use crate::wire::{ApiKey, RequestHead, RequestHeader};
@@ -46,6 +46,8 @@ pub enum Stage {
     First,
     /// The shell finds out whether it is true.
     AwaitingVerdict(Attempt),
+    /// By SCRAM: the client's proof is awaited.
+    AwaitingProof(Box<ScramServer>),
 }
 
 /// A login that is being looked at.
@@ -93,6 +95,7 @@ pub enum Mechanism {
     Anonymous,
     OauthBearer,
     SaslPlain,
+    SaslScram(ScramMechanism),
 }
 
 impl Mechanism {
@@ -101,6 +104,7 @@ impl Mechanism {
             Method::Anonymous => Mechanism::Anonymous,
             Method::OauthBearer(_) => Mechanism::OauthBearer,
             Method::SaslPlain(_) => Mechanism::SaslPlain,
+            Method::SaslScram(scram) => Mechanism::SaslScram(scram.users.mechanism()),
         }
     }
 
@@ -110,6 +114,7 @@ impl Mechanism {
             Mechanism::Anonymous => "anonymous",
             Mechanism::OauthBearer => "oauth_bearer",
             Mechanism::SaslPlain => "sasl_plain",
+            Mechanism::SaslScram(_) => "sasl_scram",
         }
     }
 
@@ -119,6 +124,7 @@ impl Mechanism {
             Mechanism::Anonymous => None,
             Mechanism::OauthBearer => Some("OAUTHBEARER"),
             Mechanism::SaslPlain => Some("PLAIN"),
+            Mechanism::SaslScram(mechanism) => Some(mechanism.name()),
         }
     }
 }

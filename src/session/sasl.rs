@@ -43,10 +43,10 @@ pub fn read_authenticate(header: &RequestHeader, body: &Bytes) -> Result<Bytes, 
 
 /// What a SaslAuthenticate is answered with.
 pub enum Outcome<'a> {
-    /// Logged in, for so long; 0 is for ever.
-    Success { lifetime_ms: i64 },
-    /// The mechanism's own refusal, in a message that is not an error yet (RFC 7628, 3.2.2).
-    Challenge(&'static [u8]),
+    /// Logged in, for so long; 0 is for ever. The mechanism's last message may prove something to the client.
+    Success { lifetime_ms: i64, message: Vec<u8> },
+    /// A message of the mechanism before it is over; also its own refusal (RFC 7628, 3.2.2).
+    Challenge(Vec<u8>),
     /// Kafka's refusal.
     Failure { error: ResponseError, text: &'a str },
 }
@@ -56,12 +56,11 @@ pub fn authenticate_answer(
     outcome: Outcome<'_>,
 ) -> Result<Virtual<Segments>, Broken> {
     let response = match outcome {
-        Outcome::Success { lifetime_ms } => SaslAuthenticateResponse::default()
+        Outcome::Success { lifetime_ms, message } => SaslAuthenticateResponse::default()
+            .with_auth_bytes(message.into())
             // Version 0 has no room for it; there the session ends unannounced.
             .with_session_lifetime_ms(if header.head.version >= 1 { lifetime_ms } else { 0 }),
-        Outcome::Challenge(bytes) => {
-            SaslAuthenticateResponse::default().with_auth_bytes(Bytes::from_static(bytes))
-        }
+        Outcome::Challenge(message) => SaslAuthenticateResponse::default().with_auth_bytes(message.into()),
         Outcome::Failure { error, text } => SaslAuthenticateResponse::default()
             .with_error_code(error.code())
             .with_error_message(Some(StrBytes::from_string(text.to_owned()))),

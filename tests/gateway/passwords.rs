@@ -1,11 +1,13 @@
-//! Logging in by a name and a password: PLAIN.
+//! Logging in by a name and a password: PLAIN and SCRAM.
 
 use std::thread::{self, sleep};
 use std::time::{Duration, Instant};
 
-use kafka_protocol::messages::{MetadataRequest, SaslHandshakeRequest};
+use kafka_protocol::messages::{MetadataRequest, SaslAuthenticateResponse, SaslHandshakeRequest};
 use kafka_protocol::protocol::StrBytes;
 use serde_json::json;
+use sluicegate::auth::{ScramClient, ScramCredentials, ScramMechanism};
+use sluicegate::names::Secret;
 
 use crate::authenticate::{ILLEGAL_SASL_STATE, id_of_failure};
 use crate::support::client::{CLIENT_ID, Client, client_first};
@@ -40,7 +42,7 @@ fn plain(client: &mut Client) {
 }
 
 /// A NUL is written as `|`.
-fn say(client: &mut Client, message: &str) -> kafka_protocol::messages::SaslAuthenticateResponse {
+fn say(client: &mut Client, message: &str) -> SaslAuthenticateResponse {
     client.authenticate(message.replace('|', "\0").as_bytes())
 }
 
@@ -202,4 +204,148 @@ fn a_session_is_renewed_by_whom_and_by_what_began_it() {
     client.expect_close();
     assert_eq!(logins(&stage, "failure", "mechanism_changed"), 1.0);
     stage.broker().assert_untouched();
+}
+
+/// What Kafka would keep of the password `pencil` for SCRAM-SHA-256.
+const CREDENTIAL: &str = "salt=W22ZaJ0SNY7soEsUEjb6gQ==,stored_key=WG5d8oPm3OtcPnkdi4Uo7BkeZkBFzpcXkuLmtbsT4qY=,\
+                          server_key=wfPLwcE6nTWhTAmQ7tl2KeoiWGPlZqQxSrmfPwDl2dU=,iterations=4096";
+
+fn scram_stage() -> Stage {
+    Stage::start_with(1, |setup, _| {
+        let alice = "{username: alice, password: open-sesame}";
+        let bob = format!("{{username: bob, credential: \"{CREDENTIAL}\"}}");
+        setup.tenant().authentication = vec![
+            format!("{{type: sasl_scram, algorithm: sha256, principals: [{alice}, {bob}]}}"),
+            format!(
+                "{{type: sasl_scram, algorithm: sha512, principals: [{alice}], session_lifetime_max: 1h}}"
+            ),
+        ];
+    })
+}
+
+/// One exchange on a connection that has agreed on it: `Ok` with the session's lifetime, or the last answer.
+fn prove(
+    client: &mut Client,
+    mechanism: ScramMechanism,
+    name: &str,
+    password: &str,
+) -> Result<i64, SaslAuthenticateResponse> {
+    let credentials = ScramCredentials::new(mechanism, name, Secret::new(password));
+    let mut scram = ScramClient::new(credentials, [7; 24]);
+    let challenge = client.authenticate(&scram.first());
+    assert_eq!(challenge.error_code, 0, "anybody's name is answered: {challenge:?}");
+    let proof = scram.on_challenge(&challenge.auth_bytes).expect("the challenge is one");
+    let last = client.authenticate(&proof);
+    if last.error_code != 0 {
+        return Err(last);
+    }
+    scram.on_final(&last.auth_bytes).expect("the gateway knows the password too");
+    Ok(last.session_lifetime_ms)
+}
+
+#[test]
+fn a_password_that_is_proven_opens_the_session() {
+    let stage = scram_stage();
+    let (sha256, sha512) = (ScramMechanism::Sha256, ScramMechanism::Sha512);
+    for (mechanism, name, password, lifetime) in [
+        (sha256, "alice", "open-sesame", 0),
+        (sha256, "bob", "pencil", 0),
+        (sha512, "alice", "open-sesame", 3_600_000),
+    ] {
+        let mut client = stage.connect();
+        assert_eq!(client.ask_for_mechanism(mechanism.name()).error_code, 0);
+        assert_eq!(prove(&mut client, mechanism, name, password), Ok(lifetime));
+        client.ask(9, &MetadataRequest::default());
+        let line = stage.expect_audit(name, |line| line["principal"] == name && line["outcome"] == "success");
+        assert_eq!(line["mechanism"], "sasl_scram");
+    }
+    // Again on the same connection, by the same mechanism.
+    let mut client = stage.connect();
+    client.ask_for_mechanism("SCRAM-SHA-512");
+    assert_eq!(prove(&mut client, sha512, "alice", "open-sesame"), Ok(3_600_000));
+    handshake_again(&mut client, "SCRAM-SHA-512");
+    assert_eq!(prove(&mut client, sha512, "alice", "open-sesame"), Ok(3_600_000));
+    client.ask(9, &MetadataRequest::default());
+    handshake_again(&mut client, "SCRAM-SHA-256");
+    let first = b"n,,n=alice,r=abcdefgh";
+    id_of_failure(&client.authenticate(first));
+    client.expect_close();
+}
+
+#[test]
+fn who_is_not_known_is_challenged_as_if_he_were() {
+    let stage = scram_stage();
+    let sha256 = ScramMechanism::Sha256;
+    for (name, password) in [("alice", "open-sesam"), ("bob", "open-sesame"), ("stranger", "pencil")] {
+        let mut client = stage.connect();
+        assert_eq!(client.ask_for_mechanism("SCRAM-SHA-256").error_code, 0);
+        let last = prove(&mut client, sha256, name, password).expect_err("nobody gets in");
+        let id = id_of_failure(&last);
+        client.expect_close();
+        let line = stage.expect_audit(name, |line| line["id"] == id.as_str());
+        assert_eq!(line["reason"], "there is no such name, or its password is another");
+    }
+    // Whoever asks again gets the same salt, as a known name would.
+    let salt = |name: &str| {
+        let mut client = stage.connect();
+        client.ask_for_mechanism("SCRAM-SHA-256");
+        let answer = client.authenticate(format!("n,,n={name},r=abcdefgh").as_bytes());
+        String::from_utf8_lossy(&answer.auth_bytes).split_once(",s=").expect("a salt").1.to_owned()
+    };
+    for name in ["alice", "bob", "stranger", "nobody"] {
+        assert_eq!(salt(name), salt(name));
+    }
+    assert_ne!(salt("stranger"), salt("nobody"));
+    stage.broker().assert_untouched();
+}
+
+#[test]
+fn a_scram_message_of_another_form_is_refused_at_once() {
+    let stage = scram_stage();
+    for (label, message) in [
+        ("malformed", &b""[..]),
+        ("malformed", b"\0alice\0open-sesame"),
+        ("malformed", b"n,,n=alice"),
+        ("malformed", b"n,,m=x,n=alice,r=abc"),
+        ("malformed", b"\xff\xff"),
+        ("channel_binding", b"p=tls-unique,,n=alice,r=abc"),
+        ("authzid_mismatch", b"n,a=root,n=alice,r=abc"),
+        ("delegation_token", b"n,,n=alice,r=abc,tokenauth=true"),
+    ] {
+        let mut client = stage.connect();
+        client.ask_for_mechanism("SCRAM-SHA-512");
+        let id = id_of_failure(&client.authenticate(message));
+        client.expect_close();
+        stage.expect_audit(label, |line| line["id"] == id.as_str() && line["mechanism"] == "sasl_scram");
+    }
+    for proof in [&b""[..], b"c=biws,r=abc,p=AAAA", b"n,,n=alice,r=abcdefgh", &[b'x'; 5_000]] {
+        let mut client = stage.connect();
+        client.ask_for_mechanism("SCRAM-SHA-512");
+        assert_eq!(client.authenticate(b"n,,n=alice,r=abcdefgh").error_code, 0);
+        id_of_failure(&client.authenticate(proof));
+        client.expect_close();
+    }
+    stage.broker().assert_untouched();
+}
+
+#[test]
+fn a_raw_exchange_by_scram_is_had_in_bare_frames() {
+    let stage = scram_stage();
+    for (password, expected) in [("open-sesame", true), ("open", false)] {
+        let mut client = stage.connect();
+        let request =
+            SaslHandshakeRequest::default().with_mechanism(StrBytes::from_static_str("SCRAM-SHA-256"));
+        assert_eq!(client.ask(0, &request).error_code, 0);
+        let credentials = ScramCredentials::new(ScramMechanism::Sha256, "alice", Secret::new(password));
+        let mut scram = ScramClient::new(credentials, [7; 24]);
+        client.send_frame(&scram.first());
+        let proof = scram.on_challenge(&client.read_frame()).expect("the challenge is one");
+        client.send_frame(&proof);
+        if expected {
+            scram.on_final(&client.read_frame()).expect("the gateway knows the password too");
+            client.ask(9, &MetadataRequest::default());
+        } else {
+            client.expect_close();
+        }
+    }
 }

@@ -449,7 +449,49 @@ fn principals_have_a_name_each_and_a_password_that_can_be_compared() {
     );
     let twice = format!("      - {{type: sasl_plain, principals: [{alice}]}}\n");
     let (errors, _) = told(&changed("    namespace:", &format!("{twice}{twice}    namespace:")));
-    assert_eq!(errors, ["12:9: sasl_plain stands twice in this virtual cluster; list all principals in one"]);
+    assert_eq!(errors, ["12:9: PLAIN is offered twice in this virtual cluster; list all principals in one"]);
+}
+
+#[test]
+fn principals_of_scram_have_a_password_or_what_is_derived_from_it() {
+    let scram = |principals: &str, expected: &[&str]| {
+        let new = format!(
+            "      - {{type: sasl_scram, algorithm: sha256, principals: {principals}}}\n    namespace:"
+        );
+        let (errors, _) = told(&changed("    namespace:", &new));
+        assert_eq!(errors, expected, "{principals}");
+    };
+    let alice = "{username: alice, password: \"${env['HUNTER']}\"}";
+    scram(&format!("[{alice}]"), &[]);
+    scram("[]", &["11:59: list at least one username with its password or its credential"]);
+    scram(&format!("[{alice}, {alice}]"), &["11:120: this username stands twice"]);
+    scram(
+        "[{username: alice}]",
+        &["11:60: a principal needs its password, or its credential as Kafka writes it"],
+    );
+    scram(
+        "[{username: alice, password: x, credential: y}]",
+        &["11:103: a principal has a password or a credential; keep one of the two"],
+    );
+    scram(
+        "[{username: alice, credential: hunter2}]",
+        &[
+            "11:90: this is no credential of this algorithm; expected salt=…,stored_key=…,server_key=…,iterations=…, in base64, as Kafka writes it",
+        ],
+    );
+    let way = |algorithm: &str| {
+        format!("      - {{type: sasl_scram, algorithm: {algorithm}, principals: [{alice}]}}\n")
+    };
+    for (other, expected) in [
+        ("sha512", vec![]),
+        (
+            "sha256",
+            vec!["12:9: SCRAM-SHA-256 is offered twice in this virtual cluster; list all principals in one"],
+        ),
+    ] {
+        let both = format!("{}{}    namespace:", way("sha256"), way(other));
+        assert_eq!(told(&changed("    namespace:", &both)).0, expected);
+    }
 }
 
 #[test]
@@ -464,12 +506,12 @@ fn what_this_program_does_not_serve_is_said_plainly() {
             )],
         );
     }
-    for way in ["sasl_scram", "client_certificate"] {
+    for way in ["client_certificate"] {
         check(
             oauth,
             &format!("      - type: {way}\n"),
             &[&format!(
-                "8:15: \"{way}\" is not supported: clients log in with a token; supported: oauth_bearer, sasl_plain, anonymous"
+                "8:15: \"{way}\" is not supported: clients log in with a token; supported: oauth_bearer, sasl_plain, sasl_scram, anonymous"
             )],
         );
     }
