@@ -3,6 +3,14 @@
 use std::collections::BTreeMap;
 use std::ops::RangeInclusive;
 
+use kafka_protocol::messages::GroupId;
+use kafka_protocol::protocol::StrBytes;
+use uuid::Uuid;
+
+use super::parts::Parting;
+use super::{Api, Asking, METADATA_BY_ID, Pass, Refusal, Showing};
+use crate::names::TopicSlot;
+use crate::policy::Operation;
 use crate::wire::ApiKey;
 use crate::wire::messages::offset_commit_request::OffsetCommitRequestTopic;
 use crate::wire::messages::offset_commit_response::{
@@ -18,14 +26,6 @@ use crate::wire::messages::offset_fetch_response::{
 use crate::wire::messages::{
     OffsetCommitRequest, OffsetCommitResponse, OffsetFetchRequest, OffsetFetchResponse,
 };
-use kafka_protocol::messages::GroupId;
-use kafka_protocol::protocol::StrBytes;
-use uuid::Uuid;
-
-use super::parts::Parting;
-use super::{Api, Asking, METADATA_BY_ID, Pass, Refusal, Showing};
-use crate::names::TopicSlot;
-use crate::policy::Operation;
 
 /// A group notes how far it has read.
 pub struct OffsetCommit;

@@ -2,8 +2,6 @@
 
 use std::ops::RangeInclusive;
 
-use crate::wire::ApiKey;
-use crate::wire::messages::{DescribeLogDirsRequest, DescribeLogDirsResponse};
 use kafka_protocol::messages::delete_records_request::DeleteRecordsTopic;
 use kafka_protocol::messages::delete_records_response::{
     DeleteRecordsPartitionResult, DeleteRecordsTopicResult,
@@ -21,6 +19,8 @@ use super::{Api, Asking, Pass, Refusal, Showing, standard_text};
 use crate::cluster::Cause;
 use crate::names::{InvalidName, Kind};
 use crate::policy::{Operation, Resource};
+use crate::wire::ApiKey;
+use crate::wire::messages::{DescribeLogDirsRequest, DescribeLogDirsResponse};
 
 /// Partitions forget their records up to an offset.
 pub struct DeleteRecords;

@@ -2,10 +2,6 @@
 
 use std::ops::RangeInclusive;
 
-use crate::wire::ApiKey;
-use crate::wire::messages::list_offsets_request::ListOffsetsTopic;
-use crate::wire::messages::list_offsets_response::{ListOffsetsPartitionResponse, ListOffsetsTopicResponse};
-use crate::wire::messages::{ListOffsetsRequest, ListOffsetsResponse};
 use kafka_protocol::messages::offset_for_leader_epoch_request::OffsetForLeaderTopic;
 use kafka_protocol::messages::offset_for_leader_epoch_response::{
     EpochEndOffset, OffsetForLeaderTopicResult,
@@ -15,6 +11,10 @@ use kafka_protocol::messages::{BrokerId, OffsetForLeaderEpochRequest, OffsetForL
 use super::parts::Parting;
 use super::{Api, Asking, Pass, Refusal, Showing};
 use crate::policy::Operation;
+use crate::wire::ApiKey;
+use crate::wire::messages::list_offsets_request::ListOffsetsTopic;
+use crate::wire::messages::list_offsets_response::{ListOffsetsPartitionResponse, ListOffsetsTopicResponse};
+use crate::wire::messages::{ListOffsetsRequest, ListOffsetsResponse};
 
 /// The first, the last, and the offset at a time.
 pub struct ListOffsets;
