@@ -20,6 +20,11 @@ impl Unverified {
         json::read_object(&payload, VALUES_MAX).map(Self).ok_or(Rejected::MalformedClaims)
     }
 
+    /// Claims that somebody wrote down, without a token.
+    pub fn written(claims: &str) -> Option<Self> {
+        json::read_object(claims.as_bytes(), VALUES_MAX).map(Self)
+    }
+
     /// The issuer whose verifier is to be asked; `None` where `iss` is absent or no text.
     pub fn issuer(&self) -> Option<&str> {
         self.0.get("iss").and_then(Value::as_str)

@@ -1,9 +1,11 @@
 //! The words of the command line, one file for each subcommand.
 
 mod check; //  is this file right?
+mod explain; // may this client do that?
 mod issuer; // tokens for development
 mod run; //    serve
 mod schema; // what a file may say
+mod token; //  why is this token refused?
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -27,6 +29,12 @@ enum Command {
     /// Say whether a file is right, and what in it is probably not meant
     #[command(after_help = check::EXAMPLES)]
     Check(check::Args),
+    /// Say whether a client may do something, and which rule decides
+    #[command(after_help = explain::EXAMPLES)]
+    Explain(explain::Args),
+    /// Look at an access token
+    #[command(subcommand)]
+    Token(token::Command),
     /// Print the JSON Schema of the file, for editors
     #[command(after_help = schema::EXAMPLES)]
     Schema,
@@ -62,6 +70,8 @@ pub fn obey() -> ExitCode {
     match Words::parse().command {
         Command::Run(args) => run::run(&args),
         Command::Check(args) => check::check(&args),
+        Command::Explain(args) => explain::explain(&args),
+        Command::Token(command) => token::obey(&command),
         Command::Schema => schema::schema(),
         Command::Issuer(args) => issuer::issuer(args),
     }
@@ -90,6 +100,7 @@ const EXAMPLES: &str = "\
 Examples:
   sluicegate check --config config/gateway.yaml
   sluicegate run --config config/gateway.yaml
+  sluicegate explain --config config/gateway.yaml --token-file token --operation write --topic orders
   sluicegate issuer --client reader-app:reader-secret
   sluicegate schema > gateway.schema.json
 

@@ -205,6 +205,12 @@ impl Namespace {
         Some(Virtual::shown_to_client(shown))
     }
 
+    /// What the broker calls something, for people; `None` where no such name can be in this namespace.
+    pub fn full_name(&self, kind: Kind, name: &str) -> Option<String> {
+        let name = Virtual::said_by_client(StrBytes::from_string(name.to_owned()));
+        self.to_backend(kind, &name).map(|full| full.into_inner().to_string())
+    }
+
     /// Whether a virtual name stands for something outside the prefix, which clients may not create.
     pub fn is_additional(&self, kind: Kind, name: &str) -> bool {
         let name = self.topic_behind_alias(kind, name).unwrap_or(name);

@@ -94,9 +94,44 @@ impl Policy {
             Mode::Enforce(enforced) => enforced.rights(circumstances),
         }
     }
+
+    /// Which policies count for one login, in the order of the file; of those without a rule nothing is told.
+    pub fn standings(&self, circumstances: &Circumstances) -> Vec<Standing> {
+        match &self.0 {
+            Mode::Passthrough => Vec::new(),
+            Mode::Enforce(enforced) => enforced.standings(circumstances),
+        }
+    }
+}
+
+/// Whether a policy's rules count for one login.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Standing {
+    pub policy: Arc<str>,
+    /// As it is written; none means always.
+    pub condition: Option<String>,
+    /// Where the condition fails, allow rules do not count and deny rules do.
+    pub counts: Result<bool, EvalError>,
 }
 
 impl Enforced {
+    fn standings(&self, circumstances: &Circumstances) -> Vec<Standing> {
+        let mut standings: Vec<Standing> = Vec::new();
+        for rule in self.rules.iter() {
+            if standings.iter().any(|standing| standing.policy == rule.policy) {
+                continue;
+            }
+            let part = self.parts.iter().find(|part| part.name == rule.policy);
+            let condition = part.and_then(|part| part.condition.as_ref());
+            standings.push(Standing {
+                policy: rule.policy.clone(),
+                condition: condition.map(|condition| condition.as_str().to_owned()),
+                counts: condition.map_or(Ok(true), |condition| condition.evaluate(circumstances)),
+            });
+        }
+        standings
+    }
+
     fn rights(&self, circumstances: &Circumstances) -> Rights {
         let mut shares = vec![Share { index: self.always.clone(), denies_only: false }];
         let mut own = Index::default();

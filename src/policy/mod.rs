@@ -14,7 +14,7 @@ mod rights; //     the rules that count for one login, ready to be asked
 mod words; //      the nearest known word, for messages that help
 
 pub use condition::{Condition, NameExpression, TextExpression, fuzz};
-pub use decision::{AclPolicy, ConditionFailure, Decision, Policy, RuleRef};
+pub use decision::{AclPolicy, ConditionFailure, Decision, Policy, RuleRef, Standing};
 pub use expression::{Circumstances, ConditionError, EvalError};
 pub use grant::{Effect, InvalidRule, Rule};
 pub use operation::{Operation, OperationSet, Resource, UnknownOperation, UnknownResource};

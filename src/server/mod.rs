@@ -38,8 +38,8 @@ use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
-use crate::auth::{BrokerLogin, Method};
-use crate::cluster::{BackendCluster, Directory, Entrance, Limits};
+use crate::auth::{BearerToken, BrokerLogin, Identity, Method, Rejected};
+use crate::cluster::{BackendCluster, Directory, Entrance, Limits, VirtualCluster};
 use crate::telemetry::{Audit, Metrics};
 use brokers::BrokerFinder;
 use certificates::Certificates;
@@ -82,6 +82,30 @@ pub fn run(settings: Settings) -> Result<(), ServerError> {
     // A name that is being looked up, or a file that does not end, is not waited for.
     runtime.shutdown_background();
     served
+}
+
+/// Verifies one token as a login at this virtual cluster would, and no more.
+pub fn verify_once(
+    cluster: &Arc<VirtualCluster>,
+    limits: &Limits,
+    token: &BearerToken,
+) -> Result<Result<Identity, Rejected>, ServerError> {
+    let runtime = Builder::new_current_thread().enable_all().build().map_err(ServerError::Thread)?;
+    let clusters = vec![cluster.clone()];
+    let directory =
+        Directory { clusters, backends: Vec::new(), listeners: Vec::new(), entrances: Vec::new() };
+    let verdict = runtime.block_on(async {
+        let (issuers, fetchers) = key_rings(&directory, limits, &Metrics::new())?;
+        for fetcher in fetchers {
+            tokio::spawn(fetcher.run());
+        }
+        match issuers.get(&cluster.name) {
+            Some(issuers) => Ok(issuers.verify(token).await),
+            None => Ok(Err(Rejected::NoKeys)),
+        }
+    });
+    runtime.shutdown_background();
+    verdict
 }
 
 async fn serve(settings: Settings) -> Result<(), ServerError> {

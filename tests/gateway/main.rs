@@ -22,6 +22,7 @@ mod claims_as_names; // what a token names
 mod consumer_groups; // groups whose coordinator assigns the partitions
 mod drain; // the end of the process
 mod endurance;
+mod explain; // why something is refused, asked without a client
 mod families; // every served API in one form, for those that go through all of them
 mod fetch_keys; // the issuer's keys, new ones and missing ones
 mod fetch_sessions; // a fetch may stand on earlier ones
