@@ -11,6 +11,8 @@ use tempfile::TempDir;
 
 use crate::support::broker::Broker;
 use crate::support::client::Client;
+use crate::support::issuer::{ES256, KeyServer};
+use crate::support::process::Gateway;
 use crate::support::setup::Setup;
 use crate::support::stage::{Stage, token, wait_until};
 use crate::support::tls::{Authority, Pair, TlsFront, server, written};
@@ -226,4 +228,19 @@ fn rule_b08_what_is_not_verified_is_told() {
     upstream.stage.expect_metric("sluicegate_backend_tls_unverified{backend=\"backend\"}", 1.0);
     let (code, text) = upstream.stage.gateway.admin("/readyz").expect("the admin port answers");
     assert_eq!((code, &*text), (200, "ready\nany certificate of backend cluster backend is accepted\n"));
+}
+
+#[test]
+fn rule_b07_credentials_wait_for_tls() {
+    let broker = Broker::start();
+    let keys = KeyServer::start(&[&ES256]);
+    let mut setup = Setup::new(&[broker.address()], &format!("{{endpoint: \"{}\"}}", keys.url()));
+    // The broker speaks no TLS, and would take the password as it is.
+    setup.backend.push("tls: {enabled: true}".to_owned());
+    setup.backend.push("authentication: {type: sasl_plain, username: gateway, password: hunter2}".to_owned());
+    let mut gateway = Gateway::launch(&setup.text(), setup.admin_port);
+    gateway
+        .process
+        .wait_until("refused", |process| process.log().contains("no broker of the backend answers"));
+    assert_eq!(broker.asked_by_anybody().len(), 0, "something was said in clear");
 }

@@ -159,3 +159,40 @@ fn a_certificate_that_is_not_for_the_advertised_hosts_is_warned_of() {
     check(ports, &["localhost"], Some("kafka.example"));
     check(&ports.replace("kafka.example", "10.0.0.1"), &["10.0.0.1"], None);
 }
+
+#[test]
+fn what_a_listener_asks_of_clients_is_checked() {
+    let with = |wanted: &str| {
+        let pair = "key: \"${file['key']}\"}]";
+        source(&["type: sni, sni_suffix: .gw.example"])
+            .replace(pair, &format!("{pair}, client_authentication: {{{wanted}}}"))
+    };
+    let wanted = |mode: &str| {
+        let source = with(&format!("mode: {mode}, trust_bundle: \"${{file['crt']}}\""));
+        let (gateway, _) = judged(&source, &["x"]).unwrap();
+        gateway.directory.entrances[0].tls.clone().unwrap().client_authentication.unwrap()
+    };
+    assert!(wanted("required").is_required && !wanted("requested").is_required);
+    let files: Vec<_> = wanted("required").trust_bundle.files().map(Path::to_owned).collect();
+    assert_eq!(files, [Path::new("/etc/gw/crt")]);
+    refuses(
+        &with("mode: optional, trust_bundle: x"),
+        &[
+            "26:120: unknown value \"optional\"; expected one of required, requested",
+            "26:144: this holds no certificate in PEM form; write ${file['path']} to bring in a file",
+        ],
+    );
+}
+
+#[test]
+fn a_name_for_brokers_certificates_is_one() {
+    const TLS: &str = "    tls: {enabled: true, server_name: kafka.example}\n    bootstrap";
+    let named = read_right(&changed("    bootstrap", TLS));
+    let tls_of = |gateway: &Gateway| gateway.directory.backends[0].tls.clone().unwrap();
+    assert_eq!(tls_of(&named).server_name.as_deref(), Some("kafka.example"));
+    check(
+        "    bootstrap",
+        &TLS.replace("kafka.example", "\"kafka example\""),
+        &["3:39: \"kafka example\" is no name that a certificate could bear"],
+    );
+}
