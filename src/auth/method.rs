@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{KeySource, Passwords, ScramCredentials, ScramUsers, TokenLogin, Verifier};
+use super::{KeySource, Passwords, PrincipalMapping, ScramCredentials, ScramUsers, TokenLogin, Verifier};
 use crate::names::Secret;
 
 /// How the clients of a virtual cluster may log in, in the order in which it is tried.
@@ -20,6 +20,8 @@ pub enum Method {
     OauthBearer(OauthBearer),
     SaslPlain(SaslPlain),
     SaslScram(SaslScram),
+    /// Whom the certificate names that TLS has verified.
+    ClientCertificate(PrincipalMapping),
     Anonymous,
 }
 

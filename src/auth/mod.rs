@@ -25,6 +25,7 @@ mod method; //     how clients log in to us, and how we log in at brokers, as va
 mod own_token; //  our own token at brokers, and the cell that holds it
 mod passwords; //  the passwords of those who may log in by PLAIN
 mod plain; //      the message of PLAIN (RFC 4616)
+mod principal_mapping; // from the name in a certificate to a principal
 mod rejected; //   every reason for which a token is refused
 mod scram; //      our own login at a broker, by SCRAM
 mod scram_server; // a client's login by SCRAM
@@ -53,6 +54,7 @@ pub use method::{Authentication, BrokerLogin, Method, OauthBearer, SaslPlain, Sa
 pub use own_token::{BadToken, OwnToken, TokenAnswer, TokenCell, refusal_word};
 pub use passwords::{InvalidPassword, Password, Passwords};
 pub use plain::{InvalidPlain, PlainMessage, is_username};
+pub use principal_mapping::{InvalidRule, NoPrincipal, PrincipalMapping};
 pub use rejected::Rejected;
 pub use scram::{ScramClient, ScramError, ScramMechanism};
 pub use scram_server::{ScramRefused, ScramServer};

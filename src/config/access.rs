@@ -43,6 +43,10 @@ pub(super) fn authentication(
                 take("PLAIN", *at, &mut taken, report);
                 methods.extend(principals::sasl_plain(section, report).map(Method::SaslPlain));
             }
+            file::Authentication::CertificateLogin(section) => {
+                let mapping = principals::client_certificate(section, report);
+                methods.extend(mapping.map(Method::ClientCertificate));
+            }
             file::Authentication::ScramLogin(section) => {
                 if let Some(mechanism) = principals::mechanism(section) {
                     take(mechanism.name(), *at, &mut taken, report);

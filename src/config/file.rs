@@ -273,9 +273,9 @@ choice! {
         "oauth_bearer" => OauthBearerSection,
         "sasl_plain" => PlainLogin,
         "sasl_scram" => ScramLogin,
+        "client_certificate" => CertificateLogin,
         "anonymous" => AnonymousSection,
     } unsupported {
-        "client_certificate" => "clients log in with a token",
     }
 }
 
@@ -302,6 +302,15 @@ section! {
         required username: Text,
         /// In clear, or hashed: $pbkdf2-sha256$i=600000$SALT$HASH.
         required password: SecretText,
+    }
+}
+
+section! {
+    /// The certificate that a client showed in TLS, without any other login.
+    CertificateLogin = "client_certificate" {
+        /// What the principal is called, by rules in the syntax of Kafka's ssl.principal.mapping.rules;
+        /// the certificate's whole subject by default.
+        optional principal_mapping: List<Text>,
     }
 }
 

@@ -58,6 +58,10 @@ pub(super) fn listeners(
         {
             report.warn(name.at, format!("the listener {} takes {secrets} without TLS at an address that others can reach, so anybody on the way can read and use them; set tls_server", name.value.shown()));
         }
+        let asks = section.tls_server.as_ref().is_some_and(|tls| tls.value.client_authentication.is_some());
+        if !asks && reached.iter().any(takes_certificates) {
+            report.warn(name.at, format!("clients may log in by certificates here, and the listener {} asks for none; set tls_server.client_authentication", name.value.shown()));
+        }
         let tls = match tls {
             None => None,
             Some(Some(tls)) => Some(tls),
@@ -86,6 +90,11 @@ fn secrets_taken(reached: &[Reached]) -> Option<&'static str> {
         (false, true) => Some("passwords"),
         (false, false) => None,
     }
+}
+
+fn takes_certificates(reached: &Reached) -> bool {
+    let methods = &reached.cluster.cluster.authentication.methods;
+    methods.iter().any(|method| matches!(method, Method::ClientCertificate(_)))
 }
 
 fn addresses(written: &Placed<List<Text>>, report: &mut Report) -> Vec<IpAddr> {

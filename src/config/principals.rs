@@ -1,4 +1,4 @@
-//! Clients that the file knows by name and password.
+//! Clients that the file knows by name: with passwords, or by what their certificates say.
 
 use std::sync::Arc;
 
@@ -8,8 +8,8 @@ use super::problem::Report;
 use super::settings::positive;
 use super::shape::Placed;
 use crate::auth::{
-    InvalidScramUser, Password, Passwords, SaslPlain, SaslScram, ScramMechanism, ScramSecret, ScramUsers,
-    is_username,
+    InvalidScramUser, Password, Passwords, PrincipalMapping, SaslPlain, SaslScram, ScramMechanism,
+    ScramSecret, ScramUsers, is_username,
 };
 
 pub(super) fn sasl_plain(section: &file::PlainLogin, report: &mut Report) -> Option<SaslPlain> {
@@ -85,6 +85,23 @@ pub(super) fn sasl_scram(section: &file::ScramLogin, report: &mut Report) -> Opt
             None
         }
     }
+}
+
+/// The rules by which a certificate names a principal.
+pub(super) fn client_certificate(
+    section: &file::CertificateLogin,
+    report: &mut Report,
+) -> Option<PrincipalMapping> {
+    let Some(Placed { at, value: rules }) = &section.principal_mapping else {
+        return Some(PrincipalMapping::default());
+    };
+    if rules.written == 0 {
+        report.error(*at, "list at least one rule, or leave the key out: DEFAULT is the whole subject");
+        return None;
+    }
+    let texts: Vec<&str> = rules.items.iter().map(|rule| rule.value.text.as_str()).collect();
+    let read = PrincipalMapping::parse(&texts);
+    read.map_err(|(place, why)| report.error(rules.items[place].at, why.to_string())).ok()
 }
 
 /// Which of the two mechanisms a section is about.

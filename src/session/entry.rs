@@ -12,7 +12,7 @@ use super::phase::{Exchange, Phase, Stage};
 use super::sasl;
 use super::{Event, Mechanism, Next, Outbox, Reason, Session, Step, client};
 use crate::api::{Disposition, disposition, versions};
-use crate::auth::{Method, Proven};
+use crate::auth::{Method, Proven, Refused};
 use crate::names::{Principal, Virtual};
 use crate::wire::{ApiKey, Direction, RequestHead, RequestHeader, grammar, read_request};
 
@@ -149,19 +149,18 @@ impl Session {
         offered
     }
 
-    /// Lets a client in that logs in by nothing, where the file allows that; true when it is in.
-    pub(super) fn let_anonymous_in(
+    /// Lets a client in that does not log in, by its certificate or by nothing, where the file allows that;
+    /// true when it is in.
+    pub(super) fn let_in(
         &mut self,
         bytes: &BytesMut,
         now: Instant,
         out: &mut Outbox,
     ) -> Result<bool, Reason> {
-        let methods = &self.cluster.authentication.methods;
-        if !matches!(self.phase, Phase::Unauthenticated { .. })
-            || !methods.iter().any(|method| matches!(method, Method::Anonymous))
-        {
+        if !matches!(self.phase, Phase::Unauthenticated { .. }) {
             return Ok(false);
         }
+        let Some((mechanism, proven)) = self.known_without_login() else { return Ok(false) };
         // The key stands behind the length. A login goes first where there is a way to log in.
         let Some(key) = bytes.get(4..6).map(|key| i16::from_be_bytes([key[0], key[1]])) else {
             return Ok(false);
@@ -170,14 +169,27 @@ impl Session {
         if is_own && !self.offered().is_empty() {
             return Ok(false);
         }
-        let proven = Proven::named(Principal::anonymous(), None);
-        match self.become_known(Mechanism::Anonymous, proven, &[], now, out) {
+        match proven.and_then(|proven| self.become_known(mechanism, proven, &[], now, out)) {
             Ok(()) => Ok(true),
             Err(refused) => {
-                self.tell_refused(&refused, Mechanism::Anonymous, out);
+                self.tell_refused(&refused, mechanism, out);
                 Err(Reason::LoginFailed)
             }
         }
+    }
+
+    /// The first method of the file that asks for no login and fits: a certificate fits where there is one.
+    fn known_without_login(&self) -> Option<(Mechanism, Result<Proven, Refused>)> {
+        self.cluster.authentication.methods.iter().find_map(|method| {
+            let principal = match (method, &self.client.certificate) {
+                (Method::ClientCertificate(mapping), Some(certificate)) => mapping
+                    .principal(&certificate.subject)
+                    .map_err(|why| Refused::new(why.label(), why.to_string())),
+                (Method::Anonymous, _) => Ok(Principal::anonymous()),
+                _ => return None,
+            };
+            Some((Mechanism::of(method), principal.map(|principal| Proven::named(principal, None))))
+        })
     }
 
     pub(super) fn failure_id(&self) -> String {

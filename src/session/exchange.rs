@@ -82,7 +82,8 @@ impl Session {
             Mechanism::OauthBearer => self.on_token(message, attempt, out),
             Mechanism::SaslPlain => self.on_password(message, attempt, out),
             Mechanism::SaslScram(mechanism) => self.on_scram(mechanism, message, &attempt, now, out),
-            Mechanism::Anonymous => Err(Reason::OutOfTurn), // it has no messages
+            // These have no messages.
+            Mechanism::Anonymous | Mechanism::ClientCertificate => Err(Reason::OutOfTurn),
         }
     }
 

@@ -156,7 +156,7 @@ impl Session {
             if !self.takes_frames() {
                 return self.rest();
             }
-            match self.let_anonymous_in(bytes, now, out) {
+            match self.let_in(bytes, now, out) {
                 Ok(true) => return Next::Connect,
                 Ok(false) => {}
                 Err(reason) => return Next::Close(reason),

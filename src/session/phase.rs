@@ -96,6 +96,7 @@ pub enum Mechanism {
     OauthBearer,
     SaslPlain,
     SaslScram(ScramMechanism),
+    ClientCertificate,
 }
 
 impl Mechanism {
@@ -104,6 +105,7 @@ impl Mechanism {
             Method::Anonymous => Mechanism::Anonymous,
             Method::OauthBearer(_) => Mechanism::OauthBearer,
             Method::SaslPlain(_) => Mechanism::SaslPlain,
+            Method::ClientCertificate(_) => Mechanism::ClientCertificate,
             Method::SaslScram(scram) => Mechanism::SaslScram(scram.users.mechanism()),
         }
     }
@@ -115,13 +117,14 @@ impl Mechanism {
             Mechanism::OauthBearer => "oauth_bearer",
             Mechanism::SaslPlain => "sasl_plain",
             Mechanism::SaslScram(_) => "sasl_scram",
+            Mechanism::ClientCertificate => "client_certificate",
         }
     }
 
     /// What it is called in a SASL handshake; `None` where there is none.
     pub fn sasl_name(self) -> Option<&'static str> {
         match self {
-            Mechanism::Anonymous => None,
+            Mechanism::Anonymous | Mechanism::ClientCertificate => None,
             Mechanism::OauthBearer => Some("OAUTHBEARER"),
             Mechanism::SaslPlain => Some("PLAIN"),
             Mechanism::SaslScram(mechanism) => Some(mechanism.name()),

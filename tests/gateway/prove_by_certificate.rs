@@ -8,6 +8,7 @@ use rustls::{AlertDescription, SupportedProtocolVersion};
 use tempfile::TempDir;
 
 use crate::support::client::{Client, alert_in};
+use crate::support::setup::{Policy, Setup, rule};
 use crate::support::stage::{Stage, token};
 use crate::support::tls::{Authority, Pair, written};
 
@@ -21,11 +22,16 @@ struct Site {
 
 impl Site {
     fn start(mode: &str) -> Self {
+        Self::start_with(mode, |_| {})
+    }
+
+    fn start_with(mode: &str, change: impl FnOnce(&mut Setup)) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let (servers, clients) = (Authority::new("servers"), Authority::new("clients"));
         let certificate = servers.pair(&["localhost"]).write(dir.path(), "server");
         let bundle = written(dir.path(), "clients.crt", &clients.pem());
         let stage = Stage::start_with(1, |setup, _| {
+            change(setup);
             setup.tenant().listener.push(format!(
                 "tls_server: {{certificates: [{certificate}], \
                  client_authentication: {{mode: {mode}, trust_bundle: {bundle}}}}}"
@@ -108,4 +114,72 @@ fn rule_a17_a_chain_without_end_harms_nobody() {
     // More than one message of a handshake holds.
     site.alert_for(&TLS13, Some(&bomb));
     site.expect_heard(&TLS13, Some(&site.from(|_| {})));
+}
+
+/// A gateway that lets clients in by their certificates, and in front of that by these ways.
+fn by_certificate(mode: &str, before: &[&str], rules: &str) -> Site {
+    let change = |setup: &mut Setup| {
+        let tenant = setup.tenant();
+        tenant.authentication = before.iter().map(|way| (*way).to_owned()).collect();
+        tenant.authentication.push(format!("{{type: client_certificate, principal_mapping: [{rules}]}}"));
+        let condition =
+            "context.auth.type == 'client_certificate' && context.auth.principal.name == 'reader'";
+        tenant.policies =
+            vec![Policy::new("by-certificate", Some(condition), &[rule("allow", "topic", "describe", "*")])];
+    };
+    let site = Site::start_with(mode, change);
+    site.stage.broker().has_topics(&["my-orders"]);
+    site
+}
+
+const COMMON_NAME: &str = "\"RULE:^CN=(.*)$/$1/L\"";
+const BY_NAME: &str = "{type: sasl_plain, principals: [{username: alice, password: open-sesame}]}";
+
+fn named(site: &Site, name: &str) -> Pair {
+    site.from(|params| {
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(rcgen::DnType::CommonName, name);
+    })
+}
+
+#[test]
+fn a_certificate_lets_in_whom_the_rules_make_of_it() {
+    let site = by_certificate("required", &[], COMMON_NAME);
+    for (name, sees) in [("Reader", 1), ("writer", 0)] {
+        let mut client = site.connect(&TLS13, Some(&named(&site, name))).expect("the handshake succeeds");
+        let topics = client.ask(9, &MetadataRequest::default().with_topics(None)).topics;
+        assert_eq!(topics.len(), sees, "{name}");
+    }
+    let line = site.stage.expect_audit("reader", |line| line["principal"] == "reader");
+    assert_eq!((&line["outcome"], &line["mechanism"]), (&"success".into(), &"client_certificate".into()));
+}
+
+#[test]
+fn a_certificate_that_no_rule_matches_lets_nobody_in() {
+    let site = by_certificate("required", &[], "\"RULE:^CN=team-(.*)$/$1/\"");
+    let mut client = site.connect(&TLS13, Some(&named(&site, "reader"))).expect("the handshake succeeds");
+    client.send(9, &MetadataRequest::default());
+    client.expect_close();
+    let reason = "no rule of principal_mapping matches the name in the client's certificate";
+    site.stage.expect_audit("no rule", |line| line["reason"] == reason && line["outcome"] == "failure");
+    site.stage.broker().assert_untouched();
+}
+
+#[test]
+fn who_has_no_certificate_must_log_in_and_who_has_one_may() {
+    let site = by_certificate("requested", &[BY_NAME], COMMON_NAME);
+    let mut nobody = site.connect(&TLS13, None).expect("the handshake succeeds");
+    nobody.send(9, &MetadataRequest::default());
+    nobody.expect_close();
+    let pair = named(&site, "reader");
+    for (pair, logs_in, sees) in [(None, true, 0), (Some(&pair), true, 0), (Some(&pair), false, 1)] {
+        let mut client = site.connect(&TLS13, pair).expect("the handshake succeeds");
+        client.ask(0, &ApiVersionsRequest::default());
+        if logs_in {
+            assert_eq!(client.ask_for_mechanism("PLAIN").error_code, 0);
+            assert_eq!(client.authenticate(b"\0alice\0open-sesame").error_code, 0);
+        }
+        let topics = client.ask(9, &MetadataRequest::default().with_topics(None)).topics;
+        assert_eq!(topics.len(), sees, "{logs_in}");
+    }
 }

@@ -495,6 +495,21 @@ fn principals_of_scram_have_a_password_or_what_is_derived_from_it() {
 }
 
 #[test]
+fn a_rule_that_maps_certificates_is_one() {
+    let mapped = |rules: &str, expected: &[&str]| {
+        let new = format!("      - {{type: client_certificate, principal_mapping: {rules}}}\n    namespace:");
+        let (errors, _) = told(&changed("    namespace:", &new));
+        assert_eq!(errors, expected, "{rules}");
+    };
+    mapped("[\"RULE:^CN=(.*?),.*$/$1/L\", DEFAULT]", &[]);
+    mapped("[]", &["11:55: list at least one rule, or leave the key out: DEFAULT is the whole subject"]);
+    mapped(
+        "[DEFAULT, CN=x]",
+        &["11:65: expected DEFAULT, or RULE:pattern/replacement/ with nothing, L or U behind it"],
+    );
+}
+
+#[test]
 fn what_this_program_does_not_serve_is_said_plainly() {
     let oauth = "      - type: oauth_bearer\n";
     for mediation in ["passthrough", "validate_forward"] {
@@ -503,15 +518,6 @@ fn what_this_program_does_not_serve_is_said_plainly() {
             &format!("{oauth}        mediation: {mediation}\n"),
             &[&format!(
                 "9:20: \"{mediation}\" is not supported: the token stays at the gateway; supported: terminate"
-            )],
-        );
-    }
-    for way in ["client_certificate"] {
-        check(
-            oauth,
-            &format!("      - type: {way}\n"),
-            &[&format!(
-                "8:15: \"{way}\" is not supported: clients log in with a token; supported: oauth_bearer, sasl_plain, sasl_scram, anonymous"
             )],
         );
     }

@@ -85,6 +85,17 @@ fn passwords_that_others_could_read_are_warned_of() {
 }
 
 #[test]
+fn certificates_that_no_listener_asks_for_are_warned_of() {
+    warns(
+        "    namespace:",
+        "      - type: client_certificate\n    namespace:",
+        &[
+            "23:11: clients may log in by certificates here, and the listener \"front\" asks for none; set tls_server.client_authentication",
+        ],
+    );
+}
+
+#[test]
 fn clusters_and_policies_that_nothing_uses_are_warned_of() {
     let (_, warnings) = told(&changed("listeners:", &second("other", "other-", "local")));
     assert_eq!(warnings, ["21:11: no listener leads to the virtual cluster \"other\""]);
