@@ -11,7 +11,7 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::StrBytes;
 
 use super::operations::{NOT_ASKED, cluster_operations};
-use super::{Api, Asking, Pass, Refusal, Showing, standard_text};
+use super::{Api, Asking, Pass, Refusal, Showing, put_back, standard_text};
 use crate::cluster::Lens;
 use crate::names::Kind;
 use crate::policy::Operation;
@@ -23,7 +23,8 @@ pub struct FindCoordinator;
 /// The kind of the keys, which the answer does not repeat, and the refused ones.
 pub struct FindCoordinatorAside {
     kind: Kind,
-    refused: Vec<(StrBytes, Refusal)>,
+    /// Each with its place in the request.
+    refused: Vec<(usize, StrBytes, Refusal)>,
 }
 
 impl Api for FindCoordinator {
@@ -38,19 +39,21 @@ impl Api for FindCoordinator {
         let kind = match request.key_type {
             0 => Kind::Group,
             1 => Kind::TransactionalId,
-            _ => return Err(Refusal::InvalidRequest), // 2 is a share partition, and brokers ask for it
+            // Of a share partition brokers ask, with a right that is never granted here.
+            2 if ask.version >= SHARE_SINCE => return Err(Refusal::ClusterDenied),
+            _ => return Err(Refusal::InvalidRequest),
         };
         if ask.version < 4 {
             ask.gate.one(Operation::Describe, kind.at(&mut request.key))?;
             return Ok(Pass::Forward(request, FindCoordinatorAside { kind, refused: Vec::new() }));
         }
         let mut refused = Vec::new();
-        request.coordinator_keys.retain_mut(|key| match ask.gate.one(Operation::Describe, kind.at(key)) {
-            Ok(()) => true,
-            Err(no) => {
-                refused.push((key.clone(), no.into()));
-                false
-            }
+        let mut places = 0..;
+        request.coordinator_keys.retain_mut(|key| {
+            let place = places.next().unwrap_or_default();
+            let verdict = ask.gate.one(Operation::Describe, kind.at(key));
+            refused.extend(verdict.err().map(|no| (place, key.clone(), no.into())));
+            verdict.is_ok()
         });
         let nothing_left = request.coordinator_keys.is_empty() && !refused.is_empty();
         let aside = FindCoordinatorAside { kind, refused };
@@ -71,9 +74,9 @@ impl Api for FindCoordinator {
                 true
             }
         });
-        response
-            .coordinators
-            .extend(aside.refused.into_iter().map(|(key, why)| refused_coordinator(key, why)));
+        let refused = aside.refused.into_iter();
+        let refused = refused.map(|(place, key, why)| (place, refused_coordinator(key, why)));
+        put_back(&mut response.coordinators, refused);
     }
 
     fn refuse(request: FindCoordinatorRequest, why: Refusal, version: i16) -> FindCoordinatorResponse {
@@ -112,14 +115,22 @@ fn place(node: BrokerId, error_code: &mut i16, lens: &Lens<'_>) -> (BrokerId, St
 
 fn refused_coordinator(key: StrBytes, why: Refusal) -> Coordinator {
     let (node_id, host, port) = nowhere();
+    let text = match why {
+        // A broker leaves it at the code.
+        Refusal::GroupDenied | Refusal::TransactionalIdDenied | Refusal::ClusterDenied => None,
+        _ => standard_text(why.code()),
+    };
     Coordinator::default()
         .with_key(key)
         .with_error_code(why.code())
-        .with_error_message(standard_text(why.code()))
+        .with_error_message(text)
         .with_node_id(node_id)
         .with_host(host)
         .with_port(port)
 }
+
+/// From here on a key may be a share partition (KIP-932).
+const SHARE_SINCE: i16 = 6;
 
 fn nowhere() -> (BrokerId, StrBytes, i32) {
     (BrokerId(-1), StrBytes::from_static_str(""), -1)
@@ -230,9 +241,10 @@ mod tests {
             more => panic!("{more:?}"),
         };
         assert_eq!((sent, code, format!("{} {host} {port}", node.0).as_str()), expected, "version {version}");
+        let says_more = version > 0 && (version < 4 || ![30, 31, 53].contains(&code));
         assert_eq!(
             text.as_deref().unwrap_or(""),
-            standard_text(code).filter(|_| version > 0).unwrap_or_default().as_str()
+            standard_text(code).filter(|_| says_more).unwrap_or_default().as_str()
         );
     }
 
@@ -248,7 +260,8 @@ mod tests {
             if version >= 1 {
                 check_found(version, (1, "mover"), (0, 1), (Some("my-mover"), 0, "1 gateway 19093"));
                 check_found(version, (1, "readers"), (0, 1), (None, 53, "-1  -1"));
-                check_found(version, (2, "readers:0:0"), (0, 1), (None, 42, "-1  -1"));
+                let code = if version >= SHARE_SINCE { 31 } else { 42 };
+                check_found(version, (2, "readers:0:0"), (0, 1), (None, code, "-1  -1"));
             }
         }
     }
@@ -256,7 +269,7 @@ mod tests {
     #[test]
     fn refused_keys_are_answered_for_while_the_rest_is_looked_up() {
         for version in 4..=6 {
-            let keys = ["others", "readers", "readers-2"].map(name).to_vec();
+            let keys = ["readers", "others", "readers-2", "mine"].map(name).to_vec();
             let request = FindCoordinatorRequest::default().with_coordinator_keys(keys);
             let found = ["my-readers", "my-readers-2"]
                 .map(|key| Coordinator::default().with_key(name(key)).with_node_id(BrokerId(1)));
@@ -265,7 +278,7 @@ mod tests {
             assert_eq!(talk.sent().coordinator_keys, ["my-readers", "my-readers-2"].map(name));
             let seen = talk.seen.coordinators.iter();
             let seen: Vec<_> = seen.map(|found| (found.key.as_str(), found.error_code)).collect();
-            assert_eq!(seen, [("readers", 0), ("readers-2", 0), ("others", 30)]);
+            assert_eq!(seen, [("readers", 0), ("others", 30), ("readers-2", 0), ("mine", 30)]);
         }
     }
 

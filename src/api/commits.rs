@@ -8,7 +8,7 @@ use kafka_protocol::protocol::StrBytes;
 use uuid::Uuid;
 
 use super::parts::Parting;
-use super::{Api, Asking, METADATA_BY_ID, Pass, Refusal, Showing};
+use super::{Api, Asking, METADATA_BY_ID, Pass, Refusal, Showing, put_back, put_first};
 use crate::names::TopicSlot;
 use crate::policy::Operation;
 use crate::wire::ApiKey;
@@ -73,7 +73,7 @@ impl Api for OffsetCommit {
         show.lens.echoed_topics(&mut response.topics, |topic| {
             TopicSlot::of(by_id, &mut topic.name, &mut topic.topic_id)
         });
-        response.topics.extend(refused.into_iter().map(|(topic, why)| uncommitted(topic, why)));
+        put_first(&mut response.topics, refused.into_iter().map(|(topic, why)| uncommitted(topic, why)));
     }
 
     fn refuse(request: OffsetCommitRequest, why: Refusal, _version: i16) -> OffsetCommitResponse {
@@ -111,7 +111,8 @@ pub struct OffsetFetchAside {
     topics: Vec<OffsetFetchRequestTopic>,
     /// Of each group, from version 8 on.
     topics_of: BTreeMap<GroupId, Vec<(OffsetFetchRequestTopics, Refusal)>>,
-    groups: Vec<(GroupId, Refusal)>,
+    /// The answers of those of which the broker is asked nothing, each with its place in the request.
+    groups: Vec<(usize, OffsetFetchResponseGroup)>,
 }
 
 impl Api for OffsetFetch {
@@ -175,7 +176,22 @@ impl Api for OffsetFetch {
                 return Ok(Pass::AskTopics);
             }
             let nothing_asked = request.groups.is_empty();
-            request.groups.retain_mut(|group| admit_group(group, &mut aside, ask));
+            let mut places = 0..;
+            request.groups.retain_mut(|group| {
+                let (place, shown) = (places.next().unwrap_or_default(), group.group_id.clone());
+                let answer = match admit_group(group, &mut aside, ask) {
+                    Ok(true) => return true,
+                    Ok(false) => {
+                        let topics = aside.topics_of.remove(&shown).unwrap_or_default();
+                        OffsetFetchResponseGroup::default()
+                            .with_group_id(shown)
+                            .with_topics(topics.into_iter().map(unknown_topics).collect())
+                    }
+                    Err(why) => refused_group((shown, why)),
+                };
+                aside.groups.push((place, answer));
+                false
+            });
             request.groups.is_empty() && !nothing_asked
         };
         Ok(if nothing_left { Pass::Answer(aside) } else { Pass::Forward(request, aside) })
@@ -205,13 +221,7 @@ impl Api for OffsetFetch {
             }
             true
         });
-        // The groups of which the broker was asked nothing.
-        response.groups.extend(aside.topics_of.into_iter().map(|(group, topics)| {
-            OffsetFetchResponseGroup::default()
-                .with_group_id(group)
-                .with_topics(topics.into_iter().map(unknown_topics).collect())
-        }));
-        response.groups.extend(aside.groups.into_iter().map(refused_group));
+        put_back(&mut response.groups, aside.groups);
     }
 
     fn refuse(request: OffsetFetchRequest, why: Refusal, version: i16) -> OffsetFetchResponse {
@@ -249,23 +259,24 @@ impl Api for OffsetFetch {
 }
 
 /// Whether something is left to ask of this group; what is not is set aside.
-fn admit_group(group: &mut OffsetFetchRequestGroup, aside: &mut OffsetFetchAside, ask: &Asking<'_>) -> bool {
+fn admit_group(
+    group: &mut OffsetFetchRequestGroup,
+    aside: &mut OffsetFetchAside,
+    ask: &Asking<'_>,
+) -> Result<bool, Refusal> {
     let (gate, by_id) = (ask.gate, ask.version >= BY_ID);
     let shown = group.group_id.clone();
-    if let Err(no) = gate.one(Operation::Describe, &mut group.group_id) {
-        aside.groups.push((shown, no.into()));
-        return false;
-    }
-    let Some(topics) = &mut group.topics else { return true };
+    gate.one(Operation::Describe, &mut group.group_id)?;
+    let Some(topics) = &mut group.topics else { return Ok(true) };
     let refused = gate.each_topic(Operation::Describe, topics, |topic| {
         TopicSlot::of(by_id, &mut topic.name, &mut topic.topic_id)
     });
     if refused.is_empty() {
-        return true;
+        return Ok(true);
     }
     let refused = refused.into_iter().map(|(topic, no)| (topic, no.into()));
     aside.topics_of.entry(shown).or_default().extend(refused);
-    !topics.is_empty()
+    Ok(!topics.is_empty())
 }
 
 fn unknown_topic(topic: OffsetFetchRequestTopic, why: Refusal) -> OffsetFetchResponseTopic {
@@ -353,7 +364,7 @@ mod tests {
 
     #[test]
     fn a_topic_that_may_not_be_read_is_answered_for_while_the_rest_is_committed() {
-        let seen = [("orders", 0), ("payments", 29), ("extra_topic", 29)];
+        let seen = [("payments", 29), ("extra_topic", 29), ("orders", 0)];
         check_commit("readers", &["payments", "orders", "extra_topic"], &["my-orders"], &seen);
         check_commit("readers", &["payments"], &[], &[("payments", 29)]);
     }
@@ -385,7 +396,9 @@ mod tests {
         let sent: Vec<_> = talk.sent().topics.iter().map(|topic| topic.topic_id).collect();
         assert_eq!(sent, [ids[0]]);
         let seen = talk.seen.topics.iter().map(|topic| (topic.topic_id, topic.partitions[0].error_code));
-        assert_eq!(seen.collect::<Vec<_>>(), std::iter::zip(ids, expected).collect::<Vec<_>>());
+        let mut in_place: Vec<_> = std::iter::zip(ids, expected).collect();
+        in_place.rotate_left(1);
+        assert_eq!(seen.collect::<Vec<_>>(), in_place);
 
         let topics = ids
             .map(|id| OffsetFetchRequestTopics::default().with_topic_id(id).with_partition_indexes(vec![0]));
@@ -562,9 +575,9 @@ mod tests {
             let dialogue = world().talk::<OffsetFetch>(version, &request, &answer);
             assert_eq!(dialogue.sent(), &fetch_many(&[("my-readers", Some(&["my-orders"]))]));
             let expected = answer_many(&[
+                ("writers", 30, &[]),
                 ("readers", 0, &[("orders", 0, 5), ("payments", 29, -1)]),
                 ("watched", 0, &[("payments", 29, -1)]),
-                ("writers", 30, &[]),
                 ("", 30, &[]),
             ]);
             assert_eq!(dialogue.seen, expected);
@@ -589,8 +602,8 @@ mod tests {
             fetch_many(&[("readers", Some(&["payments"])), ("readers", Some(&["orders", "others"]))]);
         let answer = answer_many(&[("my-readers", 0, &[("my-orders", 0, 5)])]);
         let dialogue = world().talk::<OffsetFetch>(9, &request, &answer);
-        let topics = [("orders", 0, 5), ("payments", 29, -1), ("others", 29, -1)];
-        assert_eq!(dialogue.seen, answer_many(&[("readers", 0, &topics)]));
+        let (first, second) = ([("payments", 29, -1)], [("orders", 0, 5), ("others", 29, -1)]);
+        assert_eq!(dialogue.seen, answer_many(&[("readers", 0, &first), ("readers", 0, &second)]));
     }
 
     #[test]

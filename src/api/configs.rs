@@ -3,26 +3,25 @@
 //! Brokers, their loggers and client metrics have one too, and it is every tenant's: these are
 //! refused, whoever asks.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::ops::RangeInclusive;
 
 use kafka_protocol::messages::describe_configs_response::DescribeConfigsResult;
 use kafka_protocol::messages::incremental_alter_configs_response::AlterConfigsResourceResponse;
 use kafka_protocol::messages::{
     AlterConfigsRequest, AlterConfigsResponse, DescribeConfigsRequest, DescribeConfigsResponse,
-    IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse, alter_configs_request,
-    alter_configs_response,
+    IncrementalAlterConfigsRequest, IncrementalAlterConfigsResponse, alter_configs_response,
 };
 use kafka_protocol::protocol::StrBytes;
 
 use super::parts::Parting;
-use super::{Api, Asking, Pass, Refusal, Showing, standard_text};
+use super::{Api, Asking, Pass, Refusal, Showing, put_back, standard_text};
 use crate::names::Kind;
 use crate::policy::{Operation, Resource};
 use crate::wire::ApiKey;
 
-/// The refused resources of a request, by type and name.
-pub type Refused = BTreeMap<(i8, StrBytes), Refusal>;
+/// The refused resources of a request: place, type, name, and why.
+pub type Refused = Vec<(usize, i8, StrBytes, Refusal)>;
 
 /// Configurations read.
 pub struct DescribeConfigs;
@@ -46,11 +45,17 @@ impl Api for DescribeConfigs {
         Some(request.clone().with_resources(others))
     }
 
+    /// One resource of no type is enough for a broker to find all of a request wrong.
     fn admit(mut request: DescribeConfigsRequest, ask: &mut Asking<'_>) -> Result<Pass<Self>, Refusal> {
+        if !request.resources.iter().all(|resource| is_type(resource.resource_type)) {
+            return Err(Refusal::InvalidRequest);
+        }
         let mut refused = Refused::new();
+        let mut places = 0..;
         request.resources.retain_mut(|resource| {
             let (r#type, name) = (resource.resource_type, &mut resource.resource_name);
-            admit(Operation::DescribeConfigs, r#type, name, ask, &mut refused)
+            let verdict = admit(Operation::DescribeConfigs, r#type, name, ask);
+            set_aside(verdict, places.next(), r#type, name, &mut refused)
         });
         let nothing_left = request.resources.is_empty() && !refused.is_empty();
         Ok(if nothing_left { Pass::Answer(refused) } else { Pass::Forward(request, refused) })
@@ -58,17 +63,20 @@ impl Api for DescribeConfigs {
 
     fn reveal(response: &mut DescribeConfigsResponse, refused: Refused, show: &Showing<'_>) {
         response.results.retain_mut(|result| {
-            result.error_message = result.error_message.take().and_then(|_| standard_text(result.error_code));
+            let text = result.error_message.take().filter(|text| !text.is_empty());
+            result.error_message = text.and_then(|_| standard_text(result.error_code));
             reveal(result.resource_type, &mut result.resource_name, show)
         });
-        response.results.extend(refused.into_iter().map(undescribed));
+        response
+            .results
+            .extend(refused.into_iter().map(|(_, r#type, name, why)| undescribed(r#type, name, why)));
     }
 
     fn refuse(request: DescribeConfigsRequest, why: Refusal, _version: i16) -> DescribeConfigsResponse {
         let results = request
             .resources
             .into_iter()
-            .map(|resource| undescribed(((resource.resource_type, resource.resource_name), why)));
+            .map(|resource| undescribed(resource.resource_type, resource.resource_name, why));
         DescribeConfigsResponse::default().with_results(results.collect())
     }
 
@@ -78,7 +86,7 @@ impl Api for DescribeConfigs {
     }
 }
 
-fn undescribed(((r#type, name), why): ((i8, StrBytes), Refusal)) -> DescribeConfigsResult {
+fn undescribed(r#type: i8, name: StrBytes, why: Refusal) -> DescribeConfigsResult {
     DescribeConfigsResult::default()
         .with_resource_type(r#type)
         .with_resource_name(name)
@@ -112,10 +120,21 @@ impl Api for IncrementalAlterConfigs {
         mut request: IncrementalAlterConfigsRequest,
         ask: &mut Asking<'_>,
     ) -> Result<Pass<Self>, Refusal> {
+        let twice =
+            twice(request.resources.iter().map(|resource| (resource.resource_type, &resource.resource_name)));
         let mut refused = Refused::new();
+        let mut places = 0..;
         request.resources.retain_mut(|resource| {
+            let configs = resource
+                .configs
+                .iter()
+                .map(|config| (&config.name, config.value.is_some() || config.config_operation == DELETE));
+            let well_formed = is_type(resource.resource_type) && are_well_formed(configs);
             let (r#type, name) = (resource.resource_type, &mut resource.resource_name);
-            admit(Operation::AlterConfigs, r#type, name, ask, &mut refused)
+            let is_wrong = !well_formed || twice.contains(&(r#type, name.clone()));
+            let verdict = admit(Operation::AlterConfigs, r#type, name, ask);
+            let verdict = verdict.map_err(|why| if is_wrong { Refusal::InvalidRequest } else { why });
+            set_aside(verdict, places.next(), r#type, name, &mut refused)
         });
         let nothing_left = request.resources.is_empty() && !refused.is_empty();
         Ok(if nothing_left { Pass::Answer(refused) } else { Pass::Forward(request, refused) })
@@ -126,7 +145,9 @@ impl Api for IncrementalAlterConfigs {
             result.error_message = result.error_message.take().and_then(|_| standard_text(result.error_code));
             reveal(result.resource_type, &mut result.resource_name, show)
         });
-        response.responses.extend(refused.into_iter().map(unaltered));
+        let refused = refused.into_iter();
+        let refused = refused.map(|(place, r#type, name, why)| (place, unaltered(r#type, name, why)));
+        put_back(&mut response.responses, refused);
     }
 
     fn refuse(
@@ -137,7 +158,7 @@ impl Api for IncrementalAlterConfigs {
         let responses = request
             .resources
             .into_iter()
-            .map(|resource| unaltered(((resource.resource_type, resource.resource_name), why)));
+            .map(|resource| unaltered(resource.resource_type, resource.resource_name, why));
         IncrementalAlterConfigsResponse::default().with_responses(responses.collect())
     }
 
@@ -147,12 +168,15 @@ impl Api for IncrementalAlterConfigs {
     }
 }
 
-fn unaltered(((r#type, name), why): ((i8, StrBytes), Refusal)) -> AlterConfigsResourceResponse {
+fn unaltered(r#type: i8, name: StrBytes, why: Refusal) -> AlterConfigsResourceResponse {
     AlterConfigsResourceResponse::default()
         .with_resource_type(r#type)
         .with_resource_name(name)
         .with_error_code(why.code())
-        .with_error_message(Some(StrBytes::from_string(why.text())))
+        .with_error_message(match (r#type, why) {
+            (BROKER_LOGGER, Refusal::ClusterDenied) => None, // a broker leaves it at the code
+            _ => Some(StrBytes::from_string(why.text())),
+        })
 }
 
 /// Configurations replaced, all of a resource at once: what is not named becomes a default again.
@@ -178,15 +202,23 @@ impl Api for AlterConfigs {
     }
 
     fn admit(mut request: AlterConfigsRequest, ask: &mut Asking<'_>) -> Result<Pass<Self>, Refusal> {
+        let twice =
+            twice(request.resources.iter().map(|resource| (resource.resource_type, &resource.resource_name)));
         let mut refused = Refused::new();
+        let mut places = 0..;
         request.resources.retain_mut(|resource| {
-            if !is_well_formed(resource) {
-                let about = (resource.resource_type, resource.resource_name.clone());
-                refused.insert(about, Refusal::InvalidRequest);
-                return false;
-            }
+            let has_values = resource.configs.iter().all(|config| config.value.is_some());
+            let well_formed = is_type(resource.resource_type)
+                && are_well_formed(resource.configs.iter().map(|config| (&config.name, true)));
             let (r#type, name) = (resource.resource_type, &mut resource.resource_name);
-            admit(Operation::AlterConfigs, r#type, name, ask, &mut refused)
+            let is_wrong = !well_formed || twice.contains(&(r#type, name.clone()));
+            let verdict = match has_values && r#type != BROKER_LOGGER {
+                true => admit(Operation::AlterConfigs, r#type, name, ask),
+                // This call knows no loggers, and no null.
+                false => Err(Refusal::InvalidRequest),
+            };
+            let verdict = verdict.map_err(|why| if is_wrong { Refusal::InvalidRequest } else { why });
+            set_aside(verdict, places.next(), r#type, name, &mut refused)
         });
         let nothing_left = request.resources.is_empty() && !refused.is_empty();
         Ok(if nothing_left { Pass::Answer(refused) } else { Pass::Forward(request, refused) })
@@ -197,14 +229,16 @@ impl Api for AlterConfigs {
             result.error_message = result.error_message.take().and_then(|_| standard_text(result.error_code));
             reveal(result.resource_type, &mut result.resource_name, show)
         });
-        response.responses.extend(refused.into_iter().map(unreplaced));
+        let refused = refused.into_iter();
+        let refused = refused.map(|(place, r#type, name, why)| (place, unreplaced(r#type, name, why)));
+        put_back(&mut response.responses, refused);
     }
 
     fn refuse(request: AlterConfigsRequest, why: Refusal, _version: i16) -> AlterConfigsResponse {
         let responses = request
             .resources
             .into_iter()
-            .map(|resource| unreplaced(((resource.resource_type, resource.resource_name), why)));
+            .map(|resource| unreplaced(resource.resource_type, resource.resource_name, why));
         AlterConfigsResponse::default().with_responses(responses.collect())
     }
 
@@ -214,14 +248,10 @@ impl Api for AlterConfigs {
     }
 }
 
-/// What a broker looks at before it asks for rights: this call knows no loggers, and no null.
-fn is_well_formed(resource: &alter_configs_request::AlterConfigsResource) -> bool {
-    let is_known = resource.resource_type != BROKER_LOGGER;
-    is_known && resource.configs.iter().all(|config| config.value.is_some())
-}
-
 fn unreplaced(
-    ((r#type, name), why): ((i8, StrBytes), Refusal),
+    r#type: i8,
+    name: StrBytes,
+    why: Refusal,
 ) -> alter_configs_response::AlterConfigsResourceResponse {
     alter_configs_response::AlterConfigsResourceResponse::default()
         .with_resource_type(r#type)
@@ -235,25 +265,46 @@ fn topic(r#type: i8, name: &StrBytes) -> Option<StrBytes> {
     (kind(r#type) == Some(Kind::Topic)).then(|| name.clone())
 }
 
-/// Lets a resource through to the broker, renamed, or sets it aside.
-fn admit(need: Operation, r#type: i8, name: &mut StrBytes, ask: &Asking<'_>, refused: &mut Refused) -> bool {
-    let verdict = match kind(r#type) {
+/// The resources that are named more than once, which a broker finds wrong before it asks for rights.
+fn twice<'r>(resources: impl Iterator<Item = (i8, &'r StrBytes)>) -> BTreeSet<(i8, StrBytes)> {
+    let mut seen = BTreeSet::new();
+    resources.filter(|about| !seen.insert(*about)).map(|(r#type, name)| (r#type, name.clone())).collect()
+}
+
+/// What else it looks at before: each key once, and each with a value where it needs one.
+fn are_well_formed<'c>(configs: impl Iterator<Item = (&'c StrBytes, bool)>) -> bool {
+    let mut seen = BTreeSet::new();
+    let mut configs = configs;
+    configs.all(|(name, has_value)| has_value && seen.insert(name))
+}
+
+/// Whether a resource passes, renamed for the broker.
+fn admit(need: Operation, r#type: i8, name: &mut StrBytes, ask: &Asking<'_>) -> Result<(), Refusal> {
+    match kind(r#type) {
         // To let an additional topic forget its records is to delete it by halves.
         Some(Kind::Topic) if need == Operation::AlterConfigs && is_additional(name, ask) => {
-            let granted = ask.gate.ask(need, Resource::Topic, name).map_err(Refusal::from);
-            granted.and(Err(Refusal::AdditionalTopic))
+            ask.gate.ask(need, Resource::Topic, name)?;
+            Err(Refusal::AdditionalTopic)
         }
-        Some(kind) => ask.gate.one(need, kind.at(name)).map_err(Refusal::from),
+        Some(kind) => Ok(ask.gate.one(need, kind.at(name))?),
         // Asked so that the audit log hears of it; refused even where it is granted.
-        None => ask.gate.ask_cluster(need).map_err(Refusal::from).and(Err(Refusal::ClusterDenied)),
-    };
-    match verdict {
-        Ok(()) => true,
-        Err(why) => {
-            refused.insert((r#type, name.clone()), why);
-            false
+        None => {
+            ask.gate.ask_cluster(need)?;
+            Err(Refusal::ClusterDenied)
         }
     }
+}
+
+/// Whether a resource stays in the request; where it does not it is noted with its place.
+fn set_aside(
+    verdict: Result<(), Refusal>,
+    place: Option<usize>,
+    r#type: i8,
+    name: &StrBytes,
+    refused: &mut Refused,
+) -> bool {
+    refused.extend(verdict.err().map(|why| (place.unwrap_or_default(), r#type, name.clone(), why)));
+    verdict.is_ok()
 }
 
 fn is_additional(name: &str, ask: &Asking<'_>) -> bool {
@@ -276,11 +327,20 @@ fn kind(r#type: i8) -> Option<Kind> {
     }
 }
 
+/// Whether a broker knows this type at all: topics, brokers, their loggers, client metrics, groups.
+fn is_type(r#type: i8) -> bool {
+    matches!(r#type, 2 | 4 | BROKER_LOGGER | 16 | 32)
+}
+
+/// `ConfigOperation` by which a key gets its default again.
+const DELETE: i8 = 1;
+
 /// `ConfigResource.Type` of the log levels of a broker.
 const BROKER_LOGGER: i8 = 8;
 
 #[cfg(test)]
 mod tests {
+    use kafka_protocol::messages::alter_configs_request;
     use kafka_protocol::messages::describe_configs_request::DescribeConfigsResource;
     use kafka_protocol::messages::describe_configs_response::DescribeConfigsResourceResult;
     use kafka_protocol::messages::incremental_alter_configs_request::{
@@ -304,6 +364,7 @@ mod tests {
         ])
     }
 
+    /// What no broker knows comes last.
     const ASKED: [(i8, &str); 11] = [
         (TOPIC, "orders"),
         (TOPIC, "secret"),
@@ -328,16 +389,16 @@ mod tests {
     ];
     const SEEN: [(i8, &str, i16); 11] = [
         (TOPIC, "orders", 0),
-        (TOPIC, "extra_topic", 0),
-        (GROUP, "readers", 42),
-        (TOPIC, "readers", 29),
         (TOPIC, "secret", 29),
-        (BROKER, "", 31),
+        (TOPIC, "extra_topic", 0),
+        (TOPIC, "readers", 29),
         (BROKER, "1", 31),
+        (BROKER, "", 31),
         (BROKER_LOGGER, "1", 31),
         (CLIENT_METRICS, "all", 31),
+        (GROUP, "readers", 42),
         (GROUP, "", 30),
-        (77, "orders", 31),
+        (77, "orders", 42),
     ];
 
     /// The backend's name stands in what the broker says.
@@ -353,6 +414,7 @@ mod tests {
                     .with_resource_type(r#type)
                     .with_resource_name(name(resource))
             });
+            let (_, asked) = asked.split_last().expect("there are some");
             let answered = ANSWERED.map(|(r#type, resource, code)| {
                 DescribeConfigsResult::default()
                     .with_resource_type(r#type)
@@ -376,7 +438,11 @@ mod tests {
             let seen: Vec<_> = seen
                 .map(|result| (result.resource_type, result.resource_name.as_str(), result.error_code))
                 .collect();
-            assert_eq!(seen, SEEN);
+            let (answered, refused) = seen.split_at(3);
+            assert_eq!(answered, [SEEN[0], SEEN[2], SEEN[8]]);
+            let expected: Vec<_> =
+                SEEN[..10].iter().copied().filter(|seen| !answered.contains(seen)).collect();
+            assert_eq!(refused, expected);
             assert_eq!(talk.seen.results[0].configs[0].name.as_str(), "retention.ms");
             assert_eq!(talk.seen.results[2].error_message.as_deref(), standard_text(42).as_deref());
         }
@@ -417,9 +483,9 @@ mod tests {
                 .map(|result| (result.resource_type, result.resource_name.as_str(), result.error_code))
                 .collect();
             // What is shared is read here and managed on the backend.
-            assert_eq!(seen[..3], [SEEN[0], SEEN[2], (TOPIC, "extra_topic", 44)]);
-            assert_eq!(seen[3..], SEEN[3..]);
-            assert_eq!(talk.seen.responses[1].error_message.as_deref(), standard_text(42).as_deref());
+            assert_eq!(seen[2], (TOPIC, "extra_topic", 44));
+            assert_eq!((&seen[..2], &seen[3..]), (&SEEN[..2], &SEEN[3..]));
+            assert_eq!(talk.seen.responses[8].error_message.as_deref(), standard_text(42).as_deref());
         }
     }
 
@@ -463,10 +529,53 @@ mod tests {
                 (BROKER_LOGGER, resource, _) => (BROKER_LOGGER, resource, 42),
                 other => other,
             };
-            assert_eq!(seen[..3], [SEEN[0], SEEN[2], (TOPIC, "extra_topic", 44)]);
-            assert_eq!(seen[3..], *SEEN.map(unknown_to_this_call).split_at(3).1);
-            assert_eq!(talk.seen.responses[1].error_message.as_deref(), standard_text(42).as_deref());
+            assert_eq!(seen[2], (TOPIC, "extra_topic", 44));
+            let expected = SEEN.map(unknown_to_this_call);
+            assert_eq!((&seen[..2], &seen[3..]), (&expected[..2], &expected[3..]));
+            assert_eq!(talk.seen.responses[8].error_message.as_deref(), standard_text(42).as_deref());
         }
+    }
+
+    #[test]
+    fn a_resource_of_no_type_makes_all_that_is_asked_about_wrong() {
+        let asked = [ASKED[0], ASKED[10]].map(|(r#type, resource)| {
+            DescribeConfigsResource::default().with_resource_type(r#type).with_resource_name(name(resource))
+        });
+        let talk = world(Operation::DescribeConfigs).talk::<DescribeConfigs>(
+            4,
+            &DescribeConfigsRequest::default().with_resources(asked.to_vec()),
+            &DescribeConfigsResponse::default(),
+        );
+        let codes: Vec<_> = talk.seen.results.iter().map(|result| result.error_code).collect();
+        assert_eq!((talk.sent.len(), codes), (0, vec![42, 42]));
+    }
+
+    #[test]
+    fn what_is_wrong_in_itself_is_so_before_rights_are_asked_for() {
+        let config = AlterableConfig::default().with_name(name("retention.ms")).with_value(Some(name("1")));
+        let resource = |topic: &str, configs: &[AlterableConfig]| {
+            AlterConfigsResource::default()
+                .with_resource_type(TOPIC)
+                .with_resource_name(name(topic))
+                .with_configs(configs.to_vec())
+        };
+        let (one, null) = ([config.clone()], [config.clone().with_value(None)]);
+        let delete = [null[0].clone().with_config_operation(DELETE)];
+        let asked = vec![
+            resource("secret", &one),
+            resource("secret-1", &null),
+            resource("secret-2", &delete),
+            resource("secret-3", &[config.clone(), config.clone()]),
+            resource("secret-4", &one),
+            resource("secret-4", &delete),
+        ];
+        let talk = world(Operation::AlterConfigs).talk::<IncrementalAlterConfigs>(
+            1,
+            &IncrementalAlterConfigsRequest::default().with_resources(asked),
+            &IncrementalAlterConfigsResponse::default(),
+        );
+        let codes: Vec<_> = talk.seen.responses.iter().map(|result| result.error_code).collect();
+        assert_eq!((talk.sent.len(), codes), (0, vec![29, 42, 29, 42, 42, 42]));
     }
 
     #[test]

@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::operations::{GROUP_OPERATIONS, NOT_ASKED};
 use super::subscriptions::{Settled, settle};
-use super::{Api, Asking, METADATA_BY_ID, Pass, Refusal, Showing, regex, standard_text};
+use super::{Api, Asking, METADATA_BY_ID, Pass, Refusal, Showing, put_first, regex, standard_text};
 use crate::cluster::{Lens, No};
 use crate::names::Mode;
 use crate::policy::{Operation, Resource};
@@ -78,9 +78,12 @@ impl Api for ConsumerGroupHeartbeat {
         why: Refusal,
         _version: i16,
     ) -> ConsumerGroupHeartbeatResponse {
-        ConsumerGroupHeartbeatResponse::default()
-            .with_error_code(why.code())
-            .with_error_message(standard_text(why.code()))
+        let text = match why {
+            // A broker leaves it at the code.
+            Refusal::GroupDenied | Refusal::TopicDenied => None,
+            _ => standard_text(why.code()),
+        };
+        ConsumerGroupHeartbeatResponse::default().with_error_code(why.code()).with_error_message(text)
     }
 }
 
@@ -128,7 +131,7 @@ impl Api for ConsumerGroupDescribe {
         for group in &mut response.groups {
             reveal_group(group, aside.operations, show.lens);
         }
-        response.groups.extend(aside.refused.into_iter().map(refused_group));
+        put_first(&mut response.groups, aside.refused.into_iter().map(refused_group));
     }
 
     fn refuse(
@@ -284,9 +287,8 @@ mod tests {
                 assert_eq!(talk.sent, []);
                 let refused = ConsumerGroupHeartbeatResponse::default()
                     .with_error_code(code)
-                    .with_error_message(standard_text(code));
+                    .with_error_message(standard_text(code).filter(|_| code == 24));
                 assert_eq!(talk.seen, refused, "{group} {topics:?}");
-                assert!(refused.error_message.is_some());
             }
         }
     }
@@ -446,7 +448,7 @@ mod tests {
                 let groups = seen.groups.iter();
                 groups.map(|group| (group.group_id.to_string(), group.error_code)).collect::<Vec<_>>()
             };
-            let expected = [("readers", 69), ("writers", 30), ("", 30)];
+            let expected = [("writers", 30), ("", 30), ("readers", 69)];
             assert_eq!(codes(&talk.seen), expected.map(|(group, code)| (group.to_owned(), code)));
             let talk = world().talk::<ConsumerGroupDescribe>(version, &asking(&["writers"]), &answer);
             assert_eq!(talk.sent, []);

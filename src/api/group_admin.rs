@@ -1,5 +1,6 @@
 //! Groups as an administrator sees them.
 
+use std::collections::HashSet;
 use std::ops::RangeInclusive;
 
 use kafka_protocol::messages::delete_groups_response::DeletableGroupResult;
@@ -17,7 +18,7 @@ use kafka_protocol::protocol::StrBytes;
 use super::blobs::{Blob, is_consumer};
 use super::operations::{GROUP_OPERATIONS, NOT_ASKED};
 use super::parts::Parting;
-use super::{Api, Asking, Pass, Refusal, Showing, standard_text};
+use super::{Api, Asking, Pass, Refusal, Showing, put_first, standard_text};
 use crate::cluster::{Gate, Lens};
 use crate::policy::{Operation, Resource};
 use crate::wire::ApiKey;
@@ -52,7 +53,7 @@ impl Api for DescribeGroups {
         for group in &mut response.groups {
             reveal_group(group, aside.operations, show.lens);
         }
-        response.groups.extend(aside.refused.into_iter().map(refused_group));
+        put_first(&mut response.groups, aside.refused.into_iter().map(refused_group));
     }
 
     fn refuse(request: DescribeGroupsRequest, why: Refusal, _version: i16) -> DescribeGroupsResponse {
@@ -132,7 +133,10 @@ impl Api for DeleteGroups {
     const VERSIONS: RangeInclusive<i16> = 0..=2;
 
     fn admit(mut request: DeleteGroupsRequest, ask: &mut Asking<'_>) -> Result<Pass<Self>, Refusal> {
-        let refused = admit_groups(Operation::Delete, &mut request.groups_names, ask.gate);
+        let mut refused = admit_groups(Operation::Delete, &mut request.groups_names, ask.gate);
+        // A broker answers for a refused group once, however often it is named.
+        let mut seen = HashSet::new();
+        refused.retain(|(group, _)| seen.insert(group.clone()));
         let nothing_left = request.groups_names.is_empty() && !refused.is_empty();
         Ok(if nothing_left { Pass::Answer(refused) } else { Pass::Forward(request, refused) })
     }
@@ -186,7 +190,7 @@ impl Api for OffsetDelete {
     ) {
         show.lens.echoed(&mut response.topics, |topic| (&mut topic.name).into());
         if response.error_code == 0 {
-            response.topics.extend(refused.into_iter().map(remembered));
+            put_first(&mut response.topics, refused.into_iter().map(remembered));
         }
     }
 
@@ -298,7 +302,7 @@ mod tests {
             let refused = |group: &str, code| {
                 DescribedGroup::default().with_group_id(text(group).into()).with_error_code(code)
             };
-            assert_eq!(dialogue.seen.groups[1..], [refused("writers", 30), refused("", 30)]);
+            assert_eq!(dialogue.seen.groups[..2], [refused("writers", 30), refused("", 30)]);
             let request = DescribeGroupsRequest::default().with_groups(named(&["writers"]));
             let dialogue = world().talk::<DescribeGroups>(version, &request, &answer);
             assert_eq!(dialogue.sent.len(), 0);
@@ -410,7 +414,7 @@ mod tests {
         let request = forget("old-1", &["secret", "orders", "extra_topic"]);
         let dialogue = forgetful().talk::<OffsetDelete>(0, &request, &answer);
         assert_eq!(dialogue.sent(), &forget("my-old-1", &["my-orders", "extra_topic"]));
-        let expected = [("orders", 0), ("extra_topic", 86), ("secret", 29)];
+        let expected = [("secret", 29), ("orders", 0), ("extra_topic", 86)];
         assert_eq!(dialogue.seen, forgotten(&expected));
     }
 

@@ -15,7 +15,7 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::StrBytes;
 
 use super::parts::Parting;
-use super::{Api, Asking, Pass, Refusal, Showing, standard_text};
+use super::{Api, Asking, Pass, Refusal, Showing, put_back, standard_text};
 use crate::cluster::Cause;
 use crate::names::{InvalidName, Kind};
 use crate::policy::{Operation, Resource};
@@ -57,7 +57,9 @@ impl Api for DeleteRecords {
 
     fn reveal(response: &mut DeleteRecordsResponse, refused: Self::Aside, show: &Showing<'_>) {
         show.lens.echoed(&mut response.topics, |topic| (&mut topic.name).into());
-        response.topics.extend(refused.into_iter().map(undeleted));
+        // Brokers answer for partitions, and not for a topic without any.
+        let refused = refused.into_iter().filter(|(topic, _)| !topic.partitions.is_empty());
+        response.topics.extend(refused.map(undeleted));
     }
 
     fn refuse(request: DeleteRecordsRequest, why: Refusal, _version: i16) -> DeleteRecordsResponse {
@@ -97,7 +99,8 @@ pub struct DescribeProducers;
 impl Api for DescribeProducers {
     type Request = DescribeProducersRequest;
     type Response = DescribeProducersResponse;
-    type Aside = Vec<(TopicRequest, Refusal)>;
+    /// Each with its place in the request.
+    type Aside = Vec<(usize, TopicRequest, Refusal)>;
 
     const KEY: ApiKey = ApiKey::DescribeProducers;
     const VERSIONS: RangeInclusive<i16> = 0..=0;
@@ -113,12 +116,12 @@ impl Api for DescribeProducers {
 
     fn admit(mut request: DescribeProducersRequest, ask: &mut Asking<'_>) -> Result<Pass<Self>, Refusal> {
         let mut refused = Vec::new();
-        request.topics.retain_mut(|topic| match admit_look(ask, &mut topic.name) {
-            Ok(()) => true,
-            Err(why) => {
-                refused.push((std::mem::take(topic), why));
-                false
-            }
+        let mut places = 0..;
+        request.topics.retain_mut(|topic| {
+            let place = places.next().unwrap_or_default();
+            let verdict = admit_look(ask, &mut topic.name);
+            refused.extend(verdict.err().map(|why| (place, std::mem::take(topic), why)));
+            verdict.is_ok()
         });
         let nothing_left = request.topics.is_empty() && !refused.is_empty();
         Ok(if nothing_left { Pass::Answer(refused) } else { Pass::Forward(request, refused) })
@@ -130,7 +133,8 @@ impl Api for DescribeProducers {
             let text = partition.error_message.take();
             partition.error_message = text.and_then(|_| standard_text(partition.error_code));
         }
-        response.topics.extend(refused.into_iter().map(unseen));
+        let refused = refused.into_iter().map(|(place, topic, why)| (place, unseen((topic, why))));
+        put_back(&mut response.topics, refused);
     }
 
     fn refuse(request: DescribeProducersRequest, why: Refusal, _version: i16) -> DescribeProducersResponse {
@@ -332,10 +336,10 @@ mod tests {
         assert_eq!(talk.sent(), &look(&["my-watched", "extra_topic"]));
         let words = |code| standard_text(code).map(|words| words.to_string());
         let expected = [
-            looked("watched", 0, None),
-            looked("extra_topic", 3, words(3).as_deref()),
             looked("orders", 29, Some("Topic authorization failed.")),
+            looked("watched", 0, None),
             looked("..", 17, words(17).as_deref()),
+            looked("extra_topic", 3, words(3).as_deref()),
             looked("a/b", 17, words(17).as_deref()),
         ];
         assert_eq!(talk.seen.topics, expected);

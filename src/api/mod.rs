@@ -189,6 +189,24 @@ pub struct Conversation {
     internal_topics: HashMap<String, Vec<Backend<StrBytes>>>,
 }
 
+/// Puts what was refused before what the broker has answered, as brokers do in most answers.
+fn put_first<T>(answered: &mut Vec<T>, refused: impl IntoIterator<Item = T>) {
+    answered.splice(0..0, refused);
+}
+
+/// Puts each of the refused where it stood in the request, for brokers that answer in its order.
+///
+/// Assumes: the places rise.
+fn put_back<T>(answered: &mut Vec<T>, refused: impl IntoIterator<Item = (usize, T)>) {
+    let mut before = std::mem::take(answered).into_iter();
+    for (place, refused) in refused {
+        let missing = place.saturating_sub(answered.len());
+        answered.extend(before.by_ref().take(missing));
+        answered.push(refused);
+    }
+    answered.extend(before);
+}
+
 impl Conversation {
     pub fn note_protocol(&mut self, group: &str, is_consumer: bool) {
         if self.consumer_protocol.len() < GROUPS_REMEMBERED_MAX || self.consumer_protocol.contains_key(group)

@@ -10,7 +10,7 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::StrBytes;
 
 use super::operations::{GROUP_OPERATIONS, NOT_ASKED};
-use super::{Api, Asking, Pass, Refusal, Showing, standard_text};
+use super::{Api, Asking, Pass, Refusal, Showing, put_first, standard_text};
 use crate::cluster::{Lens, No};
 use crate::policy::{Operation, Resource};
 use crate::wire::ApiKey;
@@ -93,7 +93,7 @@ impl Api for ShareGroupDescribe {
         for group in &mut response.groups {
             reveal_group(group, aside.operations, show.lens);
         }
-        response.groups.extend(aside.refused.into_iter().map(refused_group));
+        put_first(&mut response.groups, aside.refused.into_iter().map(refused_group));
     }
 
     fn refuse(request: ShareGroupDescribeRequest, why: Refusal, _version: i16) -> ShareGroupDescribeResponse {
@@ -299,7 +299,7 @@ mod tests {
         };
         let talk = world().talk::<ShareGroupDescribe>(1, &named(&["writers", "readers", ""]), &answer);
         assert_eq!(talk.sent(), &named(&["my-readers"]));
-        assert_eq!(talk.seen.groups[2..], [refused("writers", 30), refused("", 30)]);
+        assert_eq!(talk.seen.groups[..2], [refused("writers", 30), refused("", 30)]);
         let talk = world().talk::<ShareGroupDescribe>(1, &named(&["writers"]), &answer);
         assert!(talk.sent.is_empty());
         assert_eq!(talk.seen, described(vec![refused("writers", 30)]));

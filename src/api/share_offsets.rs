@@ -15,7 +15,7 @@ use kafka_protocol::messages::{
 };
 
 use super::parts::Parting;
-use super::{Api, Asking, Pass, Refusal, Showing, standard_text};
+use super::{Api, Asking, Pass, Refusal, Showing, put_back, put_first, standard_text};
 use crate::policy::{Operation, Resource};
 use crate::wire::ApiKey;
 use crate::wire::messages::describe_share_group_offsets_request::DescribeShareGroupOffsetsRequestTopic;
@@ -31,7 +31,8 @@ pub struct DescribeShareGroupOffsets;
 /// What a DescribeShareGroupOffsets request asked for and did not get.
 #[derive(Default)]
 pub struct DescribeShareGroupOffsetsAside {
-    groups: Vec<(GroupId, Refusal)>,
+    /// Each with its place in the request.
+    groups: Vec<(usize, GroupId, Refusal)>,
     /// The refused topics of a group that went on, by the group's name as the client says it.
     topics: HashMap<String, Vec<DescribeShareGroupOffsetsRequestTopic>>,
 }
@@ -66,10 +67,12 @@ impl Api for DescribeShareGroupOffsets {
         ask: &mut Asking<'_>,
     ) -> Result<Pass<Self>, Refusal> {
         let mut aside = DescribeShareGroupOffsetsAside::default();
+        let mut places = 0..;
         request.groups.retain_mut(|group| {
+            let place = places.next().unwrap_or_default();
             let name = group.group_id.clone();
             if let Err(no) = ask.gate.one(Operation::Describe, &mut group.group_id) {
-                aside.groups.push((name, no.into()));
+                aside.groups.push((place, name, no.into()));
                 return false;
             }
             if let Some(topics) = &mut group.topics {
@@ -105,7 +108,9 @@ impl Api for DescribeShareGroupOffsets {
                 group.topics.extend(refused.into_iter().map(undescribed));
             }
         }
-        response.groups.extend(aside.groups.into_iter().map(refused_group));
+        let refused = aside.groups.into_iter();
+        let refused = refused.map(|(place, group, why)| (place, refused_group((group, why))));
+        put_back(&mut response.groups, refused);
     }
 
     fn refuse(
@@ -132,11 +137,9 @@ impl Api for DescribeShareGroupOffsets {
     }
 }
 
+/// A broker leaves the text out here, and so does this.
 fn refused_group((group, why): (GroupId, Refusal)) -> DescribeShareGroupOffsetsResponseGroup {
-    DescribeShareGroupOffsetsResponseGroup::default()
-        .with_group_id(group)
-        .with_error_code(why.code())
-        .with_error_message(standard_text(why.code()))
+    DescribeShareGroupOffsetsResponseGroup::default().with_group_id(group).with_error_code(why.code())
 }
 
 fn undescribed(topic: DescribeShareGroupOffsetsRequestTopic) -> DescribeShareGroupOffsetsResponseTopic {
@@ -193,7 +196,7 @@ impl Api for AlterShareGroupOffsets {
                 partition.error_message.take().and_then(|_| standard_text(partition.error_code));
         }
         if response.error_code == 0 {
-            response.responses.extend(refused.into_iter().map(unaltered));
+            put_first(&mut response.responses, refused.into_iter().map(unaltered));
         }
     }
 
@@ -268,7 +271,7 @@ impl Api for DeleteShareGroupOffsets {
             topic.error_message = topic.error_message.take().and_then(|_| standard_text(topic.error_code));
         }
         if response.error_code == 0 {
-            response.responses.extend(refused.into_iter().map(remembered));
+            put_first(&mut response.responses, refused.into_iter().map(remembered));
         }
     }
 
@@ -410,14 +413,13 @@ mod tests {
 
     #[test]
     fn a_group_that_may_not_be_described_is_answered_for_while_the_rest_goes_through() {
-        let refused = |group: &str, code| {
-            told(group, &[]).with_error_code(code).with_error_message(standard_text(code))
-        };
+        let refused = |group: &str, code| told(group, &[]).with_error_code(code);
         let asked = ask(&[("writers", None), ("readers", Some(&["secret"])), ("", None)]);
         let broken = told("my-readers", &[]).with_error_code(69).with_error_message(words());
         let talk = world().talk::<DescribeShareGroupOffsets>(0, &asked, &telling(vec![broken]));
         assert_eq!(talk.sent(), &ask(&[("my-readers", Some(&[]))]));
-        let expected = [refused("readers", 69), refused("writers", 30), refused("", 30)];
+        let broken = refused("readers", 69).with_error_message(standard_text(69));
+        let expected = [refused("writers", 30), broken, refused("", 30)];
         assert_eq!(talk.seen.groups, expected);
         let asked = ask(&[("writers", None)]);
         let talk = world().talk::<DescribeShareGroupOffsets>(0, &asked, &telling(vec![]));
@@ -459,7 +461,7 @@ mod tests {
         let asked = alter("readers", &["secret", "orders", "visible"]);
         let talk = world().talk::<AlterShareGroupOffsets>(0, &asked, &answer);
         assert_eq!(talk.sent(), &alter("my-readers", &["my-orders"]));
-        assert_eq!(talk.seen, altered(&[("orders", 0), ("secret", 29), ("visible", 29)]));
+        assert_eq!(talk.seen, altered(&[("secret", 29), ("visible", 29), ("orders", 0)]));
         let failed =
             AlterShareGroupOffsetsResponse::default().with_error_code(68).with_error_message(words());
         let seen = world().talk::<AlterShareGroupOffsets>(0, &asked, &failed).seen;
@@ -495,7 +497,7 @@ mod tests {
         let asked = forget("old", &["secret", "orders", "extra_topic"]);
         let talk = world().talk::<DeleteShareGroupOffsets>(0, &asked, &answer);
         assert_eq!(talk.sent(), &forget("my-old", &["my-orders", "extra_topic"]));
-        assert_eq!(talk.seen, forgotten(&[("orders", 0), ("extra_topic", 86), ("secret", 29)]));
+        assert_eq!(talk.seen, forgotten(&[("secret", 29), ("orders", 0), ("extra_topic", 86)]));
         let failed =
             DeleteShareGroupOffsetsResponse::default().with_error_code(69).with_error_message(words());
         let seen = world().talk::<DeleteShareGroupOffsets>(0, &asked, &failed).seen;

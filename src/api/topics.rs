@@ -16,7 +16,7 @@ use kafka_protocol::protocol::StrBytes;
 use uuid::Uuid;
 
 use super::parts::Parting;
-use super::{Api, Asking, METADATA_BY_ID, Pass, Refusal, Showing, standard_text};
+use super::{Api, Asking, METADATA_BY_ID, Pass, Refusal, Showing, put_first, standard_text};
 use crate::cluster::Cause;
 use crate::names::{Kind, TopicSlot};
 use crate::policy::{Operation, Resource};
@@ -267,7 +267,7 @@ impl Api for CreatePartitions {
             topic.error_message =
                 topic.error_message.take().and_then(|_| text(topic.error_code, &topic.name));
         }
-        response.results.extend(refused.into_iter().map(unaltered));
+        put_first(&mut response.results, refused.into_iter().map(unaltered));
     }
 
     fn refuse(request: CreatePartitionsRequest, why: Refusal, _version: i16) -> CreatePartitionsResponse {
@@ -282,13 +282,17 @@ impl Api for CreatePartitions {
 }
 
 fn unaltered((name, why): (TopicName, Refusal)) -> CreatePartitionsTopicResult {
-    CreatePartitionsTopicResult::default()
-        .with_name(name)
-        .with_error_code(why.code())
-        .with_error_message(Some(StrBytes::from_string(why.text())))
+    CreatePartitionsTopicResult::default().with_name(name).with_error_code(why.code()).with_error_message(
+        match why {
+            Refusal::TopicDenied => None, // a broker leaves it at the code
+            _ => Some(StrBytes::from_string(why.text())),
+        },
+    )
 }
 
 /// Keeps the topics that are admitted, and sets the others aside.
+///
+/// A name that is said twice is wrong before anybody looks whose it is.
 fn keep<T>(
     topics: &mut Vec<T>,
     name: impl Fn(&mut T) -> &mut TopicName,
@@ -300,7 +304,8 @@ fn keep<T>(
         match admit(name) {
             Ok(()) => true,
             Err(why) => {
-                refused.insert(name.clone(), why);
+                let again = refused.contains_key(name);
+                refused.insert(name.clone(), if again { Refusal::InvalidRequest } else { why });
                 false
             }
         }
@@ -573,6 +578,19 @@ mod tests {
     }
 
     #[test]
+    fn a_name_that_is_said_twice_is_wrong_before_rights_are_asked_for() {
+        let topics = ["secret", "other", "secret"];
+        let request =
+            topics.map(|topic| CreatePartitionsTopic::default().with_name(name(topic)).with_count(3));
+        let request = CreatePartitionsRequest::default().with_topics(request.to_vec());
+        let mut world = World::allowing(&[]);
+        let talk = world.talk::<CreatePartitions>(3, &request, &CreatePartitionsResponse::default());
+        let seen: Vec<_> =
+            talk.seen.results.iter().map(|topic| (topic.name.0.as_str(), topic.error_code)).collect();
+        assert_eq!((talk.sent.len(), seen), (0, vec![("other", 29), ("secret", 42)]));
+    }
+
+    #[test]
     fn partitions_are_added_where_the_topic_may_be_altered() {
         for version in CreatePartitions::VERSIONS {
             let request = ["orders", "secret", "extra_topic"]
@@ -594,8 +612,9 @@ mod tests {
             assert_eq!(sent, ["my-orders"]);
             let seen: Vec<_> =
                 talk.seen.results.iter().map(|topic| (topic.name.0.as_str(), topic.error_code)).collect();
-            assert_eq!(seen, [("orders", 37), ("extra_topic", 44), ("secret", 29)]);
-            assert_eq!(talk.seen.results[0].error_message.as_deref(), standard_text(37).as_deref());
+            assert_eq!(seen, [("extra_topic", 44), ("secret", 29), ("orders", 37)]);
+            assert_eq!(talk.seen.results[1].error_message, None);
+            assert_eq!(talk.seen.results[2].error_message.as_deref(), standard_text(37).as_deref());
         }
     }
 

@@ -11,7 +11,7 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::StrBytes;
 
 use super::regex::{self, Confined, InvalidPattern, Matcher};
-use super::{Api, Asking, Pass, Refusal, Showing};
+use super::{Api, Asking, Pass, Refusal, Showing, put_back};
 use crate::cluster::Gate;
 use crate::names::Mode;
 use crate::policy::Operation;
@@ -23,34 +23,32 @@ pub struct DescribeTransactions;
 impl Api for DescribeTransactions {
     type Request = DescribeTransactionsRequest;
     type Response = DescribeTransactionsResponse;
-    type Aside = Vec<(TransactionalId, Refusal)>;
+    /// Each with its place in the request.
+    type Aside = Vec<(usize, TransactionalId, Refusal)>;
 
     const KEY: ApiKey = ApiKey::DescribeTransactions;
     const VERSIONS: RangeInclusive<i16> = 0..=0;
 
     fn admit(mut request: DescribeTransactionsRequest, ask: &mut Asking<'_>) -> Result<Pass<Self>, Refusal> {
         let mut refused = Vec::new();
-        request.transactional_ids.retain_mut(|id| match ask.gate.one(Operation::Describe, &mut *id) {
-            Ok(()) => true,
-            Err(no) => {
-                refused.push((id.clone(), no.into()));
-                false
-            }
+        let mut places = 0..;
+        request.transactional_ids.retain_mut(|id| {
+            let place = places.next().unwrap_or_default();
+            let verdict = ask.gate.one(Operation::Describe, &mut *id);
+            refused.extend(verdict.err().map(|no| (place, id.clone(), no.into())));
+            verdict.is_ok()
         });
         let nothing_left = request.transactional_ids.is_empty() && !refused.is_empty();
         Ok(if nothing_left { Pass::Answer(refused) } else { Pass::Forward(request, refused) })
     }
 
-    fn reveal(
-        response: &mut DescribeTransactionsResponse,
-        refused: Vec<(TransactionalId, Refusal)>,
-        show: &Showing<'_>,
-    ) {
+    fn reveal(response: &mut DescribeTransactionsResponse, refused: Self::Aside, show: &Showing<'_>) {
         show.lens.echoed(&mut response.transaction_states, |state| (&mut state.transactional_id).into());
         for state in &mut response.transaction_states {
             show.lens.listed(Operation::Describe, &mut state.topics, |topic| (&mut topic.topic).into());
         }
-        response.transaction_states.extend(refused.into_iter().map(undescribed));
+        let refused = refused.into_iter().map(|(place, id, why)| (place, undescribed((id, why))));
+        put_back(&mut response.transaction_states, refused);
     }
 
     fn refuse(
@@ -171,7 +169,7 @@ mod tests {
         let answer = described(vec![state("my-mover-1", 105, &[])]);
         let talk = world().talk::<DescribeTransactions>(0, &asking(&["other", "mover-1", ""]), &answer);
         assert_eq!(talk.sent(), &asking(&["my-mover-1"]));
-        let seen = vec![state("mover-1", 105, &[]), state("other", 53, &[]), state("", 53, &[])];
+        let seen = vec![state("other", 53, &[]), state("mover-1", 105, &[]), state("", 53, &[])];
         assert_eq!(talk.seen, described(seen));
         let talk = world().talk::<DescribeTransactions>(0, &asking(&["other"]), &answer);
         assert_eq!(talk.sent, []);

@@ -18,7 +18,7 @@ use kafka_protocol::messages::{
 };
 
 use super::parts::Parting;
-use super::{Api, Asking, Pass, Refusal, Showing};
+use super::{Api, Asking, Pass, Refusal, Showing, put_first};
 use crate::cluster::No;
 use crate::names::Kind;
 use crate::policy::{Operation, Resource};
@@ -217,7 +217,8 @@ impl Api for TxnOffsetCommit {
         show: &Showing<'_>,
     ) {
         show.lens.echoed(&mut response.topics, |topic| (&mut topic.name).into());
-        response.topics.extend(refused.into_iter().map(|topic| uncommitted(topic, Refusal::TopicDenied)));
+        let refused = refused.into_iter().map(|topic| uncommitted(topic, Refusal::TopicDenied));
+        put_first(&mut response.topics, refused);
     }
 
     fn refuse(request: TxnOffsetCommitRequest, why: Refusal, _version: i16) -> TxnOffsetCommitResponse {
@@ -460,7 +461,7 @@ mod tests {
     #[test]
     fn a_topic_that_may_not_be_read_is_answered_for_while_the_rest_is_committed() {
         let (mover, other) = (("mover", "readers"), ("other", "readers"));
-        let seen = [("orders", 0), ("payments", 29)];
+        let seen = [("payments", 29), ("orders", 0)];
         check_commit(mover, &["payments", "orders"], Some(&["my-orders"]), &seen);
         check_commit(mover, &["payments"], None, &[("payments", 29)]);
         check_commit(mover, &[], Some(&[]), &[]);

@@ -220,7 +220,9 @@ fn is_follower(request: &FetchRequest) -> bool {
 }
 
 fn refuse_topics(response: &mut FetchResponse, refused: Vec<(FetchTopic, Refusal)>) {
-    response.responses.extend(refused.into_iter().map(|(topic, why)| {
+    // Brokers answer for partitions, and not for a topic without any.
+    let refused = refused.into_iter().filter(|(topic, _)| !topic.partitions.is_empty());
+    response.responses.extend(refused.map(|(topic, why)| {
         let partitions = topic.partitions.iter().map(|partition| {
             PartitionData::default()
                 .with_partition_index(partition.partition)

@@ -41,20 +41,16 @@ impl Api for DescribeUserScramCredentials {
         }
     }
 
-    /// Shape: a broker answers for each user that was asked about, without saying for which.
+    /// Shape: a broker answers for each user that was asked about, without saying for which, and without a text.
     fn refuse(
         request: DescribeUserScramCredentialsRequest,
         why: Refusal,
         _version: i16,
     ) -> DescribeUserScramCredentialsResponse {
-        let results = request.users.into_iter().flatten().map(|_| {
-            DescribeUserScramCredentialsResult::default()
-                .with_error_code(why.code())
-                .with_error_message(text(why))
-        });
+        let refused = DescribeUserScramCredentialsResult::default().with_error_code(why.code());
+        let results = request.users.into_iter().flatten().map(|_| refused.clone());
         DescribeUserScramCredentialsResponse::default()
             .with_error_code(why.code())
-            .with_error_message(text(why))
             .with_results(results.collect())
     }
 }

@@ -16,7 +16,7 @@ use kafka_protocol::messages::{GroupId, TopicName};
 use kafka_protocol::protocol::StrBytes;
 
 use super::operations::{GROUP_OPERATIONS, NOT_ASKED};
-use super::{Api, Asking, Pass, Refusal, Showing, standard_text};
+use super::{Api, Asking, Pass, Refusal, Showing, put_first, standard_text};
 use crate::cluster::{Cause, Lens, No};
 use crate::names::{Backend, InvalidName, Kind, Virtual, is_internal_topic};
 use crate::policy::{Operation, Resource};
@@ -339,7 +339,7 @@ impl Api for StreamsGroupDescribe {
         for group in &mut response.groups {
             reveal_group(group, aside.operations, show.lens);
         }
-        response.groups.extend(aside.refused.into_iter().map(refused_group));
+        put_first(&mut response.groups, aside.refused.into_iter().map(refused_group));
     }
 
     fn refuse(

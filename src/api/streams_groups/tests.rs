@@ -290,7 +290,7 @@ fn a_group_is_described_by_the_names_that_the_client_knows() {
         |group: &str, code| DescribedGroup::default().with_group_id(text(group).into()).with_error_code(code);
     let (read, describe) = (1 << 3, 1 << 8);
     let expected =
-        [group.with_authorized_operations(read | describe), refused("others", 30), refused("", 30)];
+        [refused("others", 30), refused("", 30), group.with_authorized_operations(read | describe)];
     assert_eq!(talk.seen.groups, expected);
     assert_eq!(world.talk::<StreamsGroupDescribe>(0, &describing(&["others"]), &said).sent.len(), 0);
 }

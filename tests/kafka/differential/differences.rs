@@ -4,13 +4,15 @@
 //! `(outcome)` is whether there is an answer at all; what differs there; when; and why. What differs is one of
 //!
 //! - `order`: the elements of this array stand in any order;
+//! - `order of refused`: the refused ones among them stand elsewhere, and all else in the same order;
 //! - `all`: whatever stands there or below;
 //! - `A -> B`: the reference has `A` and the gateway `B`, of which `_` is anything;
 //! - `unplayed`: the API is left out altogether.
 //!
 //! When is `-`, or conditions with ` & ` between them: `role=operator`, or `Field=value` and `Field>=number` for what
-//! stands in the request in a field of this name; or `long`, a name longer than it may be behind the prefix; or
-//! `twice`, a name that stands in the request more than once; or `empty`, a name that is an empty text.
+//! stands in the request in a field of this name; where `nil` is an id that is none; or `long`, a name longer than
+//! it may be behind the prefix; or `twice`, a name that stands in the request more than once; or `again`, a partition
+//! that its topic names more than once; or `empty`, a name that is an empty text.
 
 use std::cell::Cell;
 
@@ -84,7 +86,14 @@ impl Known {
             line.is_about(about)
                 && match line.what {
                     "unplayed" => false,
-                    "order" => difference.path.strip_suffix(ORDER) == Some(line.path),
+                    "order" => {
+                        let path = difference.path.strip_suffix(OF_REFUSED).unwrap_or(&difference.path);
+                        path.strip_suffix(ORDER) == Some(line.path)
+                    }
+                    "order of refused" => {
+                        let path = difference.path.strip_suffix(OF_REFUSED);
+                        path.and_then(|path| path.strip_suffix(ORDER)) == Some(line.path)
+                    }
                     "all" => is_under(&difference.path, line.path),
                     what => {
                         let (reference, gateway) = what.split_once(" -> ").expect("`line` has seen to it");
@@ -131,7 +140,7 @@ fn line(number: usize, text: &'static str) -> Line {
             (first.parse().expect("a version is a number"), last.parse().expect("a version is a number"))
         }
     };
-    let is_word = ["order", "all", "unplayed"].contains(&what) || what.contains(" -> ");
+    let is_word = ["order", "order of refused", "all", "unplayed"].contains(&what) || what.contains(" -> ");
     assert!(
         is_word && !reason.is_empty(),
         "line {number} of differences.tsv does not say what and why: {text}"
@@ -165,6 +174,9 @@ fn holds(when: &str, about: &About<'_>) -> bool {
             .collect();
         return names.iter().enumerate().any(|(place, name)| names[..place].contains(name));
     }
+    if when == "again" {
+        return has_partition_again(about.request);
+    }
     if let Some((name, least)) = when.split_once(">=") {
         let least: i64 = least.parse().expect("a condition has a number here");
         return of(name).any(|value| matches!(value, LeafValue::Int(value) if *value >= least));
@@ -177,12 +189,29 @@ fn holds(when: &str, about: &About<'_>) -> bool {
         LeafValue::Text(text) => text == wanted,
         LeafValue::Int(value) => value.to_string() == wanted,
         LeafValue::Null => wanted == "null",
+        LeafValue::Uuid(id) => id.is_nil() && wanted == "nil",
         _ => false,
     })
 }
 
+fn has_partition_again(request: &[Leaf]) -> bool {
+    const PARTITIONS: [&str; 5] = ["Partition", "PartitionIndex", "PartitionIndexes", "Partitions", "Index"];
+    let mut seen = Vec::new();
+    request.iter().any(|leaf| {
+        if is_name(&leaf.path) {
+            seen.clear();
+        }
+        let again = PARTITIONS.contains(&last(&leaf.path)) && seen.contains(&&leaf.value);
+        if PARTITIONS.contains(&last(&leaf.path)) {
+            seen.push(&leaf.value);
+        }
+        again
+    })
+}
+
 fn is_under(path: &str, parent: &str) -> bool {
-    let rest = path.trim_end_matches(ORDER).strip_prefix(parent);
+    let path = path.trim_end_matches(OF_REFUSED).trim_end_matches(ORDER);
+    let rest = path.strip_prefix(parent);
     parent.is_empty() && path != OUTCOME
         || rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(['.', '[']))
 }
@@ -234,6 +263,27 @@ pub const OUTCOME: &str = "(outcome)";
 /// Behind the path of an array: its elements, and not what stands in them.
 const ORDER: &str = " order";
 
+/// Behind that: only what is refused stands elsewhere.
+const OF_REFUSED: &str = " of refused";
+
+/// Whether it is said of a part of an answer that it was not granted.
+fn is_refused(node: &Node) -> bool {
+    match node {
+        Node::Structure(fields) => fields.iter().any(|(name, node)| {
+            let is_code = name.ends_with("ErrorCode");
+            let denied = |value: &LeafValue| matches!(value, LeafValue::Int(29 | 30 | 31 | 53 | 55 | 100));
+            match node {
+                Node::Leaf(value) => is_code && denied(value),
+                // Nothing was asked of it, so nothing else could be said.
+                Node::Array(elements) if elements.is_empty() => *name == "Partitions",
+                _ => is_refused(node),
+            }
+        }),
+        Node::Array(elements) => elements.iter().any(is_refused),
+        _ => false,
+    }
+}
+
 struct Comparison;
 
 impl Comparison {
@@ -278,7 +328,15 @@ impl Comparison {
         let (sorted, sorted_there) = (sorted(reference), sorted(gateway));
         let same_elements = sorted_names(&sorted) == sorted_names(&sorted_there);
         if in_order != in_order_there {
-            let what = if same_elements { ORDER } else { "" };
+            let only = |nodes: &[Node], refused: bool| {
+                nodes.iter().filter(|node| is_refused(node) == refused).map(begins).collect::<Vec<_>>()
+            };
+            let same = |refused| only(reference, refused) == only(gateway, refused);
+            let what = match (same_elements, same(true) && same(false)) {
+                (false, _) => String::new(),
+                (true, false) => ORDER.to_owned(),
+                (true, true) => format!("{ORDER}{OF_REFUSED}"),
+            };
             found.push(Difference {
                 path: format!("{path}{what}"),
                 place: place.to_owned(),

@@ -390,7 +390,12 @@ fn is_never_answered(key: ApiKey, version: i16, symbols: &[Symbol]) -> bool {
     let body = spelled(key, version, symbols, &Spelling { ids: &nobody.ids, said: &nobody.said });
     let said = leaves(key as i16, Direction::Request, version, &body).unwrap_or_default();
     let of = |path| said.iter().filter(move |leaf| leaf.path == path).map(|leaf| &leaf.value);
-    let resources: Vec<_> = of("Resources[].ResourceType").zip(of("Resources[].ResourceName")).collect();
+    // What is no type is one type to them, whatever its number.
+    let types = of("Resources[].ResourceType").map(|found| match found {
+        LeafValue::Int(found @ (2 | 4 | 8 | 16 | 32)) => *found,
+        _ => 0,
+    });
+    let resources: Vec<_> = types.zip(of("Resources[].ResourceName")).collect();
     resources.iter().enumerate().any(|(place, resource)| resources[..place].contains(resource))
 }
 

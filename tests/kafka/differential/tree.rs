@@ -271,9 +271,16 @@ impl Normal<'_> {
         while let Some(length) = bytes.get(start + 8..start + 12) {
             let length = i32::from_be_bytes(length.try_into().expect("these are four bytes"));
             let end = start + 12 + usize::try_from(length).unwrap_or(usize::MAX / 2);
-            let Some(batch) = bytes.get_mut(start..end).filter(|batch| batch.len() > 61) else { break };
-            batch[17..21].fill(0);
-            batch[43..51].fill(0);
+            // The last one may be cut off in its middle.
+            let here = end.min(bytes.len());
+            let batch = &mut bytes[start..here];
+            for what in [17..21, 43..51] {
+                let cut = what.start.min(batch.len())..what.end.min(batch.len());
+                batch[cut].fill(0);
+            }
+            if batch.len() <= 61 {
+                break;
+            }
             let is_control = batch[22] & 0x20 != 0;
             if is_control {
                 batch[27..43].fill(0);
