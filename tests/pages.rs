@@ -222,6 +222,7 @@ fn every_metric() -> Metrics {
     metrics.login("c", "m", "r", "r");
     metrics.upstream_connect("r");
     metrics.keys_fetched("s", "r");
+    metrics.keys_stale("s", true);
     metrics.keys_renewed("s", Instant::now());
     metrics.token_fetched("b", "r");
     metrics.token_held("b", Instant::now());

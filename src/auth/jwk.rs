@@ -11,6 +11,7 @@ use jsonwebtoken::crypto::{aws_lc, verify};
 use serde_json::Value;
 
 use super::json::Object;
+use super::thumbprint::thumbprint;
 
 /// A signature algorithm that a token may be signed with; there is no other, and no way to add one.
 ///
@@ -84,6 +85,7 @@ impl Algorithm {
 pub struct Key {
     id: Option<String>,
     algorithms: Vec<Algorithm>,
+    thumbprint: String,
     decoding: DecodingKey,
 }
 
@@ -124,12 +126,17 @@ impl Key {
                 return Err(Unfit::Algorithm);
             }
         }
-        Ok(Self { id, algorithms, decoding })
+        Ok(Self { id, algorithms, thumbprint: thumbprint(jwk), decoding })
     }
 
     /// The `kid`, by which tokens name the key.
     pub fn id(&self) -> Option<&str> {
         self.id.as_deref()
+    }
+
+    /// The hash of the key itself (RFC 7638), whatever it is called.
+    pub fn thumbprint(&self) -> &str {
+        &self.thumbprint
     }
 
     /// Whether the key may verify this algorithm's signatures.
@@ -144,6 +151,13 @@ impl Key {
         install_provider();
         self.permits(algorithm)
             && verify(signature, message, &self.decoding, algorithm.as_jsonwebtoken()).unwrap_or(false)
+    }
+}
+
+/// Two are the same when they are called the same, and verify the same.
+impl PartialEq for Key {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.id, &self.algorithms, &self.thumbprint) == (&other.id, &other.algorithms, &other.thumbprint)
     }
 }
 

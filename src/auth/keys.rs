@@ -11,7 +11,7 @@ use super::json;
 use super::jwk::{Algorithm, Key, Unfit};
 
 /// The usable public keys of one issuer.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct KeySet {
     keys: Vec<Key>,
     /// Ids that stood on more than one key, so that no key can be meant by them.
@@ -80,6 +80,12 @@ impl KeySet {
         self.keys.iter().any(|key| key.id() == Some(id))
     }
 
+    /// Whether any key is in both, under whatever id.
+    pub fn shares_a_key_with(&self, other: &Self) -> bool {
+        let is_in_other = |key: &Key| other.keys.iter().any(|theirs| theirs.thumbprint() == key.thumbprint());
+        self.keys.iter().any(is_in_other)
+    }
+
     pub fn keys(&self) -> &[Key] {
         &self.keys
     }
@@ -105,6 +111,13 @@ impl KeyRing {
 
     pub fn replace(&self, keys: KeySet, fetched_at: SystemTime) {
         self.held.store(Some(Arc::new(Held { keys: Arc::new(keys), fetched_at })));
+    }
+
+    /// The issuer still says what it said: the set is as good as new.
+    pub fn confirm(&self, fetched_at: SystemTime) {
+        if let Some(keys) = self.newest() {
+            self.held.store(Some(Arc::new(Held { keys, fetched_at })));
+        }
     }
 
     /// Lets go of keys that have grown too old to be trusted.
@@ -159,7 +172,10 @@ fn ids_that_stand_twice(members: &[Value]) -> Vec<String> {
     for id in members.iter().filter_map(|member| member.get("kid")?.as_str()) {
         *seen.entry(id).or_default() += 1;
     }
-    seen.into_iter().filter(|(_, count)| *count > 1).map(|(id, _)| id.to_owned()).collect()
+    let mut twice: Vec<String> =
+        seen.into_iter().filter(|(_, count)| *count > 1).map(|(id, _)| id.to_owned()).collect();
+    twice.sort_unstable();
+    twice
 }
 
 fn first_reason(skipped: &[SkippedKey]) -> String {

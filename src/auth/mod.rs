@@ -17,6 +17,7 @@ mod assertion; //  a client that proves itself by a key
 pub mod bearer; // the OAUTHBEARER messages (RFC 7628), both directions
 mod certificate; // what a client's certificate says of it
 mod credentials; // our name and password at a broker, and what SCRAM derives from them
+pub mod discovery; // where an issuer describes itself, and where it says its keys are
 mod header; //     what a token says about its signature
 mod json; //       JSON read strictly: no member twice, bounded depth
 mod jwk; //        one key of an issuer, if it is fit for use
@@ -31,6 +32,7 @@ mod scram; //      our own login at a broker, by SCRAM
 mod scram_server; // a client's login by SCRAM
 mod scram_users; // the keys of those who may log in by SCRAM
 mod source; //     where keys come from, as a value
+mod thumbprint; // the hash by which a key is known
 mod token_source; // where our own tokens come from, as a value
 mod unverified; // what a token says of itself, for choosing an issuer
 mod verdict; //    what a client shows, and what comes of it
@@ -59,7 +61,7 @@ pub use rejected::Rejected;
 pub use scram::{ScramClient, ScramError, ScramMechanism};
 pub use scram_server::{ScramRefused, ScramServer};
 pub use scram_users::{InvalidScramUser, ScramSecret, ScramUsers};
-pub use source::KeySource;
+pub use source::{HttpSettings, KeyPlace, KeySource, Pace};
 pub use token_source::{
     CREDENTIAL_FILES, ClientProof, TokenEndpoint, TokenLogin, TokenSource, check_extensions, endpoint_url,
     is_client_id, is_in_clear, is_scope,
@@ -72,6 +74,7 @@ pub use verifier::{Identity, Rules, Verifier};
 #[doc(hidden)]
 pub mod fuzz {
     pub use super::bearer::fuzz_client_first as client_first;
+    pub use super::discovery::fuzz_metadata as metadata;
     pub use super::keys::fuzz_key_set as key_set;
     pub use super::plain::fuzz_plain as plain;
     pub use super::verifier::fuzz_verify as verify;

@@ -263,6 +263,7 @@ pub(super) fn tls_versions(
     TlsVersions { tls12: has(file::TlsVersion::Tls12), tls13: has(file::TlsVersion::Tls13) }
 }
 
+/// Whether a text holds certificates in PEM form.
 pub(super) fn check_certificates(pem: &Placed<Text>, report: &mut Report) -> bool {
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.value.text.as_bytes()).collect();
     let good = certificates.is_ok_and(|certificates| !certificates.is_empty());

@@ -1,19 +1,22 @@
 //! Access tokens as a way in: what they must say, and where their issuer's keys are.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use url::Url;
 
 use super::access::Around;
-use super::backends::is_loopback;
+use super::backends::check_certificates;
 use super::file;
+use super::measure::Span;
 use super::problem::{Place, Report};
 use super::settings::positive;
 use super::shape::Placed;
 use super::stand_in::Elsewhere;
 use super::yaml::Text;
-use crate::auth::{KeyRing, KeySet, KeySource, OauthBearer, Rules, Verifier};
+use crate::auth::discovery::{self, InvalidIssuer};
+use crate::auth::{HttpSettings, KeyPlace, KeyRing, KeySet, KeySource, OauthBearer, Pace, Rules, Verifier};
 
 /// With several issuers the `iss` of a token says whose keys verify it.
 pub(super) fn tell_issuers_apart<'s>(
@@ -67,7 +70,7 @@ pub(super) fn oauth_bearer(
             *claim = value.text.clone();
         }
     }
-    let (source, name) = key_source(section.jwks.as_ref()?, around.elsewhere, report)?;
+    let (source, name) = key_source(section, at, around.elsewhere, report)?;
     Some(OauthBearer {
         verifier: Verifier::new(rules, Arc::new(KeyRing::empty())),
         source,
@@ -104,80 +107,157 @@ fn validate(section: Option<&Placed<file::Validate>>, at: Place, rules: &mut Rul
     }
 }
 
+/// Where the keys are, and what metrics call them.
 fn key_source(
-    jwks: &Placed<file::Jwks>,
+    section: &file::OauthBearerSection,
+    at: Place,
     elsewhere: &Elsewhere<'_>,
     report: &mut Report,
 ) -> Option<(KeySource, String)> {
-    let Placed { at, value: jwks } = jwks;
-    let timeout = positive(jwks.timeout.as_ref(), report);
-    let cache_expiration = positive(jwks.cache_expiration.as_ref(), report);
-    let refresh_interval_min = positive(jwks.refresh_interval_min.as_ref(), report);
-    let stale_max = positive(jwks.stale_max.as_ref(), report);
-    match (&jwks.endpoint, &jwks.file) {
+    let no_section = Placed { at, value: file::Jwks::default() };
+    let Placed { at, value: jwks } = section.jwks.as_ref().unwrap_or(&no_section);
+    let asking = asking(
+        &Asking {
+            timeout: jwks.timeout.as_ref(),
+            tls: jwks.tls.as_ref(),
+            proxy: jwks.proxy.as_ref(),
+            insecure_allow_http: jwks.insecure_allow_http.as_ref(),
+        },
+        report,
+    );
+    let pace = pace(*at, jwks, report);
+    let issuer = section.validate.as_ref().and_then(|validate| validate.value.issuer.as_ref());
+    let (place, name) = match (&jwks.endpoint, &jwks.file) {
         (Some(endpoint), None) => {
-            let url = endpoint_url(endpoint, report)?;
-            let name = match (url.host_str(), url.port()) {
-                (Some(host), Some(port)) => format!("{host}:{port}"),
-                (host, _) => host.unwrap_or_default().to_owned(),
-            };
-            let cache_expiration = cache_expiration.unwrap_or(Duration::from_secs(3600));
-            let stale_max = stale_max.unwrap_or(Duration::from_secs(24 * 3600).max(cache_expiration));
-            if stale_max < cache_expiration {
-                report.error(*at, "stale_max is shorter than cache_expiration: keys would be let go before they are fetched again");
-            }
-            let source = KeySource::Endpoint {
-                url,
-                timeout: timeout.unwrap_or(Duration::from_secs(10)),
-                cache_expiration,
-                refresh_interval_min: refresh_interval_min.unwrap_or(Duration::from_secs(30)),
-                stale_max,
-            };
-            Some((source, name))
+            let url = issuer_url(endpoint, asking.insecure_allow_http, report)?;
+            let name = place_name(&url);
+            (KeyPlace::Endpoint { url, http: asking }, name)
         }
         (None, Some(file)) => {
-            if file.value.text.is_empty() {
-                report.error(file.at, "the path is empty");
-                return None;
+            if asking != HttpSettings::default() {
+                report.error(
+                    *at,
+                    "a file is not asked over HTTP; take out timeout, tls, proxy and insecure_allow_http",
+                );
             }
-            let set = (elsewhere.files)(&file.value.text);
-            let read = |set: String| KeySet::from_jwks(set.as_bytes()).map_err(|why| why.to_string());
-            if let Err(why) = set.and_then(read) {
-                report.error(file.at, format!("{} holds no key set: {why}", file.value.shown()));
-                return None;
-            }
-            let path = elsewhere.directory.join(&file.value.text);
-            Some((KeySource::File { path }, file.value.text.clone()))
+            let path = key_file(file, elsewhere, report)?;
+            (KeyPlace::File { path }, file.value.text.clone())
         }
         (Some(_), Some(file)) => {
             report.error(file.at, "the keys come from an endpoint or from a file; keep one of the two");
-            None
+            return None;
         }
         (None, None) => {
-            report.error(*at, "set endpoint, the URL of the issuer's key set, or file; the endpoint is not looked up by the issuer");
-            None
+            let Some(issuer) = issuer else {
+                report.error(*at, "set endpoint, the URL of the issuer's key set, or file, or validate.issuer, whose metadata says where the keys are");
+                return None;
+            };
+            let text = &issuer.value.text;
+            if let Err(why) = discovery::metadata_urls(text, asking.insecure_allow_http) {
+                report.error(
+                    issuer.at,
+                    format!(
+                        "the keys can not be found by this issuer: {why}; or set jwks.endpoint or jwks.file"
+                    ),
+                );
+                return None;
+            }
+            (KeyPlace::Issuer { issuer: text.clone(), http: asking }, text.clone())
         }
+    };
+    Some((KeySource { place, pace }, name))
+}
+
+/// Which of several key sets one is: issuers may share a host.
+fn place_name(url: &Url) -> String {
+    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    format!("{}{port}{}", url.host_str().unwrap_or_default(), url.path())
+}
+
+fn key_file(file: &Placed<Text>, elsewhere: &Elsewhere<'_>, report: &mut Report) -> Option<PathBuf> {
+    if file.value.text.is_empty() {
+        report.error(file.at, "the path is empty");
+        return None;
+    }
+    let set = (elsewhere.files)(&file.value.text);
+    let read = |set: String| KeySet::from_jwks(set.as_bytes()).map_err(|why| why.to_string());
+    if let Err(why) = set.and_then(read) {
+        report.error(file.at, format!("{} holds no key set: {why}", file.value.shown()));
+        return None;
+    }
+    Some(elsewhere.directory.join(&file.value.text))
+}
+
+fn pace(at: Place, jwks: &file::Jwks, report: &mut Report) -> Pace {
+    let default = Pace::default();
+    let cache_expiration = positive(jwks.cache_expiration.as_ref(), report);
+    let refresh_interval_min = positive(jwks.refresh_interval_min.as_ref(), report);
+    let stale_max = positive(jwks.stale_max.as_ref(), report);
+    let cache_expiration = cache_expiration.unwrap_or(default.cache_expiration);
+    let stale_max = stale_max.unwrap_or(default.stale_max.max(cache_expiration));
+    if stale_max < cache_expiration {
+        report.error(
+            at,
+            "stale_max is shorter than cache_expiration: keys would be let go before they are fetched again",
+        );
+    }
+    let refresh_interval_min = refresh_interval_min.unwrap_or(default.refresh_interval_min);
+    Pace { cache_expiration, refresh_interval_min, stale_max }
+}
+
+/// What a section says of how an issuer is asked.
+struct Asking<'s> {
+    timeout: Option<&'s Placed<Span>>,
+    tls: Option<&'s Placed<file::IssuerTls>>,
+    proxy: Option<&'s Placed<Text>>,
+    insecure_allow_http: Option<&'s Placed<bool>>,
+}
+
+fn asking(section: &Asking<'_>, report: &mut Report) -> HttpSettings {
+    let default = HttpSettings::default();
+    let bundle = section.tls.and_then(|tls| tls.value.ca_bundle.as_ref());
+    let bundle = bundle.filter(|bundle| check_certificates(bundle, report));
+    if let Some(Placed { at, value: true }) = section.insecure_allow_http {
+        report.warn(
+            *at,
+            "what comes over plain http can be forged by anybody on the way, keys and tokens with it",
+        );
+    }
+    HttpSettings {
+        timeout: positive(section.timeout, report).unwrap_or(default.timeout),
+        ca_bundle: bundle.map(|bundle| bundle.value.text.as_str().into()),
+        proxy: section.proxy.and_then(|proxy| proxy_url(proxy, report)),
+        insecure_allow_http: section.insecure_allow_http.is_some_and(|allowed| allowed.value),
     }
 }
 
-fn endpoint_url(endpoint: &Placed<Text>, report: &mut Report) -> Option<Url> {
-    let Placed { at, value: text } = endpoint;
-    let url = match Url::parse(&text.text) {
-        Ok(url) if matches!(url.scheme(), "http" | "https") && url.host_str().is_some() => url,
-        _ => {
-            report.error(*at, format!("{} is no URL like https://idp.example/jwks", shown_url(text)));
-            return None;
-        }
+fn proxy_url(written: &Placed<Text>, report: &mut Report) -> Option<Url> {
+    let Placed { at, value: text } = written;
+    let url = Url::parse(&text.text).ok();
+    let url = url.filter(|url| matches!(url.scheme(), "http" | "https") && url.host_str().is_some());
+    let Some(url) = url else {
+        report.error(*at, format!("{} is no URL of a proxy like http://proxy.example:3128", shown_url(text)));
+        return None;
     };
     if !url.username().is_empty() || url.password().is_some() {
-        report.error(*at, "a URL with a user or a password is not supported; key sets are public");
+        report.error(*at, "a proxy with a user or a password is not supported");
         return None;
     }
-    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
-    if url.scheme() == "http" && !is_loopback(host) {
-        report.warn(*at, "the keys come over plain http, so anybody on the way can forge tokens; use https");
-    }
     Some(url)
+}
+
+/// An address of an issuer that the file names itself.
+fn issuer_url(written: &Placed<Text>, may_be_http: bool, report: &mut Report) -> Option<Url> {
+    let Placed { at, value: text } = written;
+    let parsed = Url::parse(&text.text).map_err(|_| InvalidIssuer::NoUrl);
+    let message = match parsed.and_then(|url| discovery::check_address(&url, may_be_http).map(|()| url)) {
+        Ok(url) => return Some(url),
+        Err(InvalidIssuer::NoUrl) => format!("{} is no URL like https://idp.example/jwks", shown_url(text)),
+        Err(InvalidIssuer::PlainHttp) => "this is plain http to another machine, so anybody on the way could forge tokens; use https, or insecure_allow_http: true".to_owned(),
+        Err(why) => why.to_string(),
+    };
+    report.error(*at, message);
+    None
 }
 
 /// What is no URL may still hold a password.

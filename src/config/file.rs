@@ -353,7 +353,8 @@ section! {
     OauthBearerSection = "oauth_bearer" {
         /// What the broker gets to see; terminate by default: the gateway's own login.
         optional mediation: Mediation,
-        required jwks: Jwks,
+        /// Where the issuer's keys are; where its metadata says, by default.
+        optional jwks: Jwks,
         optional validate: Validate,
         /// Which claims say who the client is.
         optional claims_mapping: ClaimsMapping,
@@ -376,20 +377,34 @@ words! {
 }
 
 section! {
-    /// Where the issuer's keys are: at an endpoint or in a file.
+    /// Where the issuer's keys are: at an endpoint, in a file, or where the metadata of validate.issuer says.
     Jwks {
         /// The URL of the key set.
         optional endpoint: Text,
         /// A file with the key set.
         optional file: Text,
-        /// How long one fetch may take; 10s by default.
+        /// How long one answer may take; 10s by default.
         optional timeout: Span,
+        /// TLS toward the issuer.
+        optional tls: IssuerTls,
+        /// The URL of a proxy; none by default, whatever the environment says.
+        optional proxy: Text,
+        /// Whether plain http may lead to another machine; no by default.
+        optional insecure_allow_http: bool,
         /// After how long the set is fetched again; 1h by default.
         optional cache_expiration: Span,
         /// The least time between two fetches that an unknown key causes; 30s by default.
         optional refresh_interval_min: Span,
         /// How long the last good set serves on while the issuer is down; 24h by default.
         optional stale_max: Span,
+    }
+}
+
+section! {
+    /// TLS toward an issuer.
+    IssuerTls {
+        /// Certificates to trust, as PEM; the system's own by default.
+        optional ca_bundle: Text,
     }
 }
 

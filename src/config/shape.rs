@@ -331,6 +331,7 @@ macro_rules! section {
     }) => {
         $(#[doc = $doc])*
         #[allow(dead_code, reason = "some keys are there to be checked and no more")]
+        #[derive(Default)]
         pub(in crate::config) struct $name {
             $(pub $key: Option<$crate::config::shape::Placed<$of>>,)*
         }

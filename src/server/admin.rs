@@ -12,7 +12,7 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 use tracing::warn;
 
-use super::keys::Keys;
+use super::issuers::Keys;
 use super::tokens::Tokens;
 use super::upstream::Upstream;
 use crate::telemetry::{METRICS_CONTENT_TYPE, Metrics};
@@ -35,6 +35,16 @@ impl Readiness {
     /// From now on the gateway is not ready: whoever balances load is to look elsewhere.
     pub fn stop(&self) {
         self.0.is_stopping.store(true, Ordering::Relaxed);
+    }
+
+    /// What still works and should be looked at, a line each.
+    pub fn degraded(&self) -> Vec<String> {
+        let stale = self.0.keys.iter().filter(|keys| keys.is_stale());
+        stale
+            .map(|keys| {
+                format!("degraded: the key set of {} can not be fetched; the last one serves on", keys.name())
+            })
+            .collect()
     }
 
     /// What is missing, a line each.
@@ -89,7 +99,10 @@ pub async fn serve(socket: TcpListener, readiness: Readiness, metrics: Metrics) 
 
 async fn readyz(State(readiness): State<Readiness>) -> Response {
     match readiness.check() {
-        Ok(()) => ("ready\n".to_owned() + &readiness.0.dangers()).into_response(),
+        Ok(()) => {
+            let degraded: String = readiness.degraded().into_iter().map(|line| line + "\n").collect();
+            ("ready\n".to_owned() + &readiness.0.dangers() + &degraded).into_response()
+        }
         Err(missing) => (StatusCode::SERVICE_UNAVAILABLE, missing.join("\n") + "\n").into_response(),
     }
 }

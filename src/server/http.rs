@@ -6,6 +6,15 @@ use std::time::Duration;
 ///
 /// Shape: trusts the certificates in `ca_bundle`, as PEM, and no others; without it, the system's own.
 pub fn client(ca_bundle: Option<&str>) -> Result<reqwest::Client, reqwest::Error> {
+    builder(ca_bundle)?.build()
+}
+
+/// As [`client`], through a proxy that the file names.
+pub fn client_through(proxy: &url::Url, ca_bundle: Option<&str>) -> Result<reqwest::Client, reqwest::Error> {
+    builder(ca_bundle)?.proxy(reqwest::Proxy::all(proxy.clone())?).build()
+}
+
+fn builder(ca_bundle: Option<&str>) -> Result<reqwest::ClientBuilder, reqwest::Error> {
     let mut builder = reqwest::Client::builder()
         .redirect(reqwest::redirect::Policy::none())
         .referer(false)
@@ -17,11 +26,15 @@ pub fn client(ca_bundle: Option<&str>) -> Result<reqwest::Client, reqwest::Error
     if let Some(bundle) = ca_bundle {
         builder = builder.tls_certs_only(reqwest::Certificate::from_pem_bundle(bundle.as_bytes())?);
     }
-    builder.build()
+    Ok(builder)
 }
 
 /// The body of an answer, if it is not too long; no more of it is ever held.
 pub async fn body(mut response: reqwest::Response, bytes_max: usize) -> Result<Vec<u8>, String> {
+    let encoding = response.headers().get(reqwest::header::CONTENT_ENCODING);
+    if encoding.is_some_and(|encoding| encoding != "identity") {
+        return Err("the answer is compressed, which was not asked for".to_owned());
+    }
     let mut text = Vec::new();
     while let Some(chunk) = response.chunk().await.map_err(told)? {
         if text.len() + chunk.len() > bytes_max {
@@ -79,7 +92,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_body_is_read_to_its_limit_and_not_beyond() {
+    async fn i_04_a_body_is_read_to_its_limit_and_not_beyond_and_never_unpacked() {
         let check = async |answer, expected: Result<&str, &str>| {
             let read = body(ask(answer).await, 5).await;
             assert_eq!(read.as_deref().map_err(String::as_str), expected.map(str::as_bytes), "{answer}");
@@ -90,10 +103,12 @@ mod tests {
         check("HTTP/1.1 200 OK\r\ncontent-length: 6\r\n\r\nhello!", too_long).await;
         let chunked = "HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n3\r\nhel\r\n3\r\nlo!\r\n";
         check(chunked, too_long).await;
+        let packed = "HTTP/1.1 200 OK\r\ncontent-encoding: gzip\r\ncontent-length: 1\r\n\r\nx";
+        check(packed, Err("the answer is compressed, which was not asked for")).await;
     }
 
     #[tokio::test]
-    async fn a_redirect_is_not_followed() {
+    async fn i_02_a_redirect_is_not_followed() {
         let elsewhere =
             "HTTP/1.1 302 Found\r\nlocation: http://169.254.169.254/\r\ncontent-length: 0\r\n\r\n";
         assert_eq!(ask(elsewhere).await.status(), 302);

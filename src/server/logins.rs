@@ -7,7 +7,7 @@ use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-use super::keys::Issuers;
+use super::issuers::Issuers;
 use crate::auth::{Authentication, Evidence, Method, Proven, Refused, SaslPlain, Verdict};
 use crate::names::Secret;
 

@@ -11,8 +11,8 @@ mod certificates; // read again when their files change, and the end of each
 mod connection; // drives one session
 mod entrance; //   what is behind a port, and the TLS before it
 mod http; //       what is asked of OAuth servers, with limits
+mod issuers; //    the issuers whose tokens clients bring, and their keys
 mod journal; //    what happens on a connection, told to metrics, log and audit log
-mod keys; //       fetching issuers' keys
 mod listener; //   binding, accepting, choosing a worker
 mod logins; //     finding out whether what a client shows is true
 mod stream; //     a socket of either kind, and one side of a connection
@@ -43,7 +43,7 @@ use crate::cluster::{BackendCluster, Directory, Entrance, Limits, VirtualCluster
 use crate::telemetry::{Audit, Metrics};
 use brokers::BrokerFinder;
 use certificates::Certificates;
-use keys::{Issuers, KeyFetcher, Keys};
+use issuers::{Issuers, KeyFetcher, KeySets, Keys};
 use listener::Doors;
 use tenants::Tenants;
 use tokens::Tokens;
@@ -121,7 +121,7 @@ async fn serve(settings: Settings) -> Result<(), ServerError> {
     let doors = Doors::open(&directory, &mut certificates).await?;
 
     let (upstreams, finders) = upstreams(&directory, admin, &limits, &tenants, &metrics)?;
-    let (keys, fetchers) = key_rings(&directory, &limits, &metrics)?;
+    let (issuers, key_sets, fetchers) = issuers(&directory, &limits, &metrics)?;
     for upstream in upstreams.values() {
         certificates.of_backend(upstream);
         let tls = upstream.cluster.tls.as_ref();
@@ -134,15 +134,12 @@ async fn serve(settings: Settings) -> Result<(), ServerError> {
         tokio::spawn(fetcher.run());
     }
     metrics.watch_audit(&audit);
-    let readiness = admin::Readiness::new(
-        upstreams.values().cloned().collect(),
-        keys.values().flat_map(Issuers::all).cloned().collect(),
-    );
+    let readiness = admin::Readiness::new(upstreams.values().cloned().collect(), key_sets);
     if let Some(socket) = admin_socket {
         tokio::spawn(admin::serve(socket, readiness.clone(), metrics.clone()));
     }
 
-    let house = Arc::new(House::new(tenants, limits, upstreams, keys, metrics, audit.clone()));
+    let house = Arc::new(House::new(tenants, limits, upstreams, issuers, metrics, audit.clone()));
     // Held to the end: a worker that nobody can give a connection ends, with all that it carries.
     let workers = Arc::new(Workers::start(&house).map_err(ServerError::Thread)?);
     let all_have_looked = async {
@@ -213,28 +210,26 @@ fn tokens(backend: &BackendCluster, metrics: &Metrics) -> Result<Option<Tokens>,
     Ok(Some(tokens))
 }
 
-/// The issuers' keys, by virtual cluster.
-type KeyRings = HashMap<Arc<str>, Issuers>;
+/// The issuers, by virtual cluster.
+type IssuersByCluster = HashMap<Arc<str>, Issuers>;
 
-fn key_rings(
+fn issuers(
     directory: &Directory,
     limits: &Limits,
     metrics: &Metrics,
-) -> Result<(KeyRings, Vec<KeyFetcher>), ServerError> {
-    let client = http::client(None).map_err(ServerError::HttpClient)?;
-    let (mut keys, mut fetchers) = (HashMap::new(), Vec::new());
+) -> Result<(IssuersByCluster, Vec<Keys>, Vec<KeyFetcher>), ServerError> {
+    let mut key_sets = KeySets::new(limits.key_set_bytes, metrics.clone());
+    let mut issuers = HashMap::new();
     for cluster in &directory.clusters {
         let mut of_cluster = Vec::new();
         for method in &cluster.authentication.methods {
             let Method::OauthBearer(bearer) = method else { continue };
-            let (ring, fetcher) =
-                Keys::new(bearer.clone(), client.clone(), limits.key_set_bytes, metrics.clone());
-            of_cluster.push(ring);
-            fetchers.push(fetcher);
+            of_cluster.push(key_sets.issuer(bearer).map_err(ServerError::HttpClient)?);
         }
-        keys.insert(cluster.name.clone(), Issuers::new(of_cluster));
+        issuers.insert(cluster.name.clone(), Issuers::new(of_cluster));
     }
-    Ok((keys, fetchers))
+    let (keys, fetchers) = key_sets.finish();
+    Ok((issuers, keys, fetchers))
 }
 
 async fn bind(what: &str, address: SocketAddr) -> Result<TcpListener, ServerError> {

@@ -22,7 +22,7 @@ use super::entrance::{Entry, NoDoor};
 use super::journal::Journal;
 use super::logins::{Computing, Logins};
 use super::tenants::Tenants;
-use super::{KeyRings, Upstreams, random};
+use super::{IssuersByCluster, Upstreams, random};
 use crate::auth::PeerCertificate;
 use crate::cluster::Limits;
 use crate::session::{Client, Session};
@@ -36,7 +36,7 @@ pub struct House {
     /// Connections that are open now.
     pub connections: Arc<AtomicUsize>,
     upstreams: Upstreams,
-    issuers: KeyRings,
+    issuers: IssuersByCluster,
     computing: Computing,
     audit: Audit,
     stopping: Arc<Stopping>,
@@ -47,7 +47,7 @@ impl House {
         tenants: Arc<Tenants>,
         limits: Arc<Limits>,
         upstreams: Upstreams,
-        issuers: KeyRings,
+        issuers: IssuersByCluster,
         metrics: Metrics,
         audit: Audit,
     ) -> Self {

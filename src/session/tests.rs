@@ -16,8 +16,8 @@ use uuid::Uuid;
 
 use super::*;
 use crate::auth::{
-    Authentication, BearerToken, BrokerLogin, KeyRing, KeySource, Method, OauthBearer, OwnToken, Rules,
-    TokenCell, TokenLogin, TokenSource, Verifier,
+    Authentication, BearerToken, BrokerLogin, KeyPlace, KeyRing, KeySource, Method, OauthBearer, OwnToken,
+    Pace, Rules, TokenCell, TokenLogin, TokenSource, Verifier,
 };
 use crate::cluster::{AddressBook, BackendCluster, BootstrapPort, OptIns, PortMap, VirtualCluster};
 use crate::names::{Additional, Backend, Mode, Namespace, Secret};
@@ -29,7 +29,7 @@ pub(super) fn bearer() -> Method {
     Method::OauthBearer(OauthBearer {
         name: "issuer".into(),
         verifier: Verifier::new(Rules::default(), Arc::new(KeyRing::empty())),
-        source: KeySource::File { path: "jwks".into() },
+        source: KeySource { place: KeyPlace::File { path: "jwks".into() }, pace: Pace::default() },
     })
 }
 

@@ -44,6 +44,7 @@ struct Families {
     gateway_time: Family<Api, Timing>,
     upstream_connects: Family<Outcome, Counter>,
     key_set_age: Family<Source, Gauge<f64, AtomicU64>>,
+    key_set_stale: Family<Source, Gauge>,
     key_fetches: Family<Fetch, Counter>,
     token_time_left: Family<Backend, Gauge<f64, AtomicU64>>,
     token_fetches: Family<TokenFetch, Counter>,
@@ -114,6 +115,11 @@ impl Metrics {
         self.0.families.key_fetches.get_or_create(&fetch).inc();
     }
 
+    /// Whether the last fetch failed while an older set serves on.
+    pub fn keys_stale(&self, source: &str, stale: bool) {
+        self.0.families.key_set_stale.get_or_create(&Source { source: source.into() }).set(stale.into());
+    }
+
     /// A new key set is in use from now on.
     pub fn keys_renewed(&self, source: &str, now: Instant) {
         locked(&self.0.key_sets).insert(source.into(), now);
@@ -123,6 +129,7 @@ impl Metrics {
     pub fn keys_gone(&self, source: &str) {
         locked(&self.0.key_sets).remove(source);
         self.0.families.key_set_age.remove(&Source { source: source.into() });
+        self.0.families.key_set_stale.remove(&Source { source: source.into() });
     }
 
     /// Shape: the result is a kind of failure, or `success`.
@@ -241,6 +248,8 @@ impl Families {
         r.register("upstream_connects", "Connections to brokers tried, by result", all.upstream_connects);
         let help = "Time since the key set in use was fetched";
         r.register_with_unit("key_set_age", help, Unit::Seconds, all.key_set_age);
+        let help = "Whether an old key set serves on: 1 or 0";
+        r.register("key_set_stale", help, all.key_set_stale);
         r.register("key_fetches", "Fetches of key sets, by result", all.key_fetches);
         let help = "Time until the gateway's own token for a backend's brokers ends";
         r.register_with_unit("token_time_left", help, Unit::Seconds, all.token_time_left);
@@ -599,6 +608,7 @@ mod tests {
         metrics.upstream_connect("ok");
         metrics.keys_fetched("s", "ok");
         metrics.keys_renewed("s", now);
+        metrics.keys_stale("s", false);
         metrics.namespace_conflicts("team", 0);
         metrics.condition_failed("p");
         metrics.backend_up("b", true);
@@ -625,6 +635,7 @@ mod tests {
                 ("sluicegate_gateway_time_seconds", "histogram"),
                 ("sluicegate_upstream_connects", "counter"),
                 ("sluicegate_key_set_age_seconds", "gauge"),
+                ("sluicegate_key_set_stale", "gauge"),
                 ("sluicegate_key_fetches", "counter"),
                 ("sluicegate_namespace_conflicts", "gauge"),
                 ("sluicegate_condition_failures", "counter"),
@@ -636,7 +647,7 @@ mod tests {
             ]
         );
         let helps = said("# HELP ");
-        assert!(helps.len() == 20 && helps.iter().all(|(_, help)| help.len() > 10), "{helps:?}");
+        assert!(helps.len() == 21 && helps.iter().all(|(_, help)| help.len() > 10), "{helps:?}");
         assert!(shown.ends_with("# EOF\n"));
     }
 

@@ -123,7 +123,7 @@ fn while_the_issuer_is_down_the_last_keys_serve_on() {
 
 fn fetches(stage: &Stage, result: &str) -> String {
     let source = stage.keys.url();
-    let source = source.trim_start_matches("http://").trim_end_matches("/jwks");
+    let source = source.trim_start_matches("http://");
     format!("sluicegate_key_fetches_total{{source=\"{source}\",result=\"{result}\"}}")
 }
 

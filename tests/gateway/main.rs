@@ -26,6 +26,7 @@ mod explain; // why something is refused, asked without a client
 mod families; // every served API in one form, for those that go through all of them
 mod fetch_keys; // the issuer's keys, new ones and missing ones
 mod fetch_sessions; // a fetch may stand on earlier ones
+mod find_issuers; // where an issuer says its keys are, and how it is asked
 mod hostile_bytes; // what no client and no broker would say
 mod isolate_names; // each tenant sees its own
 mod keep_order; // answers in the order of their requests

@@ -10,6 +10,7 @@ pub mod broker; //  a scripted broker that remembers what reached it
 pub mod client; //  a raw Kafka client, byte by byte
 pub mod clients; // Kafka's tools, the Java admin client and librdkafka, told what to do by lines
 pub mod entities; // the fields that name something
+pub mod hostile; // an issuer that answers as badly as a test wants
 pub mod issuer; //  signs any token, and serves its keys with any fault
 pub mod kafka; //   one broker or three, with the listener on which Kafka itself checks tokens
 pub mod ports; //   ranges of ports that nobody else takes

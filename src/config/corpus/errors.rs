@@ -293,20 +293,13 @@ fn a_key_set_that_can_not_be_fetched_is_told() {
     check(
         url,
         "https://me:hunter2@idp.example/jwks\"",
-        &["9:26: a URL with a user or a password is not supported; key sets are public"],
+        &["9:26: a URL with a user or a password is not supported"],
     );
     check(url, "me:hunter2@idp.example/jwks\"", &["9:26: this is no URL like https://idp.example/jwks"]);
     check(
         url,
         "https://idp.example/jwks\", file: x",
         &["9:60: the keys come from an endpoint or from a file; keep one of the two"],
-    );
-    check(
-        "{endpoint: \"https://idp.example/jwks\"}",
-        "{}",
-        &[
-            "9:15: set endpoint, the URL of the issuer's key set, or file; the endpoint is not looked up by the issuer",
-        ],
     );
     check(url, "https://idp.example/jwks\", timeout: 0s", &["9:63: this time must be longer than nothing"]);
     check(
@@ -342,6 +335,71 @@ fn a_key_set_that_can_not_be_fetched_is_told() {
         "audiences: [{name: kafka}]",
         "audiences: []",
         &["10:62: list at least one audience, or leave the key out"],
+    );
+}
+
+#[test]
+fn i_01_plain_http_to_another_machine_is_an_error_unless_the_file_says_otherwise() {
+    let url = "https://idp.example/jwks\"";
+    let plain = "this is plain http to another machine, so anybody on the way could forge tokens; use https, or insecure_allow_http: true";
+    check(url, "http://idp.example/jwks\"", &[&format!("9:26: {plain}")]);
+    check(url, "http://169.254.169.254/jwks\"", &[&format!("9:26: {plain}")]);
+}
+
+#[test]
+fn keys_are_found_by_the_issuer_where_nothing_else_is_said() {
+    let jwks = "        jwks: {endpoint: \"https://idp.example/jwks\"}\n";
+    check(jwks, "", &[]);
+    check(jwks, "        jwks: {timeout: 3s}\n", &[]);
+    let jwks_and_issuer = format!("{jwks}        validate: {{issuer: \"https://idp.example\",");
+    let advice = "or set jwks.endpoint or jwks.file";
+    for (issuer, why) in [
+        (
+            "http://idp.example",
+            "it is plain http to another machine, so anybody on the way could forge tokens; use https",
+        ),
+        ("idp", "it is no URL like https://idp.example"),
+        ("https://idp.example?x", "an issuer has neither a query nor a fragment"),
+    ] {
+        check(
+            &jwks_and_issuer,
+            &format!("        validate: {{issuer: \"{issuer}\","),
+            &[&format!("9:28: the keys can not be found by this issuer: {why}; {advice}")],
+        );
+    }
+    check(
+        &jwks_and_issuer,
+        "        jwks: {}\n        validate: {",
+        &[
+            "9:15: set endpoint, the URL of the issuer's key set, or file, or validate.issuer, whose metadata says where the keys are",
+        ],
+    );
+}
+
+#[test]
+fn how_an_issuer_is_asked_is_checked_before_it_is() {
+    let url = "https://idp.example/jwks\"";
+    let more = |more: &str| format!("{url}, {more}");
+    check(url, &more("proxy: \"http://proxy.example:3128\""), &[]);
+    check(
+        url,
+        &more("proxy: \"socks5://proxy\""),
+        &["9:61: \"socks5://proxy\" is no URL of a proxy like http://proxy.example:3128"],
+    );
+    check(
+        url,
+        &more("proxy: \"http://me:hunter2@proxy:3128\""),
+        &["9:61: a proxy with a user or a password is not supported"],
+    );
+    check(
+        url,
+        &more("tls: {ca_bundle: none}"),
+        &["9:71: this holds no certificate in PEM form; write ${file['path']} to bring in a file"],
+    );
+    check(
+        "{endpoint: \"https://idp.example/jwks\"}",
+        "{file: keys.json, timeout: 1s}",
+        &["9:15: a file is not asked over HTTP; take out timeout, tls, proxy and insecure_allow_http"],
     );
 }
 

@@ -8,7 +8,7 @@ mod walls; //    what would let one tenant into another's world, or a secret out
 mod warnings; // what is allowed and probably not meant
 
 use super::*;
-use crate::auth::{KeySource, Method};
+use crate::auth::{KeyPlace, Method};
 use crate::cluster::{Behind, Door};
 
 /// A file about which there is nothing to say. The numbers on the right are its lines.
@@ -159,7 +159,7 @@ fn the_file_becomes_the_values_of_the_rooms() {
         (Duration::from_secs(1), Some(Duration::from_secs(3600)))
     );
     assert_eq!((rules.principal_claim.as_str(), rules.scope_claim.as_str()), ("client_id", "scope"));
-    assert_eq!(oauth.source, KeySource::File { path: "/etc/gw/keys.json".into() });
+    assert_eq!(oauth.source.place, KeyPlace::File { path: "/etc/gw/keys.json".into() });
     assert_eq!(gateway.directory.entrances[0].ports, [19092, 19093, 19094]);
     assert_eq!(gateway.directory.listeners[0].book.brokers_max(), Some(2));
     assert_eq!((gateway.limits.connections, gateway.limits.frame_bytes), (7, 1 << 20));

@@ -22,9 +22,9 @@ fn tokens_that_are_not_checked_are_warned_of() {
     warns(validate, "        validate: {audiences: [{name: kafka}]}\n", &[&format!("10:19: {issuer}")]);
     warns(validate, "        validate: {issuer: x}\n", &[&format!("10:19: {audience}")]);
     warns(
-        "https://idp.example/jwks",
-        "http://idp.example/jwks",
-        &["9:26: the keys come over plain http, so anybody on the way can forge tokens; use https"],
+        "https://idp.example/jwks\"",
+        "http://idp.example/jwks\", insecure_allow_http: true",
+        &["9:74: what comes over plain http can be forged by anybody on the way, keys and tokens with it"],
     );
     for loopback in ["http://localhost:9080/jwks", "http://127.0.0.1/jwks", "http://[::1]:80/jwks"] {
         warns("https://idp.example/jwks", loopback, &[]);
