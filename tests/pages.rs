@@ -223,6 +223,7 @@ fn every_metric() -> Metrics {
     metrics.upstream_connect("r");
     metrics.keys_fetched("s", "r");
     metrics.keys_stale("s", true);
+    metrics.token_looked_up("s", "known");
     metrics.keys_renewed("s", Instant::now());
     metrics.token_fetched("b", "r");
     metrics.token_held("b", Instant::now());

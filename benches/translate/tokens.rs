@@ -66,7 +66,7 @@ impl Login {
 
     #[inline(never)]
     pub fn verify(&self) -> Result<Identity, Rejected> {
-        self.verifier.verify(&self.token, now())
+        self.verifier.verify(&self.token, None, now())
     }
 
     pub fn check(&self) {

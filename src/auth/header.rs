@@ -10,6 +10,7 @@ use super::rejected::Rejected;
 #[derive(Debug)]
 pub(super) struct Header {
     pub algorithm: Algorithm,
+    pub kind: TokenType,
     pub key_id: Option<String>,
 }
 
@@ -33,13 +34,13 @@ impl Header {
             None | Some(Value::String(_)) => {}
             Some(_) => return Err(Rejected::MalformedHeader),
         }
-        match header.get("typ") {
-            None => {}
-            Some(Value::String(kind)) if kind.eq_ignore_ascii_case("JWT") => {}
-            Some(Value::String(kind)) if is_media_type(kind, "at+jwt") => {}
+        let kind = match header.get("typ") {
+            None => TokenType::Absent,
+            Some(Value::String(kind)) if kind.eq_ignore_ascii_case("JWT") => TokenType::Jwt,
+            Some(Value::String(kind)) if is_media_type(kind, "at+jwt") => TokenType::AccessToken,
             Some(Value::String(_)) => return Err(Rejected::Type),
             Some(_) => return Err(Rejected::MalformedHeader),
-        }
+        };
         let key_id = match header.get("kid") {
             None | Some(Value::Null) => None,
             Some(Value::String(id)) if is_key_id(id) => Some(id.clone()),
@@ -48,11 +49,24 @@ impl Header {
         match header.get("alg") {
             Some(Value::String(name)) => {
                 let algorithm = Algorithm::from_name(name).ok_or(Rejected::UnsupportedAlgorithm)?;
-                Ok(Self { algorithm, key_id })
+                Ok(Self { algorithm, kind, key_id })
             }
             _ => Err(Rejected::MalformedHeader),
         }
     }
+}
+
+/// What a token's header says it is; there is no other that an access token may say.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenType {
+    Absent,
+    Jwt,
+    /// `at+jwt`, of RFC 9068.
+    AccessToken,
+}
+
+impl TokenType {
+    pub const EACH: [Self; 3] = [Self::Absent, Self::Jwt, Self::AccessToken];
 }
 
 /// Whether a header names a media type, with or without its `application/`.

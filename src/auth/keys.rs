@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::SystemTime;
 
 use arc_swap::ArcSwapOption;
@@ -95,28 +96,33 @@ impl KeySet {
 #[derive(Debug)]
 pub struct KeyRing {
     held: ArcSwapOption<Held>,
+    generations: AtomicU64,
 }
 
 #[derive(Debug)]
 struct Held {
     keys: Arc<KeySet>,
     fetched_at: SystemTime,
+    generation: u64,
 }
 
 impl KeyRing {
     /// A ring with no keys yet: every token is refused.
     pub fn empty() -> Self {
-        Self { held: ArcSwapOption::empty() }
+        Self { held: ArcSwapOption::empty(), generations: AtomicU64::new(0) }
     }
 
     pub fn replace(&self, keys: KeySet, fetched_at: SystemTime) {
-        self.held.store(Some(Arc::new(Held { keys: Arc::new(keys), fetched_at })));
+        let same = self.held.load().as_ref().filter(|held| *held.keys == keys).map(|held| held.generation);
+        let generation = same.unwrap_or_else(|| self.generations.fetch_add(1, Ordering::Relaxed) + 1);
+        self.held.store(Some(Arc::new(Held { keys: Arc::new(keys), fetched_at, generation })));
     }
 
     /// The issuer still says what it said: the set is as good as new.
     pub fn confirm(&self, fetched_at: SystemTime) {
-        if let Some(keys) = self.newest() {
-            self.held.store(Some(Arc::new(Held { keys, fetched_at })));
+        if let Some(held) = &*self.held.load() {
+            let (keys, generation) = (held.keys.clone(), held.generation);
+            self.held.store(Some(Arc::new(Held { keys, fetched_at, generation })));
         }
     }
 
@@ -127,6 +133,11 @@ impl KeyRing {
 
     pub fn newest(&self) -> Option<Arc<KeySet>> {
         self.held.load().as_ref().map(|held| Arc::clone(&held.keys))
+    }
+
+    /// The newest set, and which it is: another number means other keys.
+    pub(super) fn current(&self) -> Option<(Arc<KeySet>, u64)> {
+        self.held.load().as_ref().map(|held| (Arc::clone(&held.keys), held.generation))
     }
 
     pub fn fetched_at(&self) -> Option<SystemTime> {

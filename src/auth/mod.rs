@@ -16,6 +16,8 @@
 mod assertion; //  a client that proves itself by a key
 pub mod bearer; // the OAUTHBEARER messages (RFC 7628), both directions
 mod certificate; // what a client's certificate says of it
+mod claim_path; // where a claim stands
+mod confirmation; // tokens that are bound to their sender
 mod credentials; // our name and password at a broker, and what SCRAM derives from them
 pub mod discovery; // where an issuer describes itself, and where it says its keys are
 mod header; //     what a token says about its signature
@@ -27,6 +29,7 @@ mod own_token; //  our own token at brokers, and the cell that holds it
 mod passwords; //  the passwords of those who may log in by PLAIN
 mod plain; //      the message of PLAIN (RFC 4616)
 mod principal_mapping; // from the name in a certificate to a principal
+mod recent; //    what was found out about tokens a moment ago
 mod rejected; //   every reason for which a token is refused
 mod scram; //      our own login at a broker, by SCRAM
 mod scram_server; // a client's login by SCRAM
@@ -49,7 +52,9 @@ pub use bearer::{
     failure_status, is_failure_acknowledgement, may_act_as,
 };
 pub use certificate::{PeerCertificate, UnreadableCertificate};
+pub use claim_path::{ClaimPath, InvalidClaimPath};
 pub use credentials::ScramCredentials;
+pub use header::TokenType;
 pub use jwk::{Algorithm, Key, Unfit};
 pub use keys::{InvalidKeySet, KeyRing, KeySet, NoKey, SkippedKey};
 pub use method::{Authentication, BrokerLogin, Method, OauthBearer, SaslPlain, SaslScram};
@@ -57,6 +62,7 @@ pub use own_token::{BadToken, OwnToken, TokenAnswer, TokenCell, refusal_word};
 pub use passwords::{InvalidPassword, Password, Passwords};
 pub use plain::{InvalidPlain, PlainMessage, is_username};
 pub use principal_mapping::{InvalidRule, NoPrincipal, PrincipalMapping};
+pub use recent::{Recent, TokenDigest};
 pub use rejected::Rejected;
 pub use scram::{ScramClient, ScramError, ScramMechanism};
 pub use scram_server::{ScramRefused, ScramServer};
@@ -68,7 +74,7 @@ pub use token_source::{
 };
 pub use unverified::Unverified;
 pub use verdict::{Evidence, Proven, Refused, Verdict};
-pub use verifier::{Identity, Rules, Verifier};
+pub use verifier::{Identity, RequiredClaim, Rules, Verifier};
 
 /// What a fuzzer calls, one entry for each parser of a stranger's bytes.
 #[doc(hidden)]

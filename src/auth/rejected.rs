@@ -23,7 +23,10 @@ pub enum Rejected {
     CriticalHeader,
     #[error("the token's header has the member {0}, which an access token must not have")]
     ForbiddenHeader(&'static str),
-    #[error("the token is of another type than an access token; expected typ absent, JWT or at+jwt")]
+    #[error(
+        "the token is of another type than an access token, or than validate.types names; expected typ absent, \
+         JWT or at+jwt"
+    )]
     Type,
     #[error(
         "the token's algorithm is not supported; expected RS256 to RS512, PS256 to PS512, ES256, ES384 or EdDSA"
@@ -80,9 +83,26 @@ pub enum Rejected {
     )]
     ScopeUnusable { claim: String },
     #[error(
+        "the token has neither azp nor client_id, by which validate.authorized_parties tells clients apart"
+    )]
+    PartyMissing,
+    #[error("the token was issued to a client that validate.authorized_parties does not name")]
+    PartyMismatch,
+    #[error("the token has no claim {claim}, which validate.required_claims asks for")]
+    ClaimMissing { claim: String },
+    #[error("the claim {claim} has none of the values that validate.required_claims names")]
+    ClaimMismatch { claim: String },
+    #[error(
         "the token is bound to its sender by cnf, which Kafka's login can not prove; ask for a bearer token"
     )]
     SenderConstrained,
+    #[error(
+        "the token is bound to a client certificate, and the client shows none; ask for one in \
+         tls_server.client_authentication"
+    )]
+    CertificateMissing,
+    #[error("the token is bound to another client certificate than that of the connection")]
+    CertificateMismatch,
 }
 
 impl Rejected {
@@ -116,7 +136,13 @@ impl Rejected {
             Self::PrincipalMissing { .. } => "principal_missing",
             Self::PrincipalUnusable { .. } => "principal_unusable",
             Self::ScopeUnusable { .. } => "scope_unusable",
+            Self::PartyMissing => "party_missing",
+            Self::PartyMismatch => "party_mismatch",
+            Self::ClaimMissing { .. } => "claim_missing",
+            Self::ClaimMismatch { .. } => "claim_mismatch",
             Self::SenderConstrained => "sender_constrained",
+            Self::CertificateMissing => "certificate_missing",
+            Self::CertificateMismatch => "certificate_mismatch",
         }
     }
 
@@ -171,8 +197,14 @@ mod tests {
             Rejected::AudienceMismatch { expected: vec![expected] },
             Rejected::PrincipalMissing { claim: claim.clone() },
             Rejected::PrincipalUnusable { claim: claim.clone(), bytes_max: 256 },
-            Rejected::ScopeUnusable { claim },
+            Rejected::ScopeUnusable { claim: claim.clone() },
+            Rejected::PartyMissing,
+            Rejected::PartyMismatch,
+            Rejected::ClaimMissing { claim: claim.clone() },
+            Rejected::ClaimMismatch { claim },
             Rejected::SenderConstrained,
+            Rejected::CertificateMissing,
+            Rejected::CertificateMismatch,
         ];
         let labels: HashSet<_> = all.iter().map(Rejected::label).collect();
         assert_eq!(labels.len(), all.len());

@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn a_verified_token_proves_what_it_says_and_shows_none_of_it() {
         let token = ISSUER.token(Algorithm::EdDsa, &claims(json!({"secret": "open-sesame"})));
-        let proven = Proven::from(ISSUER.verifier(rules()).verify(&token, at(NOW_SECONDS)).unwrap());
+        let proven = Proven::from(ISSUER.verifier(rules()).verify(&token, None, at(NOW_SECONDS)).unwrap());
         assert_eq!(
             (proven.principal.name(), proven.issuer.as_deref()),
             ("alice", Some("https://idp.example"))

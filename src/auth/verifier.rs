@@ -8,15 +8,19 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 
+use super::PeerCertificate;
 use super::bearer::BearerToken;
-use super::header::Header;
+use super::claim_path::ClaimPath;
+use super::confirmation::check_confirmation;
+use super::header::{Header, TokenType};
 use super::json::{self, Object};
 use super::keys::{KeyRing, KeySet};
+use super::recent::{Recent, TokenDigest};
 use super::rejected::Rejected;
 use crate::names::Principal;
 
 /// What one issuer's tokens must look like.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Rules {
     /// Compared byte by byte; `None` leaves `iss` unchecked.
     pub issuer: Option<String>,
@@ -27,9 +31,14 @@ pub struct Rules {
     /// No session is longer, however long the token lives.
     pub session_lifetime_max: Option<Duration>,
     /// The claim that names the principal.
-    pub principal_claim: String,
+    pub principal_claim: ClaimPath,
     /// The claim that names the scopes.
-    pub scope_claim: String,
+    pub scope_claim: ClaimPath,
+    /// What the header may say the token is.
+    pub types: Vec<TokenType>,
+    /// To which clients a token may have been issued; none at all leaves that unchecked.
+    pub authorized_parties: Vec<String>,
+    pub required_claims: Vec<RequiredClaim>,
     pub token_bytes_max: usize,
     /// The longest time from a token's issue to its expiry.
     pub lifetime_max: Option<Duration>,
@@ -42,12 +51,22 @@ impl Default for Rules {
             audiences: Vec::new(),
             clock_skew: Duration::from_secs(10),
             session_lifetime_max: None,
-            principal_claim: "sub".to_owned(),
-            scope_claim: "scope".to_owned(),
+            principal_claim: ClaimPath::parse("sub").expect("it is a name"),
+            scope_claim: ClaimPath::parse("scope").expect("it is a name"),
+            types: TokenType::EACH.to_vec(),
+            authorized_parties: Vec::new(),
+            required_claims: Vec::new(),
             token_bytes_max: 16 * 1024,
             lifetime_max: Some(Duration::from_secs(24 * 60 * 60)),
         }
     }
+}
+
+/// A claim that a token must have, and its values, any of which suffices; without any it may have every value.
+#[derive(Clone, Debug, PartialEq)]
+pub struct RequiredClaim {
+    pub path: ClaimPath,
+    pub values: Vec<Value>,
 }
 
 /// Verifies the tokens of one issuer by the keys of its ring.
@@ -55,6 +74,17 @@ impl Default for Rules {
 pub struct Verifier {
     pub rules: Rules,
     pub ring: Arc<KeyRing>,
+    /// Tokens whose signatures were checked; clones share them.
+    signed_before: Arc<Recent<Known>>,
+}
+
+/// A token whose signature was found good.
+#[derive(Clone, Debug)]
+struct Known {
+    claims: Arc<Value>,
+    key_id: Option<String>,
+    /// By which of the ring's sets: with another the signature may no longer be good.
+    generation: u64,
 }
 
 /// Who a token says its bearer is, and for how long.
@@ -67,6 +97,8 @@ pub struct Identity {
     pub expires_at: SystemTime,
     /// The time from the login to `expires_at`; at least a millisecond, since Kafka's 0 means no end.
     pub lifetime: Duration,
+    /// The time to the token's own end, from which nothing may keep it.
+    pub(super) token_left: Duration,
     /// The `kid` of the key that signed.
     pub key_id: Option<String>,
 }
@@ -80,7 +112,7 @@ impl Identity {
 
 impl Verifier {
     pub fn new(rules: Rules, ring: Arc<KeyRing>) -> Self {
-        Self { rules, ring }
+        Self { rules, ring, signed_before: Arc::default() }
     }
 
     /// Says who the bearer of a token is.
@@ -89,24 +121,37 @@ impl Verifier {
     /// looked at before the signature is known to be the issuer's.
     /// Errors: `Rejected`; ask `wants_fresh_keys` whether to fetch the key set and try once more.
     /// Source: RFC 7515 section 5.2, RFC 7519 section 7.2, RFC 8725, RFC 9068 section 4.
-    pub fn verify(&self, token: &BearerToken, now: SystemTime) -> Result<Identity, Rejected> {
-        let signed = self.signed(token)?;
-        let claims = json::read_object(&signed.payload, VALUES_MAX).ok_or(Rejected::MalformedClaims)?;
-        if claims.contains_key("cnf") {
-            return Err(Rejected::SenderConstrained);
+    pub fn verify(
+        &self,
+        token: &BearerToken,
+        certificate: Option<&PeerCertificate>,
+        now: SystemTime,
+    ) -> Result<Identity, Rejected> {
+        let Signed { payload, key_id, generation } = self.signed(token)?;
+        let claims = json::read_object(&payload, VALUES_MAX).ok_or(Rejected::MalformedClaims)?;
+        let known = Known { claims: Arc::new(Value::Object(claims)), key_id, generation };
+        let identity = self.rules.identity(&known.claims, known.key_id.clone(), certificate, now)?;
+        let until = now + identity.token_left;
+        self.signed_before.put(TokenDigest::of(token), known, token.expose().len(), until);
+        Ok(identity)
+    }
+
+    /// As [`Verifier::verify`], for a token whose signature was found good by the same keys; none for others.
+    ///
+    /// Shape: everything but the signature is looked at anew.
+    pub fn recall(
+        &self,
+        token: &BearerToken,
+        certificate: Option<&PeerCertificate>,
+        now: SystemTime,
+    ) -> Option<Result<Identity, Rejected>> {
+        let digest = TokenDigest::of(token);
+        let known = self.signed_before.get(&digest, now)?;
+        if self.ring.current().is_none_or(|(_, generation)| generation != known.generation) {
+            self.signed_before.remove(&digest);
+            return None;
         }
-        let lifetime = self.rules.check_times(&claims, now)?;
-        self.rules.check_issuer(&claims)?;
-        self.rules.check_audience(&claims)?;
-        self.rules.check_scope(&claims)?;
-        let principal = self.rules.principal(&claims)?;
-        Ok(Identity {
-            principal,
-            claims: Arc::new(Value::Object(claims)),
-            expires_at: now + lifetime,
-            lifetime,
-            key_id: signed.key_id,
-        })
+        Some(self.rules.identity(&known.claims, known.key_id, certificate, now))
     }
 
     /// The payload of a token whose signature is that of the issuer's key.
@@ -118,19 +163,45 @@ impl Verifier {
         let header = Header::parse(&decoded(header)?)?;
         // The check decodes it again; here a token that is none is told from one that is forged.
         decoded(signature)?;
-        let keys = self.ring.newest().ok_or(Rejected::NoKeys)?;
+        if !self.rules.types.contains(&header.kind) {
+            return Err(Rejected::Type);
+        }
+        let (keys, generation) = self.ring.current().ok_or(Rejected::NoKeys)?;
         let key = keys
             .key_for(header.key_id.as_deref(), header.algorithm)
             .map_err(|why| Rejected::without_key(why, header.algorithm))?;
         if !key.verifies(header.algorithm, message.as_bytes(), signature) {
             return Err(Rejected::BadSignature);
         }
-        Ok(Signed { payload: decoded(payload)?, key_id: key.id().map(str::to_owned) })
+        Ok(Signed { payload: decoded(payload)?, key_id: key.id().map(str::to_owned), generation })
     }
 }
 
 impl Rules {
-    /// How long a session with this token may last.
+    /// Who somebody is for whose claims somebody else vouches.
+    pub(super) fn identity(
+        &self,
+        claims: &Arc<Value>,
+        key_id: Option<String>,
+        certificate: Option<&PeerCertificate>,
+        now: SystemTime,
+    ) -> Result<Identity, Rejected> {
+        let object = claims.as_object().ok_or(Rejected::MalformedClaims)?;
+        check_confirmation(object, certificate)?;
+        let token_left = self.check_times(object, now)?;
+        self.check_issuer(object)?;
+        self.check_audience(object)?;
+        self.check_scope(object)?;
+        self.check_party(object)?;
+        self.check_required(object)?;
+        let principal = self.principal(object)?;
+        let longest = self.session_lifetime_max.unwrap_or(token_left);
+        let lifetime = token_left.min(longest).max(SESSION_LIFETIME_MIN);
+        let claims = claims.clone();
+        Ok(Identity { principal, claims, expires_at: now + lifetime, lifetime, token_left, key_id })
+    }
+
+    /// How long the token may still be used.
     fn check_times(&self, claims: &Object, now: SystemTime) -> Result<Duration, Rejected> {
         let now = now.duration_since(UNIX_EPOCH).map_err(|_| Rejected::ClockUnset)?;
         let skew = self.clock_skew.min(CLOCK_SKEW_MAX);
@@ -150,7 +221,7 @@ impl Rules {
         {
             return Err(Rejected::LifetimeTooLong { seconds_max: max.as_secs() });
         }
-        Ok(left.min(self.session_lifetime_max.unwrap_or(left)).max(SESSION_LIFETIME_MIN))
+        Ok(left)
     }
 
     fn check_issuer(&self, claims: &Object) -> Result<(), Rejected> {
@@ -181,17 +252,51 @@ impl Rules {
     }
 
     fn check_scope(&self, claims: &Object) -> Result<(), Rejected> {
-        match claims.get(&self.scope_claim) {
+        match self.scope_claim.find(claims) {
             Some(scope) if texts(scope).is_none() => {
-                Err(Rejected::ScopeUnusable { claim: self.scope_claim.clone() })
+                Err(Rejected::ScopeUnusable { claim: self.scope_claim.to_string() })
             }
             _ => Ok(()),
         }
     }
 
+    /// The client to which the token was issued; where it says so twice, both must be named.
+    fn check_party(&self, claims: &Object) -> Result<(), Rejected> {
+        if self.authorized_parties.is_empty() {
+            return Ok(());
+        }
+        let mut said = false;
+        for name in ["azp", "client_id"] {
+            match claims.get(name) {
+                None => {}
+                Some(Value::String(party)) if self.authorized_parties.contains(party) => said = true,
+                Some(Value::String(_)) => return Err(Rejected::PartyMismatch),
+                Some(_) => return Err(Rejected::WrongTypeOfClaim(name)),
+            }
+        }
+        if said { Ok(()) } else { Err(Rejected::PartyMissing) }
+    }
+
+    /// A claim has a value when it is it, or is a list that holds it.
+    fn check_required(&self, claims: &Object) -> Result<(), Rejected> {
+        for RequiredClaim { path, values } in &self.required_claims {
+            let claim = || path.to_string();
+            let found = path.find(claims).ok_or_else(|| Rejected::ClaimMissing { claim: claim() })?;
+            let is_one = match found {
+                Value::Array(list) => list.iter().any(|item| values.contains(item)),
+                value => values.contains(value),
+            };
+            if !values.is_empty() && !is_one {
+                return Err(Rejected::ClaimMismatch { claim: claim() });
+            }
+        }
+        Ok(())
+    }
+
     pub(super) fn principal(&self, claims: &Object) -> Result<Principal, Rejected> {
         let claim = &self.principal_claim;
-        let name = claims.get(claim).ok_or_else(|| Rejected::PrincipalMissing { claim: claim.clone() })?;
+        let name =
+            claim.find(claims).ok_or_else(|| Rejected::PrincipalMissing { claim: claim.to_string() })?;
         match name {
             // Neither trimmed nor coerced: two tokens must not become one principal.
             Value::String(name)
@@ -199,7 +304,9 @@ impl Rules {
             {
                 Ok(Principal::new(name.as_str()))
             }
-            _ => Err(Rejected::PrincipalUnusable { claim: claim.clone(), bytes_max: PRINCIPAL_BYTES_MAX }),
+            _ => {
+                Err(Rejected::PrincipalUnusable { claim: claim.to_string(), bytes_max: PRINCIPAL_BYTES_MAX })
+            }
         }
     }
 }
@@ -220,6 +327,7 @@ impl fmt::Debug for Identity {
 pub(super) struct Signed {
     pub payload: Vec<u8>,
     pub key_id: Option<String>,
+    generation: u64,
 }
 
 /// A token in compact form, taken apart and not yet decoded.
@@ -293,7 +401,7 @@ pub fn fuzz_verify(token: &[u8]) {
     });
     if let Ok(token) = std::str::from_utf8(token) {
         let now = UNIX_EPOCH + Duration::from_secs(1_000);
-        assert!(VERIFIER.verify(&BearerToken::new(token), now).is_err(), "nobody signed this");
+        assert!(VERIFIER.verify(&BearerToken::new(token), None, now).is_err(), "nobody signed this");
     }
 }
 
@@ -318,7 +426,7 @@ mod tests {
     /// What the verifier says now about a token with some of the good claims exchanged.
     fn verdict(rules: &Rules, exchanged: Value) -> Result<Identity, Rejected> {
         let token = ISSUER.token(Algorithm::EdDsa, &claims(exchanged));
-        ISSUER.verifier(rules.clone()).verify(&token, at(NOW_SECONDS))
+        ISSUER.verifier(rules.clone()).verify(&token, None, at(NOW_SECONDS))
     }
 
     fn check(exchanged: Value, expected: Result<(), &str>) {
@@ -329,13 +437,13 @@ mod tests {
     /// What the verifier says about a token with this header, rightly signed.
     fn check_header(header: &str, expected: Result<(), &str>) {
         let token = ISSUER.token_of(header, &claims(json!({})).to_string());
-        let verdict = ISSUER.verifier(rules()).verify(&token, at(NOW_SECONDS));
+        let verdict = ISSUER.verifier(rules()).verify(&token, None, at(NOW_SECONDS));
         assert_eq!(verdict.as_ref().map(|_| ()).map_err(Rejected::label), expected, "{header}");
     }
 
     /// What the verifier says about this text in the place of a token.
     fn check_text(token: &str, expected: Result<(), &str>) {
-        let verdict = ISSUER.verifier(rules()).verify(&BearerToken::new(token), at(NOW_SECONDS));
+        let verdict = ISSUER.verifier(rules()).verify(&BearerToken::new(token), None, at(NOW_SECONDS));
         assert_eq!(verdict.as_ref().map(|_| ()).map_err(Rejected::label), expected, "{token}");
     }
 
@@ -344,7 +452,7 @@ mod tests {
         let verifier = ISSUER.verifier(rules());
         for algorithm in Algorithm::ALL {
             let token = ISSUER.token(algorithm, &claims(json!({})));
-            let identity = verifier.verify(&token, at(NOW_SECONDS)).unwrap();
+            let identity = verifier.verify(&token, None, at(NOW_SECONDS)).unwrap();
             assert_eq!(identity.principal.name(), "alice", "{algorithm:?}");
             assert_eq!(identity.lifetime, Duration::from_secs(300));
             assert_eq!(identity.expires_at, at(NOW_SECONDS + 300));
@@ -437,7 +545,7 @@ mod tests {
         let verifier = ISSUER.verifier(rules());
         for algorithm in [Algorithm::Rs256, Algorithm::Es256, Algorithm::EdDsa] {
             let token = ISSUER.token(algorithm, &claims(json!({})));
-            assert!(verifier.verify(&token, at(NOW_SECONDS)).is_ok(), "{algorithm:?}");
+            assert!(verifier.verify(&token, None, at(NOW_SECONDS)).is_ok(), "{algorithm:?}");
         }
     }
 
@@ -462,10 +570,10 @@ mod tests {
         let rules = Rules { clock_skew: Duration::MAX, lifetime_max: None, issuer: None, ..rules() };
         let token = |exp: u64| ISSUER.token(Algorithm::EdDsa, &claims(json!({"exp": exp, "iat": null})));
         let verifier = ISSUER.verifier(rules);
-        assert!(verifier.verify(&token(10), at(0)).is_ok());
+        assert!(verifier.verify(&token(10), None, at(0)).is_ok());
         // More than five minutes of skew count as five.
-        assert!(verifier.verify(&token(10), at(309)).is_ok());
-        assert_eq!(verifier.verify(&token(10), at(310)).unwrap_err(), Rejected::Expired);
+        assert!(verifier.verify(&token(10), None, at(309)).is_ok());
+        assert_eq!(verifier.verify(&token(10), None, at(310)).unwrap_err(), Rejected::Expired);
     }
 
     #[test]
@@ -474,9 +582,9 @@ mod tests {
         check_text(long.expose(), Err("too_long"));
         let generous = Rules { token_bytes_max: usize::MAX, ..rules() };
         let verifier = ISSUER.verifier(generous);
-        assert!(verifier.verify(&long, at(NOW_SECONDS)).is_ok());
+        assert!(verifier.verify(&long, None, at(NOW_SECONDS)).is_ok());
         let longer = BearerToken::new("x".repeat(TOKEN_BYTES_MAX + 1));
-        assert!(matches!(verifier.verify(&longer, at(NOW_SECONDS)), Err(Rejected::TooLong { .. })));
+        assert!(matches!(verifier.verify(&longer, None, at(NOW_SECONDS)), Err(Rejected::TooLong { .. })));
     }
 
     #[test]
@@ -524,7 +632,7 @@ mod tests {
             let signature = b64(ISSUER.signature(Algorithm::EdDsa, message.as_bytes()));
             let verifier = ISSUER.verifier(rules());
             let verdict =
-                verifier.verify(&BearerToken::new(format!("{message}.{signature}")), at(NOW_SECONDS));
+                verifier.verify(&BearerToken::new(format!("{message}.{signature}")), None, at(NOW_SECONDS));
             assert!(verdict.is_err(), "{tail:?}");
         }
     }
@@ -596,7 +704,7 @@ mod tests {
                     continue;
                 };
                 if changed != token.expose() {
-                    assert!(verifier.verify(&BearerToken::new(changed), at(NOW_SECONDS)).is_err());
+                    assert!(verifier.verify(&BearerToken::new(changed), None, at(NOW_SECONDS)).is_err());
                 }
             }
         }
@@ -623,7 +731,7 @@ mod tests {
         check(json!({"iat": null, "exp": now + day + 1}), Err("lifetime_too_long"));
         let before_1970 = UNIX_EPOCH - Duration::from_secs(1);
         let token = ISSUER.token(Algorithm::EdDsa, &claims(json!({})));
-        let verdict = ISSUER.verifier(rules()).verify(&token, before_1970);
+        let verdict = ISSUER.verifier(rules()).verify(&token, None, before_1970);
         assert_eq!(verdict.unwrap_err(), Rejected::ClockUnset);
     }
 
@@ -645,7 +753,7 @@ mod tests {
         assert_eq!(lifetime(None, json!(NOW_SECONDS - 9)), 1_000);
         let late = ISSUER.token(Algorithm::EdDsa, &claims(json!({"exp": NOW_SECONDS})));
         let almost = at(NOW_SECONDS) - Duration::from_nanos(1);
-        let identity = ISSUER.verifier(rules()).verify(&late, almost).unwrap();
+        let identity = ISSUER.verifier(rules()).verify(&late, None, almost).unwrap();
         assert_eq!(identity.lifetime, Duration::from_millis(1));
     }
 
@@ -678,7 +786,7 @@ mod tests {
         for sub in ["a".repeat(256), " alice ".to_owned(), "Zoë".to_owned()] {
             assert_eq!(verdict(&rules(), json!({"sub": sub})).unwrap().principal.name(), sub);
         }
-        let mapped = Rules { principal_claim: "client_id".to_owned(), ..rules() };
+        let mapped = Rules { principal_claim: ClaimPath::parse("client_id").unwrap(), ..rules() };
         let identity = verdict(&mapped, json!({"client_id": "reader-app"})).unwrap();
         assert_eq!(identity.principal.name(), "reader-app");
         assert_eq!(verdict(&mapped, json!({})).unwrap_err().label(), "principal_missing");
@@ -696,9 +804,147 @@ mod tests {
 
     #[test]
     fn a_token_that_is_bound_to_its_sender_is_no_bearer_token() {
-        for cnf in [json!({"jkt": "x"}), json!({"x5t#S256": "x"}), json!({}), json!(1)] {
+        for cnf in [json!({"jkt": "x"}), json!({})] {
             check(json!({"cnf": cnf}), Err("sender_constrained"));
         }
+        check(json!({"cnf": {"x5t#S256": b64([0; 32])}}), Err("certificate_missing"));
+    }
+
+    #[test]
+    fn a_claim_may_stand_inside_others() {
+        let path = |text| ClaimPath::parse(text).unwrap();
+        let rules = Rules { principal_claim: path("person.name"), scope_claim: path("['x.y']"), ..rules() };
+        let identity = verdict(&rules, json!({"person": {"name": "zoe"}, "x.y": "a b"})).unwrap();
+        assert_eq!(identity.principal.name(), "zoe");
+        for (claims, expected) in [
+            (json!({"person": {"name": 5}}), "principal_unusable"),
+            (json!({"person": ["name"]}), "principal_missing"),
+            (json!({"person": {"name": "zoe"}, "x.y": 5}), "scope_unusable"),
+        ] {
+            assert_eq!(verdict(&rules, claims).unwrap_err().label(), expected);
+        }
+    }
+
+    #[test]
+    fn required_claims_must_be_there_with_one_of_their_values() {
+        let required = |path: &str, values: Value| RequiredClaim {
+            path: ClaimPath::parse(path).unwrap(),
+            values: values.as_array().unwrap().clone(),
+        };
+        let rules = Rules {
+            required_claims: vec![
+                required("realm_access.roles", json!(["kafka", "ops"])),
+                required("email_verified", json!([true])),
+                required("tenant", json!([])),
+            ],
+            ..rules()
+        };
+        let good = json!({"realm_access": {"roles": ["x", "ops"]}, "email_verified": true, "tenant": 0});
+        assert!(verdict(&rules, good.clone()).is_ok());
+        for (name, value, expected) in [
+            ("realm_access", json!({"roles": ["x", ["ops"]]}), "claim_mismatch"),
+            ("realm_access", json!({"roles": "ops"}), ""),
+            ("realm_access", json!({"roles": []}), "claim_mismatch"),
+            ("realm_access", json!({"roles": "opsx"}), "claim_mismatch"),
+            ("realm_access", json!({}), "claim_missing"),
+            ("realm_access", json!("ops"), "claim_missing"),
+            ("email_verified", json!("true"), "claim_mismatch"),
+            ("email_verified", json!(1), "claim_mismatch"),
+            ("tenant", json!(null), "claim_missing"),
+        ] {
+            let mut claims = good.clone();
+            claims[name] = value.clone();
+            let label = verdict(&rules, claims).map_or_else(|why| why.label(), |_| "");
+            assert_eq!(label, expected, "{name} {value}");
+        }
+    }
+
+    #[test]
+    fn only_tokens_of_authorized_parties_are_taken() {
+        let rules = Rules { authorized_parties: vec!["app".to_owned(), "other".to_owned()], ..rules() };
+        for (claims, expected) in [
+            (json!({"azp": "app", "client_id": null}), ""),
+            (json!({"azp": null, "client_id": "other"}), ""),
+            (json!({"azp": "app", "client_id": "other"}), ""),
+            (json!({"azp": "app", "client_id": "stranger"}), "party_mismatch"),
+            (json!({"azp": "App", "client_id": null}), "party_mismatch"),
+            (json!({"azp": ["app"], "client_id": null}), "wrong_type_of_claim"),
+            (json!({"azp": null, "client_id": null}), "party_missing"),
+        ] {
+            let label = verdict(&rules, claims.clone()).map_or_else(|why| why.label(), |_| "");
+            assert_eq!(label, expected, "{claims}");
+        }
+    }
+
+    #[test]
+    fn j_14_s_26_the_types_that_are_taken_are_those_of_the_file() {
+        let text = claims(json!({})).to_string();
+        let check = |types: &[TokenType], typ: &str, expected: bool| {
+            let header = format!(r#"{{"alg":"EdDSA","kid":"ed"{typ}}}"#);
+            let verifier = ISSUER.verifier(Rules { types: types.to_vec(), ..rules() });
+            let verdict = verifier.verify(&ISSUER.token_of(&header, &text), None, at(NOW_SECONDS));
+            assert_eq!(verdict.map_or_else(|why| why == Rejected::Type, |_| false), !expected, "{typ}");
+        };
+        let strict = [TokenType::AccessToken];
+        for (typ, default, strictly) in [
+            ("", true, false),
+            (r#","typ":"JWT""#, true, false),
+            (r#","typ":"at+jwt""#, true, true),
+            (r#","typ":"application/at+JWT""#, true, true),
+            (r#","typ":"dpop+jwt""#, false, false),
+            (r#","typ":"logout+jwt""#, false, false),
+            (r#","typ":"secevent+jwt""#, false, false),
+        ] {
+            check(&TokenType::EACH, typ, default);
+            check(&strict, typ, strictly);
+        }
+    }
+
+    #[test]
+    fn j_19_a_token_is_remembered_until_its_key_is_gone_or_its_time_is_over() {
+        let verifier = ISSUER.verifier(rules());
+        let token = ISSUER.token(Algorithm::Es256, &claims(json!({"exp": NOW_SECONDS + 100})));
+        let now = at(NOW_SECONDS);
+        assert!(verifier.recall(&token, None, now).is_none(), "nobody has verified it yet");
+        let first = verifier.verify(&token, None, now).unwrap();
+        let later = now + Duration::from_secs(30);
+        let again = verifier.recall(&token, None, later).unwrap().unwrap();
+        assert_eq!((again.principal, again.lifetime), (first.principal, Duration::from_secs(70)));
+        let after_the_end = now + Duration::from_secs(100);
+        assert!(!matches!(verifier.recall(&token, None, after_the_end), Some(Ok(_))));
+        // The same keys fetched again are the same keys.
+        let keys = || KeySet::from_jwks(ISSUER.jwks().to_string().as_bytes()).unwrap().0;
+        verifier.ring.replace(keys(), later);
+        verifier.ring.confirm(later);
+        assert!(matches!(verifier.recall(&token, None, later), Some(Ok(_))));
+        let without = json!({"keys": [ISSUER.rsa_jwk()]}).to_string();
+        verifier.ring.replace(KeySet::from_jwks(without.as_bytes()).unwrap().0, later);
+        assert!(verifier.recall(&token, None, later).is_none());
+        verifier.ring.replace(keys(), later);
+        assert!(verifier.recall(&token, None, later).is_none(), "it is verified anew");
+        assert!(verifier.verify(&token, None, later).is_ok());
+        verifier.ring.clear();
+        assert!(verifier.recall(&token, None, later).is_none());
+    }
+
+    #[test]
+    fn a_refused_token_is_not_remembered_and_a_bound_one_only_for_its_sender() {
+        let verifier = ISSUER.verifier(rules());
+        let now = at(NOW_SECONDS);
+        let refused = ISSUER.token(Algorithm::EdDsa, &claims(json!({"aud": "other"})));
+        assert!(
+            verifier.verify(&refused, None, now).is_err() && verifier.recall(&refused, None, now).is_none()
+        );
+        let bound = claims(json!({"cnf": {"x5t#S256": b64([1; 32])}}));
+        let bound = ISSUER.token(Algorithm::EdDsa, &bound);
+        let certificate = |byte| PeerCertificate { thumbprint: [byte; 32], subject: String::new() };
+        assert!(verifier.verify(&bound, Some(&certificate(1)), now).is_ok());
+        let recalled = |certificate: Option<&PeerCertificate>| {
+            verifier.recall(&bound, certificate, now).unwrap().map(|_| ()).map_err(|why| why.label())
+        };
+        assert_eq!(recalled(Some(&certificate(1))), Ok(()));
+        assert_eq!(recalled(Some(&certificate(2))), Err("certificate_mismatch"));
+        assert_eq!(recalled(None), Err("certificate_missing"));
     }
 
     #[test]
@@ -722,13 +968,13 @@ mod tests {
     fn only_a_missing_key_is_a_reason_to_fetch_the_set_again() {
         let token = ISSUER.token(Algorithm::Es256, &claims(json!({})));
         let none = Verifier::new(rules(), Arc::new(KeyRing::empty()));
-        let verdict = none.verify(&token, at(NOW_SECONDS)).unwrap_err();
+        let verdict = none.verify(&token, None, at(NOW_SECONDS)).unwrap_err();
         assert!(verdict == Rejected::NoKeys && verdict.wants_fresh_keys());
         let others = Verifier::new(rules(), ring(&json!({"keys": [ISSUER.rsa_jwk()]})));
-        let verdict = others.verify(&token, at(NOW_SECONDS)).unwrap_err();
+        let verdict = others.verify(&token, None, at(NOW_SECONDS)).unwrap_err();
         assert!(verdict == Rejected::UnknownKey && verdict.wants_fresh_keys());
         others.ring.replace(KeySet::from_jwks(ISSUER.jwks().to_string().as_bytes()).unwrap().0, at(1));
-        assert!(others.verify(&token, at(NOW_SECONDS)).is_ok());
+        assert!(others.verify(&token, None, at(NOW_SECONDS)).is_ok());
         assert!(!Rejected::BadSignature.wants_fresh_keys());
         assert!(!Rejected::WrongKeyForAlgorithm(Algorithm::Es256).wants_fresh_keys());
     }
@@ -740,7 +986,7 @@ mod tests {
         foreign["x"] = json!("11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo");
         let verifier = Verifier::new(rules(), ring(&json!({"keys": [foreign]})));
         let token = ISSUER.token(Algorithm::EdDsa, &claims(json!({})));
-        assert_eq!(verifier.verify(&token, at(NOW_SECONDS)).unwrap_err(), Rejected::BadSignature);
+        assert_eq!(verifier.verify(&token, None, at(NOW_SECONDS)).unwrap_err(), Rejected::BadSignature);
     }
 
     #[test]

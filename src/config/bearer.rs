@@ -16,7 +16,10 @@ use super::shape::Placed;
 use super::stand_in::Elsewhere;
 use super::yaml::Text;
 use crate::auth::discovery::{self, InvalidIssuer};
-use crate::auth::{HttpSettings, KeyPlace, KeyRing, KeySet, KeySource, OauthBearer, Pace, Rules, Verifier};
+use crate::auth::{
+    ClaimPath, HttpSettings, KeyPlace, KeyRing, KeySet, KeySource, OauthBearer, Pace, RequiredClaim, Rules,
+    TokenType, Verifier,
+};
 
 /// With several issuers the `iss` of a token says whose keys verify it.
 pub(super) fn tell_issuers_apart<'s>(
@@ -63,11 +66,9 @@ pub(super) fn oauth_bearer(
         for (written, claim) in
             [(&mapping.sub, &mut rules.principal_claim), (&mapping.scope, &mut rules.scope_claim)]
         {
-            let Some(Placed { at, value }) = written else { continue };
-            if value.text.is_empty() {
-                report.error(*at, "a claim has a name");
+            if let Some(path) = written.as_ref().and_then(|written| claim_path(written, report)) {
+                *claim = path;
             }
-            *claim = value.text.clone();
         }
     }
     let (source, name) = key_source(section, at, around.elsewhere, report)?;
@@ -76,6 +77,13 @@ pub(super) fn oauth_bearer(
         source,
         name: name.into(),
     })
+}
+
+fn claim_path(written: &Placed<Text>, report: &mut Report) -> Option<ClaimPath> {
+    let Placed { at, value } = written;
+    ClaimPath::parse(&value.text)
+        .map_err(|why| report.error(*at, format!("{} is no path of a claim: {why}", value.shown())))
+        .ok()
 }
 
 fn validate(section: Option<&Placed<file::Validate>>, at: Place, rules: &mut Rules, report: &mut Report) {
@@ -104,6 +112,56 @@ fn validate(section: Option<&Placed<file::Validate>>, at: Place, rules: &mut Rul
     let lifetime_max = section.and_then(|section| section.lifetime_max.as_ref());
     if let Some(lifetime_max) = positive(lifetime_max, report) {
         rules.lifetime_max = Some(lifetime_max);
+    }
+    if let Some(section) = section {
+        token_types(section, rules, report);
+        authorized_parties(section, rules, report);
+        required_claims(section, rules, report);
+    }
+}
+
+fn token_types(section: &file::Validate, rules: &mut Rules, report: &mut Report) {
+    let Some(types) = &section.types else { return };
+    if types.value.written == 0 {
+        report.error(types.at, "list at least one type, or leave the key out");
+    }
+    let kind = |word: &Placed<file::TypeWord>| match word.value {
+        file::TypeWord::Absent => TokenType::Absent,
+        file::TypeWord::Jwt => TokenType::Jwt,
+        file::TypeWord::AccessToken | file::TypeWord::WholeAccessToken => TokenType::AccessToken,
+    };
+    rules.types = types.value.items.iter().map(kind).collect();
+}
+
+fn authorized_parties(section: &file::Validate, rules: &mut Rules, report: &mut Report) {
+    let Some(parties) = &section.authorized_parties else { return };
+    if parties.value.written == 0 {
+        report.error(parties.at, "list at least one client, or leave the key out");
+    }
+    for Placed { at, value } in &parties.value.items {
+        if value.text.is_empty() {
+            report.error(*at, "the client's id is empty");
+        }
+        rules.authorized_parties.push(value.text.clone());
+    }
+}
+
+fn required_claims(section: &file::Validate, rules: &mut Rules, report: &mut Report) {
+    let Some(claims) = &section.required_claims else { return };
+    if claims.value.written == 0 {
+        report.error(claims.at, "list at least one claim, or leave the key out");
+    }
+    for Placed { value: claim, .. } in &claims.value.items {
+        let path = claim.name.as_ref().and_then(|name| claim_path(name, report));
+        let values = match &claim.values {
+            Some(values) if values.value.written == 0 => {
+                report.error(values.at, "list at least one value, or leave the key out");
+                Vec::new()
+            }
+            Some(values) => values.value.items.iter().map(|value| value.value.0.clone()).collect(),
+            None => Vec::new(),
+        };
+        rules.required_claims.extend(path.map(|path| RequiredClaim { path, values }));
     }
 }
 

@@ -1,6 +1,6 @@
 //! The file's shape, and nothing else: every section, every key, every word.
 
-use super::measure::{Pairs, PortRange, SecretText, Size, Span};
+use super::measure::{ClaimValue, Pairs, PortRange, SecretText, Size, Span};
 use super::shape::{Computable, List, ListOrComputed, NotServed, Whole, choice, section, words};
 use super::yaml::Text;
 
@@ -417,6 +417,32 @@ section! {
         optional audiences: List<Audience>,
         /// How long a token may live from its issue to its expiry; 24h by default.
         optional lifetime_max: Span,
+        /// What the header typ may say; all of them by default.
+        optional types: List<TypeWord>,
+        /// To which clients a token may have been issued, by azp and client_id; any by default.
+        optional authorized_parties: List<Text>,
+        /// Claims that must be there; none by default.
+        optional required_claims: List<RequiredClaimSection>,
+    }
+}
+
+words! {
+    /// What a token's header says it is.
+    TypeWord {
+        "absent" => Absent,
+        "JWT" => Jwt,
+        "at+jwt" => AccessToken,
+        "application/at+jwt" => WholeAccessToken,
+    } unsupported {}
+}
+
+section! {
+    /// A claim that must be there.
+    RequiredClaimSection {
+        /// The claim; one inside another by its path: realm_access.roles, ["http://x/y"].
+        required name: Text,
+        /// Any of these must be its value, or stand in its list; any value by default.
+        optional values: List<ClaimValue>,
     }
 }
 
@@ -430,9 +456,9 @@ section! {
 section! {
     /// Which claims stand for which.
     ClaimsMapping {
-        /// The claim that names the principal; sub by default.
+        /// The claim that names the principal, or the path to it; sub by default.
         optional sub: Text,
-        /// The claim that lists scopes; scope by default.
+        /// The claim that lists scopes, or the path to it; scope by default.
         optional scope: Text,
     }
 }

@@ -45,6 +45,39 @@ impl SecretText {
 /// Texts by keys that are free to choose.
 pub(super) struct Pairs(pub Vec<(String, Placed<Text>)>);
 
+/// A value that a claim may have: text, a whole number, true or false.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct ClaimValue(pub serde_json::Value);
+
+impl Read for ClaimValue {
+    fn read(node: &Node, report: &mut Report) -> Option<Self> {
+        let what = "text, a whole number, true or false";
+        match &node.value {
+            Value::Text(text) => Some(Self(text.text.as_str().into())),
+            Value::Truth(truth) => Some(Self((*truth).into())),
+            Value::Number(number) => match number.parse::<i64>() {
+                Ok(number) => Some(Self(number.into())),
+                Err(_) => expected(node, what, &node.value, report),
+            },
+            other => expected(node, what, other, report),
+        }
+    }
+}
+
+impl JsonSchema for ClaimValue {
+    fn inline_schema() -> bool {
+        true
+    }
+
+    fn schema_name() -> Cow<'static, str> {
+        "ClaimValue".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"type": ["string", "integer", "boolean"]})
+    }
+}
+
 impl Size {
     fn parse(text: &str) -> Option<Self> {
         let text = text.trim();

@@ -123,7 +123,7 @@ impl Connection {
             match next {
                 Next::Close(reason) => return End::Closed(reason),
                 Next::Verify(evidence) => {
-                    let verdict = self.logins.verify(evidence).await;
+                    let verdict = self.logins.verify(evidence, self.session.certificate()).await;
                     let mut out = Outbox::default();
                     next = self.session.on_verdict(verdict, Instant::now(), &mut out);
                     self.dispatch(out, Instant::now());

@@ -8,7 +8,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::issuers::Issuers;
-use crate::auth::{Authentication, Evidence, Method, Proven, Refused, SaslPlain, Verdict};
+use crate::auth::{Authentication, Evidence, Method, PeerCertificate, Proven, Refused, SaslPlain, Verdict};
 use crate::names::Secret;
 
 /// What the logins of one virtual cluster are checked with.
@@ -19,9 +19,10 @@ pub struct Logins {
 }
 
 impl Logins {
-    pub async fn verify(&self, evidence: Evidence) -> Verdict {
+    /// Shape: the certificate is that of the connection; a token may be bound to it.
+    pub async fn verify(&self, evidence: Evidence, certificate: Option<&PeerCertificate>) -> Verdict {
         match evidence {
-            Evidence::Token(token) => Ok(self.issuers.verify(&token).await?.into()),
+            Evidence::Token(token) => Ok(self.issuers.verify(&token, certificate).await?.into()),
             Evidence::Password { username, password } => {
                 let plain = self.authentication.methods.iter().find_map(|method| match method {
                     Method::SaslPlain(plain) => Some(plain),

@@ -203,6 +203,11 @@ impl Session {
         }
     }
 
+    /// By which the client proved itself in TLS, where it did.
+    pub fn certificate(&self) -> Option<&PeerCertificate> {
+        self.client.certificate.as_deref()
+    }
+
     /// When the shell must call [`Session::on_deadline`], if nothing happens before.
     pub fn deadline(&self) -> Option<Instant> {
         let of_client = match (&self.who, &self.phase) {

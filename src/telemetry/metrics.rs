@@ -46,6 +46,7 @@ struct Families {
     key_set_age: Family<Source, Gauge<f64, AtomicU64>>,
     key_set_stale: Family<Source, Gauge>,
     key_fetches: Family<Fetch, Counter>,
+    token_lookups: Family<Fetch, Counter>,
     token_time_left: Family<Backend, Gauge<f64, AtomicU64>>,
     token_fetches: Family<TokenFetch, Counter>,
     namespace_conflicts: Family<Cluster, Gauge>,
@@ -113,6 +114,12 @@ impl Metrics {
     pub fn keys_fetched(&self, source: &str, result: &'static str) {
         let fetch = Fetch { source: source.into(), result };
         self.0.families.key_fetches.get_or_create(&fetch).inc();
+    }
+
+    /// A token was looked for among those that were verified before.
+    pub fn token_looked_up(&self, source: &str, result: &'static str) {
+        let lookup = Fetch { source: source.into(), result };
+        self.0.families.token_lookups.get_or_create(&lookup).inc();
     }
 
     /// Whether the last fetch failed while an older set serves on.
@@ -251,6 +258,8 @@ impl Families {
         let help = "Whether an old key set serves on: 1 or 0";
         r.register("key_set_stale", help, all.key_set_stale);
         r.register("key_fetches", "Fetches of key sets, by result", all.key_fetches);
+        let help = "Tokens looked for among those verified before, by result";
+        r.register("token_lookups", help, all.token_lookups);
         let help = "Time until the gateway's own token for a backend's brokers ends";
         r.register_with_unit("token_time_left", help, Unit::Seconds, all.token_time_left);
         let help = "Fetches of tokens for a backend's brokers, by result";
@@ -609,6 +618,7 @@ mod tests {
         metrics.keys_fetched("s", "ok");
         metrics.keys_renewed("s", now);
         metrics.keys_stale("s", false);
+        metrics.token_looked_up("s", "known");
         metrics.namespace_conflicts("team", 0);
         metrics.condition_failed("p");
         metrics.backend_up("b", true);
@@ -637,6 +647,7 @@ mod tests {
                 ("sluicegate_key_set_age_seconds", "gauge"),
                 ("sluicegate_key_set_stale", "gauge"),
                 ("sluicegate_key_fetches", "counter"),
+                ("sluicegate_token_lookups", "counter"),
                 ("sluicegate_namespace_conflicts", "gauge"),
                 ("sluicegate_condition_failures", "counter"),
                 ("sluicegate_backend_up", "gauge"),
@@ -647,7 +658,7 @@ mod tests {
             ]
         );
         let helps = said("# HELP ");
-        assert!(helps.len() == 21 && helps.iter().all(|(_, help)| help.len() > 10), "{helps:?}");
+        assert!(helps.len() == 22 && helps.iter().all(|(_, help)| help.len() > 10), "{helps:?}");
         assert!(shown.ends_with("# EOF\n"));
     }
 

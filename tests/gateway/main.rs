@@ -42,6 +42,7 @@ mod renew_certificates; // files that change while the gateway runs
 mod server_names; // many virtual clusters behind one port
 mod share_families; // what members of share groups ask for, in the form of `families`
 mod streams_groups; // topics that a coordinator makes for applications
+mod token_rules; // what a token must say, and that none is verified twice
 mod transactions; // each tenant has its own, with the rights for all that it touches
 mod walls; // whatever a broker says, a client is told of nothing but its own
 mod wary; // a client that looks at every byte it is sent

@@ -328,13 +328,56 @@ fn a_key_set_that_can_not_be_fetched_is_told() {
     check(
         "        validate:",
         "        claims_mapping: {sub: ''}\n        validate:",
-        &["10:31: a claim has a name"],
+        &["10:31: \"\" is no path of a claim: a claim has a name"],
     );
     check("issuer: \"https://idp.example\"", "issuer: \"\"", &["10:28: the issuer is empty"]);
     check(
         "audiences: [{name: kafka}]",
         "audiences: []",
         &["10:62: list at least one audience, or leave the key out"],
+    );
+}
+
+#[test]
+fn what_a_token_must_say_is_checked() {
+    let validate = "audiences: [{name: kafka}]";
+    let more = |more: &str| format!("{validate}, {more}");
+    check(
+        validate,
+        &more(
+            "types: [at+jwt, application/at+jwt, JWT, absent], authorized_parties: [app], required_claims: [{name: \"realm_access['roles']\", values: [a, 5, true]}, {name: tenant}]",
+        ),
+        &[],
+    );
+    check(validate, &more("types: []"), &["10:86: list at least one type, or leave the key out"]);
+    check(
+        validate,
+        &more("types: [dpop+jwt]"),
+        &["10:87: unknown value \"dpop+jwt\"; expected one of absent, JWT, at+jwt, application/at+jwt"],
+    );
+    check(
+        validate,
+        &more("authorized_parties: []"),
+        &["10:99: list at least one client, or leave the key out"],
+    );
+    check(validate, &more("authorized_parties: ['']"), &["10:100: the client's id is empty"]);
+    check(validate, &more("required_claims: []"), &["10:96: list at least one claim, or leave the key out"]);
+    check(
+        validate,
+        &more("required_claims: [{name: a, values: []}]"),
+        &["10:115: list at least one value, or leave the key out"],
+    );
+    check(
+        validate,
+        &more("required_claims: [{name: 'http://x/y'}]"),
+        &[
+            "10:104: \"http://x/y\" is no path of a claim: a name with other characters than letters, digits and _-:@$+ stands in brackets and quotes: [\"http://x/y\"]",
+        ],
+    );
+    check(
+        validate,
+        &more("required_claims: [{name: a, values: [1.5]}]"),
+        &["10:116: expected text, a whole number, true or false, found a number"],
     );
 }
 

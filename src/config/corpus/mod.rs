@@ -158,7 +158,10 @@ fn the_file_becomes_the_values_of_the_rooms() {
         (rules.clock_skew, rules.session_lifetime_max),
         (Duration::from_secs(1), Some(Duration::from_secs(3600)))
     );
-    assert_eq!((rules.principal_claim.as_str(), rules.scope_claim.as_str()), ("client_id", "scope"));
+    assert_eq!(
+        (rules.principal_claim.to_string(), rules.scope_claim.to_string()),
+        ("client_id".into(), "scope".into())
+    );
     assert_eq!(oauth.source.place, KeyPlace::File { path: "/etc/gw/keys.json".into() });
     assert_eq!(gateway.directory.entrances[0].ports, [19092, 19093, 19094]);
     assert_eq!(gateway.directory.listeners[0].book.brokers_max(), Some(2));

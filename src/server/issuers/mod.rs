@@ -11,7 +11,9 @@ use std::time::{Duration, SystemTime};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::timeout;
 
-use crate::auth::{BearerToken, Identity, KeyRing, KeySource, OauthBearer, Rejected, Unverified, Verifier};
+use crate::auth::{
+    BearerToken, Identity, KeyRing, KeySource, OauthBearer, PeerCertificate, Rejected, Unverified, Verifier,
+};
 use crate::telemetry::Metrics;
 use asking::Ways;
 pub use fetcher::KeyFetcher;
@@ -25,6 +27,7 @@ pub struct Issuers(Arc<[Issuer]>);
 pub struct Issuer {
     verifier: Verifier,
     keys: Keys,
+    metrics: Metrics,
 }
 
 /// The way to one key set; all who take their keys from one place share it.
@@ -57,9 +60,13 @@ impl Issuers {
         self.0.iter().find(is_meant).or(Some(first))
     }
 
-    pub async fn verify(&self, token: &BearerToken) -> Result<Identity, Rejected> {
+    pub async fn verify(
+        &self,
+        token: &BearerToken,
+        certificate: Option<&PeerCertificate>,
+    ) -> Result<Identity, Rejected> {
         match self.named_by(token) {
-            Some(issuer) => issuer.verify(token).await,
+            Some(issuer) => issuer.verify(token, certificate).await,
             None => Err(Rejected::NoKeys),
         }
     }
@@ -67,11 +74,20 @@ impl Issuers {
 
 impl Issuer {
     /// Verifies a token; a key that is not known is asked for before the answer.
-    async fn verify(&self, token: &BearerToken) -> Result<Identity, Rejected> {
-        match self.verifier.verify(token, SystemTime::now()) {
+    async fn verify(
+        &self,
+        token: &BearerToken,
+        certificate: Option<&PeerCertificate>,
+    ) -> Result<Identity, Rejected> {
+        if let Some(verdict) = self.verifier.recall(token, certificate, SystemTime::now()) {
+            self.metrics.token_looked_up(self.keys.name(), "known");
+            return verdict;
+        }
+        self.metrics.token_looked_up(self.keys.name(), "new");
+        match self.verifier.verify(token, certificate, SystemTime::now()) {
             Err(rejected) if rejected.wants_fresh_keys() => {
                 self.keys.wish().await;
-                self.verifier.verify(token, SystemTime::now())
+                self.verifier.verify(token, certificate, SystemTime::now())
             }
             verdict => verdict,
         }
@@ -122,7 +138,7 @@ impl KeySets {
             None => self.first(bearer)?,
         };
         let verifier = Verifier::new(bearer.verifier.rules.clone(), keys.0.ring.clone());
-        Ok(Issuer { verifier, keys })
+        Ok(Issuer { verifier, keys, metrics: self.metrics.clone() })
     }
 
     fn first(&mut self, bearer: &OauthBearer) -> Result<Keys, reqwest::Error> {
