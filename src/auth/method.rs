@@ -3,13 +3,18 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{KeySource, Passwords, PrincipalMapping, ScramCredentials, ScramUsers, TokenLogin, Verifier};
+use super::{
+    KeySource, Passwords, PrincipalMapping, Rules, ScramCredentials, ScramMechanism, ScramUsers, TokenLogin,
+    Verifier,
+};
 use crate::names::Secret;
 
 /// How the clients of a virtual cluster may log in, in the order in which it is tried.
 #[derive(Debug, Clone, Default)]
 pub struct Authentication {
     pub methods: Vec<Method>,
+    /// Whether a token that was verified here logs in at the broker, too.
+    pub forwards_tokens: bool,
 }
 
 /// One way to log in.
@@ -20,6 +25,8 @@ pub enum Method {
     OauthBearer(OauthBearer),
     SaslPlain(SaslPlain),
     SaslScram(SaslScram),
+    /// The broker decides.
+    Passthrough(Passthrough),
     /// Whom the certificate names that TLS has verified.
     ClientCertificate(PrincipalMapping),
     Anonymous,
@@ -48,6 +55,15 @@ pub struct SaslScram {
     pub users: Arc<ScramUsers>,
     /// When a client must log in again; never, where there is none.
     pub session_lifetime_max: Option<Duration>,
+}
+
+/// What the broker decides about, and how the client's name is read.
+#[derive(Debug, Clone)]
+pub enum Passthrough {
+    /// Of the rules only those count that say where in a token names stand.
+    OauthBearer(Box<Rules>),
+    SaslPlain,
+    SaslScram(ScramMechanism),
 }
 
 /// How the gateway logs in at the brokers of a backend cluster.

@@ -57,7 +57,7 @@ pub use credentials::ScramCredentials;
 pub use header::TokenType;
 pub use jwk::{Algorithm, Key, Unfit};
 pub use keys::{InvalidKeySet, KeyRing, KeySet, NoKey, SkippedKey};
-pub use method::{Authentication, BrokerLogin, Method, OauthBearer, SaslPlain, SaslScram};
+pub use method::{Authentication, BrokerLogin, Method, OauthBearer, Passthrough, SaslPlain, SaslScram};
 pub use own_token::{BadToken, OwnToken, TokenAnswer, TokenCell, refusal_word};
 pub use passwords::{InvalidPassword, Password, Passwords};
 pub use plain::{InvalidPlain, PlainMessage, is_username};
@@ -65,7 +65,7 @@ pub use principal_mapping::{InvalidRule, NoPrincipal, PrincipalMapping};
 pub use recent::{Recent, TokenDigest};
 pub use rejected::Rejected;
 pub use scram::{ScramClient, ScramError, ScramMechanism};
-pub use scram_server::{ScramRefused, ScramServer};
+pub use scram_server::{ScramRefused, ScramServer, scram_username};
 pub use scram_users::{InvalidScramUser, ScramSecret, ScramUsers};
 pub use source::{HttpSettings, KeyPlace, KeySource, Pace};
 pub use token_source::{

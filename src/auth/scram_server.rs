@@ -97,6 +97,11 @@ impl fmt::Debug for ScramServer {
     }
 }
 
+/// Whom a client-first message names, where a broker is to find out whether it is true.
+pub fn scram_username(message: &[u8]) -> Result<String, ScramRefused> {
+    ClientFirst::parse(message).map(|first| first.name)
+}
+
 /// The client-first message.
 struct ClientFirst<'m> {
     gs2_header: &'m str,

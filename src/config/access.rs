@@ -6,7 +6,7 @@ use super::problem::{Place, Report};
 use super::shape::{List, Placed};
 use super::stand_in::Elsewhere;
 use super::{bearer, file, principals};
-use crate::auth::{Authentication, Method};
+use crate::auth::{Authentication, Method, Passthrough};
 
 /// What is known beside the section itself.
 pub(super) struct Around<'a> {
@@ -36,12 +36,17 @@ pub(super) fn authentication(
                 }
                 methods.push(Method::Anonymous);
             }
+            file::Authentication::OauthBearerSection(section) if is_passed_through(section) => {
+                take("OAUTHBEARER", *at, &mut taken, report);
+                let rules = bearer::passed_through(section, around, report);
+                methods.push(Method::Passthrough(Passthrough::OauthBearer(Box::new(rules))));
+            }
             file::Authentication::OauthBearerSection(section) => {
                 methods.extend(bearer::oauth_bearer(section, *at, around, report).map(Method::OauthBearer));
             }
             file::Authentication::PlainLogin(section) => {
                 take("PLAIN", *at, &mut taken, report);
-                methods.extend(principals::sasl_plain(section, report).map(Method::SaslPlain));
+                methods.extend(principals::by_plain(section, *at, report));
             }
             file::Authentication::CertificateLogin(section) => {
                 let mapping = principals::client_certificate(section, report);
@@ -51,16 +56,34 @@ pub(super) fn authentication(
                 if let Some(mechanism) = principals::mechanism(section) {
                     take(mechanism.name(), *at, &mut taken, report);
                 }
-                methods.extend(principals::sasl_scram(section, report).map(Method::SaslScram));
+                methods.extend(principals::by_scram(section, *at, report));
             }
         }
     }
-    let bearers = sections.value.items.iter().filter_map(|Placed { at, value }| match value {
-        file::Authentication::OauthBearerSection(section) => Some((*at, &**section)),
-        _ => None,
-    });
-    bearer::tell_issuers_apart(bearers, report);
-    Some(Arc::new(Authentication { methods }))
+    let bearers = || {
+        sections.value.items.iter().filter_map(|Placed { at, value }| match value {
+            file::Authentication::OauthBearerSection(section) => Some((*at, &**section)),
+            _ => None,
+        })
+    };
+    let mut mediations = bearers().map(|(at, section)| (at, mediation(section)));
+    if let Some((_, first)) = mediations.next()
+        && let Some((at, _)) = mediations.find(|(_, other)| *other != first)
+    {
+        report.error(at, "what becomes of tokens is the same for all issuers of a virtual cluster; give each oauth_bearer the same mediation");
+    }
+    bearer::tell_issuers_apart(bearers().filter(|(_, section)| !is_passed_through(section)), report);
+    let forwards_tokens =
+        bearers().any(|(_, section)| mediation(section) == file::Mediation::ValidateForward);
+    Some(Arc::new(Authentication { methods, forwards_tokens }))
+}
+
+fn mediation(section: &file::OauthBearerSection) -> file::Mediation {
+    section.mediation.as_ref().map_or(file::Mediation::Terminate, |mediation| mediation.value)
+}
+
+fn is_passed_through(section: &file::OauthBearerSection) -> bool {
+    mediation(section) == file::Mediation::Passthrough
 }
 
 /// A mechanism has one list of those who may log in by it.

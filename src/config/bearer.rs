@@ -46,6 +46,45 @@ pub(super) fn tell_issuers_apart<'s>(
     }
 }
 
+/// Reads how names stand in tokens that only the broker verifies.
+pub(super) fn passed_through(
+    section: &file::OauthBearerSection,
+    around: &Around<'_>,
+    report: &mut Report,
+) -> Rules {
+    fn at<T>(key: Option<&Placed<T>>) -> Option<Place> {
+        key.map(|key| key.at)
+    }
+    for (key, at) in [
+        ("jwks", at(section.jwks.as_ref())),
+        ("validate", at(section.validate.as_ref())),
+        ("clock_skew", at(section.clock_skew.as_ref())),
+        ("session_lifetime_max", at(section.session_lifetime_max.as_ref())),
+    ] {
+        if let Some(at) = at {
+            report.error(
+                at,
+                format!("{key} has no effect with passthrough, where the broker decides; leave it out"),
+            );
+        }
+    }
+    let mut rules = Rules { token_bytes_max: around.token_bytes, ..Rules::default() };
+    map_claims(section, &mut rules, report);
+    rules
+}
+
+fn map_claims(section: &file::OauthBearerSection, rules: &mut Rules, report: &mut Report) {
+    if let Some(Placed { value: mapping, .. }) = &section.claims_mapping {
+        for (written, claim) in
+            [(&mapping.sub, &mut rules.principal_claim), (&mapping.scope, &mut rules.scope_claim)]
+        {
+            if let Some(path) = written.as_ref().and_then(|written| claim_path(written, report)) {
+                *claim = path;
+            }
+        }
+    }
+}
+
 /// Reads one issuer's tokens: what they must say, and where the keys are.
 pub(super) fn oauth_bearer(
     section: &file::OauthBearerSection,
@@ -62,15 +101,7 @@ pub(super) fn oauth_bearer(
         }
     }
     rules.session_lifetime_max = positive(section.session_lifetime_max.as_ref(), report);
-    if let Some(Placed { value: mapping, .. }) = &section.claims_mapping {
-        for (written, claim) in
-            [(&mapping.sub, &mut rules.principal_claim), (&mapping.scope, &mut rules.scope_claim)]
-        {
-            if let Some(path) = written.as_ref().and_then(|written| claim_path(written, report)) {
-                *claim = path;
-            }
-        }
-    }
+    map_claims(section, &mut rules, report);
     let (source, name) = key_source(section, at, around.elsewhere, report)?;
     Some(OauthBearer {
         verifier: Verifier::new(rules, Arc::new(KeyRing::empty())),

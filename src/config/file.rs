@@ -289,8 +289,8 @@ section! {
     PlainLogin = "sasl_plain" {
         /// What the broker gets to see; terminate by default: the gateway's own login.
         optional mediation: PasswordMediation,
-        /// Who may log in.
-        required principals: List<PlainPrincipal>,
+        /// Who may log in; with passthrough the broker knows.
+        optional principals: List<PlainPrincipal>,
         /// How long a session may last before the client logs in again; for ever by default.
         optional session_lifetime_max: Span,
     }
@@ -320,8 +320,8 @@ section! {
         required algorithm: ScramAlgorithm,
         /// What the broker gets to see; terminate by default: the gateway's own login.
         optional mediation: PasswordMediation,
-        /// Who may log in.
-        required principals: List<ScramPrincipal>,
+        /// Who may log in; with passthrough the broker knows.
+        optional principals: List<ScramPrincipal>,
         /// How long a session may last before the client logs in again; for ever by default.
         optional session_lifetime_max: Span,
     }
@@ -342,9 +342,9 @@ words! {
     /// What the broker gets to see of a client's name and password.
     PasswordMediation {
         "terminate" => Terminate,
+        "passthrough" => Passthrough,
     } unsupported {
         "validate_forward" => "only a token can be verified here and go on",
-        "passthrough" => "the password stays at the gateway",
     }
 }
 
@@ -353,7 +353,8 @@ section! {
     OauthBearerSection = "oauth_bearer" {
         /// What the broker gets to see; terminate by default: the gateway's own login.
         optional mediation: Mediation,
-        /// Where the issuer's keys are; where its metadata says, by default.
+        /// Where the issuer's keys are; where its metadata says, by default. With passthrough the broker has
+        /// them.
         optional jwks: Jwks,
         optional validate: Validate,
         /// Which claims say who the client is.
@@ -370,10 +371,9 @@ words! {
     /// What the broker gets to see of a client's login.
     Mediation {
         "terminate" => Terminate,
-    } unsupported {
-        "validate_forward" => "the token stays at the gateway",
-        "passthrough" => "the token stays at the gateway",
-    }
+        "validate_forward" => ValidateForward,
+        "passthrough" => Passthrough,
+    } unsupported {}
 }
 
 section! {

@@ -12,7 +12,7 @@ use super::problem::{Place, Report};
 use super::server_names::{self, Reached, warn_uncovered};
 use super::shape::{List, Placed, items};
 use super::yaml::Text;
-use crate::auth::Method;
+use crate::auth::{Method, Passthrough};
 use crate::cluster::{
     AddressBook, Behind, BootstrapPort, Certificate, ClientAuthentication, Entrance, Listener, PortMap,
     ServerTls,
@@ -82,8 +82,11 @@ pub(super) fn listeners(
 /// What clients show that anybody could use who reads it.
 fn secrets_taken(reached: &[Reached]) -> Option<&'static str> {
     let methods = || reached.iter().flat_map(|reached| &reached.cluster.cluster.authentication.methods);
-    let tokens = methods().any(|method| matches!(method, Method::OauthBearer(_)));
-    let passwords = methods().any(|method| matches!(method, Method::SaslPlain(_)));
+    let tokens = methods().any(|method| {
+        matches!(method, Method::OauthBearer(_) | Method::Passthrough(Passthrough::OauthBearer(_)))
+    });
+    let passwords = methods()
+        .any(|method| matches!(method, Method::SaslPlain(_) | Method::Passthrough(Passthrough::SaslPlain)));
     match (tokens, passwords) {
         (true, true) => Some("tokens and passwords"),
         (true, false) => Some("tokens"),

@@ -4,17 +4,63 @@ use std::sync::Arc;
 
 use super::backends::warn_inline;
 use super::file;
-use super::problem::Report;
+use super::measure::Span;
+use super::problem::{Place, Report};
 use super::settings::positive;
 use super::shape::Placed;
 use crate::auth::{
-    InvalidScramUser, Password, Passwords, PrincipalMapping, SaslPlain, SaslScram, ScramMechanism,
-    ScramSecret, ScramUsers, is_username,
+    InvalidScramUser, Method, Passthrough, Password, Passwords, PrincipalMapping, SaslPlain, SaslScram,
+    ScramMechanism, ScramSecret, ScramUsers, is_username,
 };
 
-pub(super) fn sasl_plain(section: &file::PlainLogin, report: &mut Report) -> Option<SaslPlain> {
+/// Reads logins by PLAIN.
+pub(super) fn by_plain(section: &file::PlainLogin, at: Place, report: &mut Report) -> Option<Method> {
+    if is_passed_through(section.mediation.as_ref()) {
+        check_alone(
+            section.principals.as_ref().map(|key| key.at),
+            section.session_lifetime_max.as_ref(),
+            report,
+        );
+        return Some(Method::Passthrough(Passthrough::SaslPlain));
+    }
+    sasl_plain(section, at, report).map(Method::SaslPlain)
+}
+
+/// Reads logins by SCRAM.
+pub(super) fn by_scram(section: &file::ScramLogin, at: Place, report: &mut Report) -> Option<Method> {
+    if is_passed_through(section.mediation.as_ref()) {
+        check_alone(
+            section.principals.as_ref().map(|key| key.at),
+            section.session_lifetime_max.as_ref(),
+            report,
+        );
+        return Some(Method::Passthrough(Passthrough::SaslScram(mechanism(section)?)));
+    }
+    sasl_scram(section, at, report).map(Method::SaslScram)
+}
+
+fn is_passed_through(mediation: Option<&Placed<file::PasswordMediation>>) -> bool {
+    matches!(mediation, Some(Placed { value: file::PasswordMediation::Passthrough, .. }))
+}
+
+/// With passthrough the broker knows who may log in, and for how long.
+fn check_alone(principals: Option<Place>, lifetime: Option<&Placed<Span>>, report: &mut Report) {
+    for (key, at) in [("principals", principals), ("session_lifetime_max", lifetime.map(|key| key.at))] {
+        if let Some(at) = at {
+            report.error(
+                at,
+                format!("{key} has no effect with passthrough, where the broker decides; leave it out"),
+            );
+        }
+    }
+}
+
+fn sasl_plain(section: &file::PlainLogin, at: Place, report: &mut Report) -> Option<SaslPlain> {
     let session_lifetime_max = positive(section.session_lifetime_max.as_ref(), report);
-    let principals = section.principals.as_ref()?;
+    let Some(principals) = &section.principals else {
+        report.error(at, "\"principals\" is missing here");
+        return None;
+    };
     if principals.value.written == 0 {
         report.error(principals.at, "list at least one username with its password");
     }
@@ -44,10 +90,13 @@ pub(super) fn sasl_plain(section: &file::PlainLogin, report: &mut Report) -> Opt
     Some(SaslPlain { passwords: Arc::new(passwords), session_lifetime_max })
 }
 
-pub(super) fn sasl_scram(section: &file::ScramLogin, report: &mut Report) -> Option<SaslScram> {
+fn sasl_scram(section: &file::ScramLogin, at: Place, report: &mut Report) -> Option<SaslScram> {
     let session_lifetime_max = positive(section.session_lifetime_max.as_ref(), report);
     let mechanism = mechanism(section)?;
-    let principals = section.principals.as_ref()?;
+    let Some(principals) = &section.principals else {
+        report.error(at, "\"principals\" is missing here");
+        return None;
+    };
     if principals.value.written == 0 {
         report.error(principals.at, "list at least one username with its password or its credential");
         return None;

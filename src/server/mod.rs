@@ -95,12 +95,12 @@ pub fn verify_once(
     let directory =
         Directory { clusters, backends: Vec::new(), listeners: Vec::new(), entrances: Vec::new() };
     let verdict = runtime.block_on(async {
-        let (issuers, fetchers) = key_rings(&directory, limits, &Metrics::new())?;
+        let (issuers, _, fetchers) = issuers(&directory, limits, &Metrics::new())?;
         for fetcher in fetchers {
             tokio::spawn(fetcher.run());
         }
         match issuers.get(&cluster.name) {
-            Some(issuers) => Ok(issuers.verify(token).await),
+            Some(issuers) => Ok(issuers.verify(token, None).await),
             None => Ok(Err(Rejected::NoKeys)),
         }
     });

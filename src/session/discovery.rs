@@ -63,6 +63,8 @@ impl Discovery {
         match &mut self.step {
             Step::Login(login) => match login.on_frame(frame)? {
                 Progress::Send(message) => Ok(Discovered::Send(message)),
+                // Said of a client's own login, which this is not.
+                Progress::Said(_) => Err(LoginFailed::Credentials),
                 Progress::Done { versions, .. } => {
                     self.step = Step::Metadata(versions);
                     Ok(Discovered::Send(self.ask()?))

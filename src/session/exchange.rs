@@ -9,7 +9,7 @@ use kafka_protocol::error::ResponseError;
 
 use super::phase::{Attempt, Exchange, Phase, Stage, Who};
 use super::sasl::{self, Outcome};
-use super::{Event, Mechanism, Next, Outbox, Reason, Session, Step, client};
+use super::{Event, Mechanism, Next, Outbox, Reason, Session, Step, Upstream, client};
 use crate::auth::{ClientFirst, Evidence, Method, PlainMessage, Proven, Refused, SaslScram};
 use crate::auth::{ScramMechanism, ScramServer, Verdict};
 use crate::auth::{failure_document, is_failure_acknowledgement, may_act_as};
@@ -39,7 +39,7 @@ impl Session {
             Phase::Authenticating(Exchange {
                 mechanism,
                 raw: false,
-                stage: Stage::First | Stage::AwaitingProof(_),
+                stage: Stage::First | Stage::AwaitingProof(_) | Stage::AwaitingClient(_),
             }) => {
                 let attempt = Attempt::new(*mechanism, false, header);
                 self.on_message(&message, attempt, now, out)
@@ -78,6 +78,15 @@ impl Session {
             let detail = "a session is renewed by the mechanism that began it";
             return self.refuse_at_once(&Refused::new("mechanism_changed", detail), &attempt, out);
         }
+        if let Phase::Authenticating(exchange) = &mut self.phase
+            && matches!(exchange.stage, Stage::AwaitingClient(_))
+            && let Stage::AwaitingClient(relayed) = std::mem::replace(&mut exchange.stage, Stage::First)
+        {
+            return self.pass_on(relayed, message, attempt, out);
+        }
+        if let Some(how) = self.passed_through(attempt.mechanism) {
+            return self.pass_through(&how, message, attempt, out);
+        }
         match attempt.mechanism {
             Mechanism::OauthBearer => self.on_token(message, attempt, out),
             Mechanism::SaslPlain => self.on_password(message, attempt, out),
@@ -90,7 +99,9 @@ impl Session {
     fn on_token(&mut self, message: &Bytes, attempt: Attempt, out: &mut Outbox) -> Step {
         match ClientFirst::parse(message, self.limits.token_bytes) {
             Ok(ClientFirst { authzid, token, extensions }) => {
-                self.verify(Evidence::Token(token), Attempt { authzid, extensions, ..attempt })
+                let forwarded = self.cluster.authentication.forwards_tokens.then(|| message.clone());
+                let attempt = Attempt { authzid, extensions, forwarded, ..attempt };
+                self.verify(Evidence::Token(token), attempt)
             }
             Err(invalid) => {
                 self.refuse_at_once(&Refused::new(invalid.label(), invalid.to_string()), &attempt, out)
@@ -170,14 +181,20 @@ impl Session {
             }
         };
         let step = match verdict {
-            Ok(proven) => self.logged_in(proven, &attempt, Vec::new(), now, out),
+            Ok(proven) => match &attempt.forwarded {
+                Some(message) => {
+                    let message = message.clone();
+                    self.forward(proven, attempt, message, out)
+                }
+                None => self.logged_in(proven, &attempt, Vec::new(), now, out),
+            },
             Err(refused) => self.refused(&refused, &attempt, out),
         };
         step.unwrap_or_else(Next::Close)
     }
 
     /// Lets the client in, and tells it with the last message of its mechanism.
-    fn logged_in(
+    pub(super) fn logged_in(
         &mut self,
         proven: Proven,
         attempt: &Attempt,
@@ -185,15 +202,8 @@ impl Session {
         now: Instant,
         out: &mut Outbox,
     ) -> Step {
-        if !may_act_as(attempt.authzid.as_deref(), &proven.principal) {
-            let detail = "the client wants to act as another than the token's principal";
-            return self.refused(&Refused::new("authzid_mismatch", detail), attempt, out);
-        }
-        let again = self.who.is_some();
-        let is_other = |who: &Who| who.principal != proven.principal || who.issuer != proven.issuer;
-        if self.who.as_ref().is_some_and(is_other) {
-            let detail = "a session is renewed by the principal that began it";
-            return self.refused(&Refused::new("principal_changed", detail), attempt, out);
+        if let Err(refused) = self.may_be(&proven, attempt) {
+            return self.refused(&refused, attempt, out);
         }
         let lifetime = proven.lifetime;
         if let Err(refused) = self.become_known(attempt.mechanism, proven, &attempt.extensions, now, out) {
@@ -203,7 +213,21 @@ impl Session {
         let milliseconds = lifetime.map(|lifetime| i64::try_from(lifetime.as_millis()).unwrap_or(i64::MAX));
         let lifetime_ms = milliseconds.map_or(0, |milliseconds| milliseconds.max(1));
         self.reply(attempt, Outcome::Success { lifetime_ms, message }, out)?;
-        Ok(if again { Next::Read } else { Next::Connect })
+        Ok(if matches!(self.upstream, Upstream::Absent) { Next::Connect } else { Next::Read })
+    }
+
+    /// Whether somebody who proves this name may have it here: whom it wants to act as, and who was there before.
+    pub(super) fn may_be(&self, proven: &Proven, attempt: &Attempt) -> Result<(), Refused> {
+        if !may_act_as(attempt.authzid.as_deref(), &proven.principal) {
+            let detail = "the client wants to act as another than the token's principal";
+            return Err(Refused::new("authzid_mismatch", detail));
+        }
+        let is_other = |who: &Who| who.principal != proven.principal || who.issuer != proven.issuer;
+        if self.who.as_ref().is_some_and(is_other) {
+            let detail = "a session is renewed by the principal that began it";
+            return Err(Refused::new("principal_changed", detail));
+        }
+        Ok(())
     }
 
     /// From here on the client is who it has proven to be, and may do what the rules say of it.
@@ -264,7 +288,7 @@ impl Session {
     }
 
     /// Refuses a login; a token the way of RFC 7628: first in the mechanism's own words, then in Kafka's.
-    fn refused(&mut self, refused: &Refused, attempt: &Attempt, out: &mut Outbox) -> Step {
+    pub(super) fn refused(&mut self, refused: &Refused, attempt: &Attempt, out: &mut Outbox) -> Step {
         if attempt.mechanism != Mechanism::OauthBearer || attempt.raw {
             return self.refuse_at_once(refused, attempt, out);
         }
@@ -275,7 +299,7 @@ impl Session {
     }
 
     /// Refuses a login in Kafka's words; in a bare frame there are none.
-    fn refuse_at_once(&mut self, refused: &Refused, attempt: &Attempt, out: &mut Outbox) -> Step {
+    pub(super) fn refuse_at_once(&mut self, refused: &Refused, attempt: &Attempt, out: &mut Outbox) -> Step {
         let id = self.tell_refused(refused, attempt.mechanism, out);
         if !attempt.raw {
             let text = failure_text(&id);
@@ -285,7 +309,12 @@ impl Session {
     }
 
     /// Answers a message of the mechanism; in a bare frame by a bare one.
-    fn reply(&mut self, attempt: &Attempt, outcome: Outcome<'_>, out: &mut Outbox) -> Result<(), Reason> {
+    pub(super) fn reply(
+        &mut self,
+        attempt: &Attempt,
+        outcome: Outcome<'_>,
+        out: &mut Outbox,
+    ) -> Result<(), Reason> {
         let answer = match (attempt.raw, outcome) {
             (true, Outcome::Success { message, .. } | Outcome::Challenge(message)) => {
                 sasl::raw_answer(&message)

@@ -32,6 +32,8 @@ use crate::wire::{
 /// A token is read from its cell as late as can be, so that each login goes with the newest.
 pub struct Login {
     how: BrokerLogin,
+    /// A client's own login goes on instead: its mechanism, and the message that begins it.
+    relayed: Option<(&'static str, Bytes)>,
     nonce: [u8; 24],
     step: Step,
     versions: Arc<BrokerVersions>,
@@ -50,6 +52,7 @@ enum Step {
     Token,
     /// The broker has said what is wrong with the token; that the login failed comes next.
     TokenRefused(&'static str),
+    Relayed,
 }
 
 /// What the login wants next.
@@ -58,6 +61,17 @@ pub enum Progress {
     Send(Backend<Segments>),
     /// Logged in, to a broker that speaks this, for so long; `None` is for ever.
     Done { versions: Arc<BrokerVersions>, lifetime: Option<Duration> },
+    /// What the broker says to a client's own login.
+    Said(Said),
+}
+
+/// A broker's word on a client's own login.
+pub struct Said {
+    /// Its reason, where it says no.
+    pub refused: Option<String>,
+    pub message: Bytes,
+    pub lifetime: Option<Duration>,
+    pub versions: Arc<BrokerVersions>,
 }
 
 /// Why a broker does not let us in.
@@ -100,8 +114,29 @@ impl Login {
         Ok((login, first))
     }
 
+    /// Starts to relay a client's own login; on a connection that has one already, its versions are known.
+    pub fn relay(
+        mechanism: &'static str,
+        message: Bytes,
+        versions: Option<Arc<BrokerVersions>>,
+    ) -> Result<(Self, Backend<Segments>), LoginFailed> {
+        let is_first = versions.is_none();
+        let step = if is_first { Step::Versions { version: 3 } } else { Step::Handshake };
+        let mut login = Self::new(BrokerLogin::Anonymous, [0; 24], step, versions.unwrap_or_default());
+        login.relayed = Some((mechanism, message));
+        let first = if is_first { login.ask_versions(3) } else { login.ask_handshake() }?;
+        Ok((login, first))
+    }
+
+    /// The client's next message.
+    pub fn say(&mut self, message: Bytes) -> Result<Backend<Segments>, LoginFailed> {
+        let request = SaslAuthenticateRequest::default().with_auth_bytes(message);
+        let version = self.authenticate_version();
+        self.write(ApiKey::SaslAuthenticate, version, &request)
+    }
+
     fn new(how: BrokerLogin, nonce: [u8; 24], step: Step, versions: Arc<BrokerVersions>) -> Self {
-        Self { how, nonce, step, versions, lifetime: None, correlation_id: 0 }
+        Self { how, relayed: None, nonce, step, versions, lifetime: None, correlation_id: 0 }
     }
 
     /// Takes the broker's next frame.
@@ -143,6 +178,11 @@ impl Login {
             let mechanism = self.mechanism().unwrap_or("none");
             return Err(LoginFailed::Mechanism { mechanism, offered: offered.join(", ") });
         }
+        if let Some((_, message)) = &mut self.relayed {
+            let message = std::mem::take(message);
+            self.step = Step::Relayed;
+            return Ok(Progress::Send(self.say(message)?));
+        }
         let first = match &self.how {
             BrokerLogin::Anonymous => return Ok(self.done()),
             BrokerLogin::SaslPlain { username, password } => {
@@ -168,6 +208,7 @@ impl Login {
         let version = self.authenticate_version();
         let response = self.read::<SaslAuthenticateResponse>(ApiKey::SaslAuthenticate, frame, version)?;
         match &self.step {
+            Step::Relayed => return Ok(Progress::Said(self.said(response))),
             Step::TokenRefused(status) => return Err(LoginFailed::Token(status)),
             Step::Token if response.error_code != 0 => return Err(LoginFailed::Token("without a status")),
             Step::Token if !response.auth_bytes.is_empty() => {
@@ -177,8 +218,7 @@ impl Login {
             _ if response.error_code != 0 => return Err(LoginFailed::Credentials),
             _ => {}
         }
-        let lifetime_ms = u64::try_from(response.session_lifetime_ms).unwrap_or(0);
-        self.lifetime = (lifetime_ms > 0).then(|| Duration::from_millis(lifetime_ms));
+        self.lifetime = lifetime_in(&response);
         match std::mem::replace(&mut self.step, Step::Plain) {
             Step::ScramFirst(mut client) => {
                 let last = client
@@ -195,11 +235,24 @@ impl Login {
         }
     }
 
+    fn said(&self, response: SaslAuthenticateResponse) -> Said {
+        let text = || response.error_message.as_deref().unwrap_or_default().chars().take(TOLD_MAX).collect();
+        Said {
+            refused: (response.error_code != 0).then(text),
+            lifetime: lifetime_in(&response),
+            message: response.auth_bytes,
+            versions: self.versions.clone(),
+        }
+    }
+
     fn done(&mut self) -> Progress {
         Progress::Done { versions: self.versions.clone(), lifetime: self.lifetime }
     }
 
     fn mechanism(&self) -> Option<&'static str> {
+        if let Some((mechanism, _)) = &self.relayed {
+            return Some(mechanism);
+        }
         match &self.how {
             BrokerLogin::Anonymous => None,
             BrokerLogin::SaslPlain { .. } => Some("PLAIN"),
@@ -264,3 +317,12 @@ impl Login {
 
 /// A broker has about a hundred APIs and a dozen features.
 const LOGIN_ELEMENTS_MAX: usize = 4096;
+
+/// How long a broker says that a login lasts; `None` is for ever.
+fn lifetime_in(response: &SaslAuthenticateResponse) -> Option<Duration> {
+    let milliseconds = u64::try_from(response.session_lifetime_ms).unwrap_or(0);
+    (milliseconds > 0).then(|| Duration::from_millis(milliseconds))
+}
+
+/// Characters of a broker's reason that an audit line has room for.
+const TOLD_MAX: usize = 256;

@@ -1,8 +1,8 @@
 //! One client connection as a state machine: bytes and the time go in, bytes and one next step come out.
 //!
 //! Knows phases, frames, the queue of answers, both SASL exchanges. Knows no socket, no task and no
-//! clock; `src/server/` drives it. All decisions are made here, in `entry.rs`, in `exchange.rs` and in
-//! `requests.rs`; the other files are their hands and do not know each other.
+//! clock; `src/server/` drives it. All decisions are made here, in `entry.rs`, `exchange.rs`, `relay.rs`
+//! and `requests.rs`; the other files are their hands and do not know each other.
 
 mod discovery; // our own question: which brokers are there?
 mod entry; //     how a client gets in: what it may ask before its login
@@ -12,6 +12,7 @@ mod login; //     our login to the broker
 mod lookup; //    our own question amid the client's requests
 mod outbox; //    what comes out: bytes for both sides, and what happened
 mod phase; //     where a connection stands
+mod relay; //     a client's login that goes on to the broker
 mod requests; //  a request on its way to the broker, and its answer back
 mod sasl; //      the client's login to us
 
@@ -192,7 +193,14 @@ impl Session {
 
     /// The broker connection is up: our login goes out on it.
     pub fn on_connected(&mut self, now: Instant, out: &mut Outbox) -> Next {
-        match Login::start(self.cluster.backend.login.clone(), (self.client.nonce)()) {
+        let started = match &self.phase {
+            Phase::Authenticating(Exchange { mechanism, stage: Stage::AwaitingBroker(relayed), .. }) => {
+                let mechanism = mechanism.sasl_name().unwrap_or_default();
+                Login::relay(mechanism, relayed.message.clone(), None)
+            }
+            _ => Login::start(self.cluster.backend.login.clone(), (self.client.nonce)()),
+        };
+        match started {
             Ok((login, first)) => {
                 let ends_at = now + self.limits.login_timeout;
                 self.upstream = Upstream::LoggingIn { login: Box::new(login), ends_at };
@@ -312,7 +320,9 @@ impl Session {
     pub fn takes_frames(&self) -> bool {
         let is_busy = match &self.phase {
             Phase::Ready => self.held.is_some() || !matches!(self.upstream, Upstream::Ready { .. }),
-            Phase::Authenticating(exchange) => matches!(exchange.stage, Stage::AwaitingVerdict(_)),
+            Phase::Authenticating(exchange) => {
+                matches!(exchange.stage, Stage::AwaitingVerdict(_) | Stage::AwaitingBroker(_))
+            }
             Phase::Unauthenticated { .. } | Phase::Failing { .. } => false,
         };
         !is_busy && self.ending.is_none() && self.in_flight.len() < self.limits.requests_in_flight
@@ -390,6 +400,7 @@ impl Session {
         };
         match login.on_frame(&frame).map_err(Reason::BrokerLogin)? {
             Progress::Send(message) => out.to_broker.push(message),
+            Progress::Said(said) => return self.on_broker_said(said, now, out),
             Progress::Done { versions, lifetime } => {
                 let renewal = lifetime.map(|lifetime| Renewal {
                     at: now + lifetime.mul_f64(RENEWED_AFTER),

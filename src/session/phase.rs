@@ -10,9 +10,12 @@
 //!                                                 (re-authentication, KIP-368)
 //! ```
 
+use std::fmt;
 use std::time::{Duration, Instant};
 
-use crate::auth::{Method, ScramMechanism, ScramServer};
+use bytes::Bytes;
+
+use crate::auth::{Method, Passthrough, Proven, ScramMechanism, ScramServer};
 use crate::names::Principal;
 use crate::policy::Rights;
 use crate::wire::{ApiKey, RequestHead, RequestHeader};
@@ -48,10 +51,24 @@ pub enum Stage {
     AwaitingVerdict(Attempt),
     /// By SCRAM: the client's proof is awaited.
     AwaitingProof(Box<ScramServer>),
+    /// The broker decides, or is to take what was verified here.
+    AwaitingBroker(Box<Relayed>),
+    /// The broker wants more of the client.
+    AwaitingClient(Box<Relayed>),
+}
+
+/// A login that goes on to the broker.
+pub struct Relayed {
+    pub attempt: Attempt,
+    /// Who the client is, once the broker says yes.
+    pub proven: Proven,
+    /// The mechanism's message, as the client said it.
+    pub message: Bytes,
+    /// How often the broker answers before the login is over.
+    pub answers_left: u8,
 }
 
 /// A login that is being looked at.
-#[derive(Debug)]
 pub struct Attempt {
     pub mechanism: Mechanism,
     pub raw: bool,
@@ -59,13 +76,35 @@ pub struct Attempt {
     pub version: i16,
     pub authzid: Option<String>,
     pub extensions: Vec<(String, String)>,
+    /// The message with the token that is to log in at the broker, too, once it is verified.
+    pub forwarded: Option<Bytes>,
+}
+
+impl fmt::Debug for Attempt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Attempt({})", self.mechanism.as_str())
+    }
+}
+
+impl fmt::Debug for Relayed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Relayed({} bytes)", self.message.len())
+    }
 }
 
 impl Attempt {
     /// A login whose message came in this request.
     pub fn new(mechanism: Mechanism, raw: bool, header: &RequestHeader) -> Self {
         let RequestHead { correlation_id, version, .. } = header.head;
-        Self { mechanism, raw, correlation_id, version, authzid: None, extensions: Vec::new() }
+        Self {
+            mechanism,
+            raw,
+            correlation_id,
+            version,
+            authzid: None,
+            extensions: Vec::new(),
+            forwarded: None,
+        }
     }
 
     /// The header of the request that is to be answered.
@@ -103,8 +142,11 @@ impl Mechanism {
     pub fn of(method: &Method) -> Self {
         match method {
             Method::Anonymous => Mechanism::Anonymous,
-            Method::OauthBearer(_) => Mechanism::OauthBearer,
-            Method::SaslPlain(_) => Mechanism::SaslPlain,
+            Method::OauthBearer(_) | Method::Passthrough(Passthrough::OauthBearer(_)) => {
+                Mechanism::OauthBearer
+            }
+            Method::SaslPlain(_) | Method::Passthrough(Passthrough::SaslPlain) => Mechanism::SaslPlain,
+            Method::Passthrough(Passthrough::SaslScram(mechanism)) => Mechanism::SaslScram(*mechanism),
             Method::ClientCertificate(_) => Mechanism::ClientCertificate,
             Method::SaslScram(scram) => Mechanism::SaslScram(scram.users.mechanism()),
         }

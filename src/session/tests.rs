@@ -51,7 +51,7 @@ fn session_by(methods: Vec<Method>, login: BrokerLogin, now: Instant) -> Session
             metadata_interval: Duration::from_secs(60),
             topic_ids: Arc::default(),
         }),
-        authentication: Arc::new(Authentication { methods }),
+        authentication: Arc::new(Authentication { methods, forwards_tokens: false }),
         warns_of_conflicts: true,
         namespace: Namespace::new(Mode::HidePrefix, "my-", Additional::default(), Additional::default())
             .unwrap(),

@@ -32,6 +32,7 @@ mod isolate_names; // each tenant sees its own
 mod keep_order; // answers in the order of their requests
 mod limits; // how far a peer may make something grow
 mod listen_by_tls; // the same behind TLS
+mod mediation; // logins that go on to the broker
 mod metrics; // what an operator sees, and that no secret is in it
 mod old_brokers; // brokers that speak less than others, and brokers that change
 mod operate; // calls about the whole Kafka cluster

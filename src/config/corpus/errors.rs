@@ -545,7 +545,7 @@ fn principals_have_a_name_each_and_a_password_that_can_be_compared() {
     plain(
         &format!("[{alice}], mediation: validate_forward"),
         &[
-            "11:102: \"validate_forward\" is not supported: only a token can be verified here and go on; supported: terminate",
+            "11:102: \"validate_forward\" is not supported: only a token can be verified here and go on; supported: terminate, passthrough",
         ],
     );
     let twice = format!("      - {{type: sasl_plain, principals: [{alice}]}}\n");
@@ -611,17 +611,38 @@ fn a_rule_that_maps_certificates_is_one() {
 }
 
 #[test]
+fn what_the_broker_decides_is_not_said_here_too() {
+    let way = |way: &str, expected: &[&str]| {
+        let (errors, _) = told(&changed("    namespace:", &format!("      - {{{way}}}\n    namespace:")));
+        assert_eq!(errors, expected, "{way}");
+    };
+    way("type: sasl_plain, mediation: passthrough", &[]);
+    way("type: sasl_scram, algorithm: sha512, mediation: passthrough", &[]);
+    way("type: sasl_plain", &["11:9: \"principals\" is missing here"]);
+    way("type: sasl_scram, algorithm: sha512", &["11:9: \"principals\" is missing here"]);
+    way(
+        "type: sasl_plain, mediation: passthrough, session_lifetime_max: 1h",
+        &[
+            "11:74: session_lifetime_max has no effect with passthrough, where the broker decides; leave it out",
+        ],
+    );
+    way(
+        "type: oauth_bearer, mediation: passthrough",
+        &[
+            "11:9: what becomes of tokens is the same for all issuers of a virtual cluster; give each oauth_bearer the same mediation",
+        ],
+    );
+    let keys = r#"        jwks: {endpoint: "https://idp.example/jwks"}"#;
+    let validate = r#"        validate: {issuer: "https://idp.example", audiences: [{name: kafka}]}"#;
+    check(keys, "        mediation: validate_forward", &["8:9: \"jwks\" is missing here"]);
+    let passed = RIGHT.replace(keys, "        mediation: passthrough");
+    let no_effect = "10:19: validate has no effect with passthrough, where the broker decides; leave it out";
+    assert_eq!(told(&passed).0, [no_effect]);
+    assert_eq!(told(&passed.replace(validate, "        claims_mapping: {sub: client_id}")), (vec![], vec![]));
+}
+
+#[test]
 fn what_this_program_does_not_serve_is_said_plainly() {
-    let oauth = "      - type: oauth_bearer\n";
-    for mediation in ["passthrough", "validate_forward"] {
-        check(
-            oauth,
-            &format!("{oauth}        mediation: {mediation}\n"),
-            &[&format!(
-                "9:20: \"{mediation}\" is not supported: the token stays at the gateway; supported: terminate"
-            )],
-        );
-    }
     check(
         "        jwks:",
         "        introspection: {endpoint: x}\n        jwks:",

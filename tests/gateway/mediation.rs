@@ -1,0 +1,245 @@
+//! Logins that go on to the broker: verified here before, or not at all.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
+
+use kafka_protocol::messages::{
+    MetadataRequest, SaslAuthenticateRequest, SaslAuthenticateResponse, SaslHandshakeRequest,
+    SaslHandshakeResponse,
+};
+use kafka_protocol::protocol::StrBytes;
+use serde_json::json;
+use sluicegate::auth::{ScramClient, ScramCredentials, ScramMechanism, ScramSecret, ScramServer, ScramUsers};
+use sluicegate::names::Secret;
+use sluicegate::wire::ApiKey;
+
+use crate::authenticate::{ILLEGAL_SASL_STATE, SASL_AUTHENTICATION_FAILED, expect_refusal, id_of_failure};
+use crate::support::broker::Broker;
+use crate::support::client::{Client, client_first};
+use crate::support::issuer::{ES256, Signer, claims, with};
+use crate::support::setup::{Policy, rule};
+use crate::support::stage::{Stage, token};
+
+/// A tenant whose clients log in so, behind a broker that takes what `accepts` says.
+fn stage(
+    way: impl FnOnce(&str) -> String,
+    condition: &str,
+    accepts: impl Fn(&[u8]) -> SaslAuthenticateResponse + Send + Sync + 'static,
+) -> Stage {
+    let broker = Broker::start();
+    broker.on(|_: &SaslHandshakeRequest| SaslHandshakeResponse::default());
+    broker.on(move |request: &SaslAuthenticateRequest| accepts(&request.auth_bytes));
+    let stage = Stage::before(vec![broker], |setup, jwks| {
+        setup.tenant().authentication = vec![way(jwks)];
+        setup.tenant().policies =
+            vec![Policy::new("known", Some(condition), &[rule("allow", "topic", "describe", "*")])];
+    });
+    stage.broker().has_topics(&["my-orders"]);
+    stage
+}
+
+fn refused() -> SaslAuthenticateResponse {
+    SaslAuthenticateResponse::default()
+        .with_error_code(SASL_AUTHENTICATION_FAILED)
+        .with_error_message(Some(StrBytes::from_static_str("not in my house")))
+}
+
+fn lasting(milliseconds: i64) -> SaslAuthenticateResponse {
+    SaslAuthenticateResponse::default().with_session_lifetime_ms(milliseconds)
+}
+
+fn handshake(client: &mut Client, mechanism: &str) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        match client.ask_for_mechanism(mechanism).error_code {
+            0 => return,
+            ILLEGAL_SASL_STATE => assert!(Instant::now() < deadline, "no second login is allowed"),
+            other => panic!("a handshake is answered with {other}"),
+        }
+        sleep(Duration::from_millis(20));
+    }
+}
+
+fn topics_seen(client: &mut Client) -> usize {
+    client.ask(9, &MetadataRequest::default().with_topics(None)).topics.len()
+}
+
+/// What was said to the broker in logins, in its order.
+fn said_to_broker(stage: &Stage, count: usize) -> Vec<Vec<u8>> {
+    let asked = stage.broker().asked_by_anybody();
+    let logins = asked.iter().filter(|asked| asked.key() == ApiKey::SaslAuthenticate as i16);
+    let said: Vec<_> =
+        logins.map(|asked| asked.request::<SaslAuthenticateRequest>().auth_bytes.to_vec()).collect();
+    assert_eq!(said.len(), count);
+    said
+}
+
+#[test]
+fn a_password_goes_through_and_the_broker_decides() {
+    let way = |_: &str| "{type: sasl_plain, mediation: passthrough}".to_owned();
+    let condition = "context.auth.type == 'sasl_plain' && context.auth.principal.name == 'alice'";
+    let stage =
+        stage(
+            way,
+            condition,
+            |message| {
+                if message.ends_with(b"\0pencil") { lasting(5_000_000) } else { refused() }
+            },
+        );
+    for (message, sees) in [(&b"\0alice\0pencil"[..], 1), (b"\0bob\0pencil", 0)] {
+        let mut client = stage.connect();
+        handshake(&mut client, "PLAIN");
+        let answer = client.authenticate(message);
+        assert_eq!((answer.error_code, answer.session_lifetime_ms), (0, 5_000_000));
+        assert_eq!(topics_seen(&mut client), sees);
+    }
+    let mut client = stage.connect();
+    handshake(&mut client, "PLAIN");
+    let id = id_of_failure(&client.authenticate(b"\0alice\0pen"));
+    client.expect_close();
+    let line = stage.expect_audit("the refusal", |line| line["id"] == id.as_str());
+    assert_eq!(line["reason"], "the broker refuses the login: \"not in my house\"");
+    assert_eq!(said_to_broker(&stage, 3), [&b"\0alice\0pencil"[..], b"\0bob\0pencil", b"\0alice\0pen"]);
+    // What cannot be read is said to nobody.
+    for hostile in [&b""[..], b"\0alice", b"root\0alice\0pencil", b"\0al\nice\0pencil"] {
+        let mut client = stage.connect();
+        handshake(&mut client, "PLAIN");
+        id_of_failure(&client.authenticate(hostile));
+        client.expect_close();
+    }
+    said_to_broker(&stage, 3);
+}
+
+#[test]
+fn a_token_goes_through_and_its_claims_count_once_the_broker_takes_it() {
+    let way = |_: &str| "{type: oauth_bearer, mediation: passthrough, claims_mapping: {sub: who}}".to_owned();
+    let condition = "context.auth.principal.name == 'carol' && context.auth.claims.role == 'reader'";
+    // Signed by nobody that the gateway knows.
+    let forged = |role: &str| {
+        Signer::es256("nobody's").token(&with(claims("alice", 3600), json!({"who": "carol", "role": role})))
+    };
+    let taken = client_first(&forged("reader"));
+    let also_taken = client_first(&forged("writer"));
+    let (first, second) = (taken.clone(), also_taken.clone());
+    let stage = stage(way, condition, move |message| {
+        if message == first || message == second {
+            lasting(0)
+        } else {
+            SaslAuthenticateResponse::default().with_auth_bytes(r#"{"status":"invalid_token"}"#.into())
+        }
+    });
+    let mut client = stage.connect();
+    handshake(&mut client, "OAUTHBEARER");
+    let answer = client.authenticate(&taken);
+    assert_eq!((answer.error_code, answer.auth_bytes.len(), answer.session_lifetime_ms), (0, 0, 0));
+    assert_eq!(topics_seen(&mut client), 1);
+    // Again, on both sides; the new claims count.
+    handshake(&mut client, "OAUTHBEARER");
+    assert_eq!(client.authenticate(&also_taken).error_code, 0);
+    assert_eq!(topics_seen(&mut client), 0);
+    assert_eq!(said_to_broker(&stage, 2), [taken, also_taken]);
+
+    let mut client = stage.connect();
+    handshake(&mut client, "OAUTHBEARER");
+    expect_refusal(&mut client, &client_first(&forged("other")));
+    let mut client = stage.connect();
+    handshake(&mut client, "OAUTHBEARER");
+    expect_refusal_of_opaque(&mut client);
+    said_to_broker(&stage, 3);
+}
+
+/// A token that names nobody is refused here.
+fn expect_refusal_of_opaque(client: &mut Client) {
+    let answer = client.authenticate(&client_first("an-opaque-token"));
+    id_of_failure(&answer);
+    client.expect_close();
+}
+
+#[test]
+fn an_exchange_by_scram_goes_through_message_by_message() {
+    let way = |_: &str| "{type: sasl_scram, algorithm: sha512, mediation: passthrough}".to_owned();
+    let alice = [("alice".to_owned(), ScramSecret::Password(Secret::new("pencil")))];
+    let users = Arc::new(ScramUsers::new(ScramMechanism::Sha512, &alice).expect("one user"));
+    let exchanges: Mutex<HashMap<Vec<u8>, ScramServer>> = Mutex::default();
+    let nonce_in = |message: &[u8]| {
+        message.split(|byte| *byte == b',').find(|part| part.starts_with(b"r=")).map(<[u8]>::to_vec)
+    };
+    let stage = stage(way, "context.auth.principal.name == 'alice'", move |message| {
+        let mut exchanges = exchanges.lock().expect("nobody panics");
+        let begun = nonce_in(message).and_then(|nonce| exchanges.remove(&nonce));
+        match begun {
+            Some(server) => match server.finish(message) {
+                Ok((_, last)) => lasting(7_000_000).with_auth_bytes(last.into()),
+                Err(_) => refused(),
+            },
+            None => {
+                let (server, first) = ScramServer::start(users.clone(), message, [9; 24]).expect("it is one");
+                exchanges.insert(nonce_in(&first).expect("a nonce"), server);
+                SaslAuthenticateResponse::default().with_auth_bytes(first.into())
+            }
+        }
+    });
+    for (at, (password, expected)) in [("pencil", true), ("pen", false)].into_iter().enumerate() {
+        let mut client = stage.connect();
+        handshake(&mut client, "SCRAM-SHA-512");
+        let credentials = ScramCredentials::new(ScramMechanism::Sha512, "alice", Secret::new(password));
+        let mut scram = ScramClient::new(credentials, [at as u8; 24]);
+        let challenge = client.authenticate(&scram.first());
+        assert_eq!(challenge.error_code, 0, "{challenge:?}");
+        let proof = scram.on_challenge(&challenge.auth_bytes).expect("the challenge is the broker's");
+        let last = client.authenticate(&proof);
+        if expected {
+            scram.on_final(&last.auth_bytes).expect("the broker knows the password too");
+            assert_eq!(last.session_lifetime_ms, 7_000_000);
+            assert_eq!(topics_seen(&mut client), 1);
+        } else {
+            id_of_failure(&last);
+            client.expect_close();
+        }
+    }
+}
+
+#[test]
+fn a_token_that_is_verified_here_logs_in_there_again_and_again() {
+    let way = |jwks: &str| {
+        crate::support::setup::oauth_bearer(jwks, "")
+            .replace("mediation: terminate", "mediation: validate_forward")
+    };
+    let stage = stage(way, "context.auth.claims.role == 'reader'", |_| lasting(60_000));
+    let token_of = |role: &str| ES256.token(&with(claims("alice", 3600), json!({"role": role})));
+    let (first, second) = (client_first(&token_of("writer")), client_first(&token_of("reader")));
+    let mut client = stage.connect();
+    handshake(&mut client, "OAUTHBEARER");
+    let answer = client.authenticate(&first);
+    // The broker's time is shorter than the token's.
+    assert_eq!((answer.error_code, answer.auth_bytes.len(), answer.session_lifetime_ms), (0, 0, 60_000));
+    assert_eq!(topics_seen(&mut client), 0);
+    handshake(&mut client, "OAUTHBEARER");
+    assert_eq!(client.authenticate(&second).session_lifetime_ms, 60_000);
+    assert_eq!(topics_seen(&mut client), 1);
+    assert_eq!(said_to_broker(&stage, 2), [first, second]);
+
+    // What is not good here is not shown there, nor is anybody else's on this session.
+    let mut stranger = stage.connect();
+    handshake(&mut stranger, "OAUTHBEARER");
+    expect_refusal(&mut stranger, &client_first(&Signer::es256("es256").token(&claims("alice", 3600))));
+    handshake(&mut client, "OAUTHBEARER");
+    expect_refusal(&mut client, &client_first(&token("bob")));
+    said_to_broker(&stage, 2);
+}
+
+#[test]
+fn a_token_that_the_broker_does_not_take_is_refused_though_it_is_good_here() {
+    let way = |jwks: &str| {
+        crate::support::setup::oauth_bearer(jwks, "")
+            .replace("mediation: terminate", "mediation: validate_forward")
+    };
+    let stage = stage(way, "context.auth.type == 'oauth_bearer'", |_| refused());
+    let mut client = stage.connect();
+    handshake(&mut client, "OAUTHBEARER");
+    let id = id_of_failure(&client.authenticate(&client_first(&token("alice"))));
+    client.expect_close();
+    stage.expect_audit("the refusal", |line| line["id"] == id.as_str() && line["outcome"] == "failure");
+}
