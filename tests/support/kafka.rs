@@ -52,11 +52,16 @@ pub struct Kafka {
 impl Kafka {
     /// Starts one broker or three, whose listener `OAUTH` verifies tokens of this issuer.
     pub fn start(brokers: u16, issuer: &Issuer, audience: &str, more: &[&str]) -> Self {
+        Self::start_trusting(brokers, &issuer.jwks_url(), &issuer.url(), audience, more)
+    }
+
+    /// The same for any issuer, by where its keys are and what its tokens call it.
+    pub fn start_trusting(brokers: u16, jwks_url: &str, issuer: &str, audience: &str, more: &[&str]) -> Self {
         let dir = tempfile::Builder::new().prefix("kafka-").tempdir().expect("a temporary directory");
         let port = ports::free_range(brokers * PORTS_PER_BROKER).to_string();
         let mut script = Command::new(SCRIPT)
             .args(["start", "--while-stdin-open", "--nodes", &brokers.to_string(), "--port", &port])
-            .args(["--jwks", &issuer.jwks_url(), "--issuer", &issuer.url(), "--audience", audience])
+            .args(["--jwks", jwks_url, "--issuer", issuer, "--audience", audience])
             .arg("--dir")
             .arg(dir.path())
             .arg("--tls")

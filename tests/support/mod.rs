@@ -13,6 +13,7 @@ pub mod entities; // the fields that name something
 pub mod hostile; // an issuer that answers as badly as a test wants
 pub mod issuer; //  signs any token, and serves its keys with any fault
 pub mod kafka; //   one broker or three, with the listener on which Kafka itself checks tokens
+pub mod keycloak; // Keycloak with realms of its own, and what its administrator does
 pub mod ports; //   ranges of ports that nobody else takes
 pub mod process; // the sluicegate binary: gateway, issuer, and commands that end
 pub mod sense; //   requests that make sense to a broker, for every API and version

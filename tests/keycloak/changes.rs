@@ -1,0 +1,150 @@
+//! Clients, roles, secrets and keys that the administrator changes while the gateway runs.
+
+use std::collections::BTreeSet;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::json;
+
+use crate::site::{
+    REALM, ROTATING, TOPIC_AUTHORIZATION_FAILED, is_let_in, keycloak, log_in_again, sees_orders, stage,
+};
+use crate::support::keycloak::key_id;
+use crate::support::stage::Stage;
+
+const IS_READER: &str = "context.auth.token.claims.realm_access.roles.includes('reader')";
+
+#[test]
+fn no_login_fails_while_keys_are_rotated() {
+    const CLIENTS: usize = 3;
+    const ROTATIONS: u32 = 2;
+    let Some(keycloak) = keycloak() else { return };
+    let stage = stage(keycloak, &[ROTATING], IS_READER);
+    let (is_over, keys) = (AtomicBool::new(false), Mutex::new(BTreeSet::new()));
+    let (tried, failed) = (AtomicUsize::new(0), AtomicUsize::new(0));
+    let keys_seen = || keys.lock().expect("nobody panics with it").len();
+    thread::scope(|scope| {
+        for _ in 0..CLIENTS {
+            scope.spawn(|| {
+                while !is_over.load(Ordering::Relaxed) {
+                    let token = keycloak.token(ROTATING, "reader-app", "reader-secret");
+                    let is_in = is_let_in(&stage, &token);
+                    tried.fetch_add(1, Ordering::Relaxed);
+                    failed.fetch_add(usize::from(!is_in), Ordering::Relaxed);
+                    keys.lock().expect("nobody panics with it").insert(key_id(&token));
+                }
+            });
+        }
+        // However this ends, the clients do too.
+        let _over = Over(&is_over);
+        until("at work", || keys_seen() == 1);
+        for rotation in 1..=ROTATIONS {
+            // The file allows a fetch for an unknown key only so often.
+            until("free to fetch again", || age_of_keys(&stage) > 1.5);
+            keycloak.rotate_keys(ROTATING, 100 + rotation * 100);
+            until("seen with the new key", || keys_seen() > rotation as usize);
+        }
+        let enough = tried.load(Ordering::Relaxed) + 10 * CLIENTS;
+        until("at work after it", || tried.load(Ordering::Relaxed) >= enough);
+    });
+    assert_eq!(failed.load(Ordering::Relaxed), 0, "of {} logins", tried.load(Ordering::Relaxed));
+}
+
+/// How old the key set of the only issuer is, in seconds.
+fn age_of_keys(stage: &Stage) -> f64 {
+    let (_, text) = stage.gateway.admin("/metrics").expect("the admin port answers");
+    let mut lines = text.lines().filter(|line| line.starts_with("sluicegate_key_set_age_seconds{"));
+    let age = lines.next().and_then(|line| line.rsplit(' ').next()?.parse().ok());
+    age.expect("the gateway has keys")
+}
+
+/// Waits until something holds; Keycloak takes its time on a busy machine.
+fn until(what: &str, mut holds: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while !holds() {
+        assert!(Instant::now() < deadline, "not {what} after a minute");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+/// Says that something is over when it is dropped.
+struct Over<'a>(&'a AtomicBool);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+}
+
+#[test]
+fn a_disabled_client_gets_no_token_and_its_session_ends_with_the_last() {
+    const LIFETIME: Duration = Duration::from_secs(12);
+    let Some(keycloak) = keycloak() else { return };
+    let stage = stage(keycloak, &[REALM], IS_READER);
+    keycloak.change_client(REALM, "disabled-app", |client| {
+        client["attributes"]["access.token.lifespan"] = json!(LIFETIME.as_secs().to_string());
+    });
+    let token = keycloak.token(REALM, "disabled-app", "some-secret");
+    let begun = Instant::now();
+    let mut client = stage.connect();
+    let lifetime = client.log_in(&token);
+    assert!((1..=12_000).contains(&lifetime), "{lifetime}");
+    keycloak.change_client(REALM, "disabled-app", |client| client["enabled"] = json!(false));
+    let (code, answer) = keycloak.ask_for_token(REALM, "disabled-app", "some-secret");
+    assert!((400..500).contains(&code) && answer["access_token"].is_null(), "{code} {answer}");
+    // The token was good when it was given, and the session lasts as long as it; on a machine that is so slow that
+    // this time is over already, there is nothing to see.
+    if begun.elapsed() < LIFETIME - Duration::from_secs(4) {
+        assert_eq!(sees_orders(&mut client), 0);
+    }
+    client.expect_close();
+    stage.expect_metric(
+        "sluicegate_connections_closed_total{virtual_cluster=\"team\",reason=\"session_expired\"}",
+        1.0,
+    );
+}
+
+#[test]
+fn a_changed_role_takes_effect_at_the_next_login_or_reauthentication() {
+    let Some(keycloak) = keycloak() else { return };
+    let stage = stage(keycloak, &[REALM], IS_READER);
+    let token = || keycloak.token(REALM, "promoted-app", "some-secret");
+    let log_in = || stage.log_in_at(stage.setup.tenants[0].port, &token());
+
+    let mut client = log_in();
+    assert_eq!(sees_orders(&mut client), TOPIC_AUTHORIZATION_FAILED);
+    keycloak.give_role(REALM, "promoted-app", "reader");
+    assert_eq!(
+        sees_orders(&mut client),
+        TOPIC_AUTHORIZATION_FAILED,
+        "the session is still that of its token"
+    );
+    assert_eq!(sees_orders(&mut log_in()), 0);
+    log_in_again(&mut client, &token());
+    assert_eq!(sees_orders(&mut client), 0);
+
+    keycloak.take_role(REALM, "promoted-app", "reader");
+    assert_eq!(sees_orders(&mut client), 0, "the session is still that of its token");
+    assert_eq!(sees_orders(&mut log_in()), TOPIC_AUTHORIZATION_FAILED);
+    log_in_again(&mut client, &token());
+    assert_eq!(sees_orders(&mut client), TOPIC_AUTHORIZATION_FAILED);
+}
+
+#[test]
+fn a_secret_counts_until_it_is_renewed() {
+    let Some(keycloak) = keycloak() else { return };
+    let stage = stage(keycloak, &[REALM], IS_READER);
+    let refused = |secret: &str| {
+        let (code, answer) = keycloak.ask_for_token(REALM, "renewed-app", secret);
+        assert_eq!((code, answer["error"].as_str()), (401, Some("unauthorized_client")), "{answer}");
+    };
+    refused("no-secret-of-anybody");
+    let before = keycloak.token(REALM, "renewed-app", "some-secret");
+    let renewed = keycloak.renew_secret(REALM, "renewed-app");
+    refused("some-secret");
+    assert!(is_let_in(&stage, &keycloak.token(REALM, "renewed-app", &renewed)));
+    // What was given by the old secret is good to its end.
+    assert!(is_let_in(&stage, &before));
+}

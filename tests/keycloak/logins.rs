@@ -1,0 +1,60 @@
+//! Whose tokens are taken, and what they grant.
+
+use crate::site::{
+    OTHER, REALM, ROTATING, TOPIC_AUTHORIZATION_FAILED, is_let_in, keycloak, sees_orders, stage,
+};
+use crate::support::stage::Stage;
+
+fn told_of_orders(stage: &Stage, token: &str) -> i16 {
+    sees_orders(&mut stage.log_in_at(stage.setup.tenants[0].port, token))
+}
+
+#[test]
+fn a_client_is_known_by_the_name_it_has_in_keycloak() {
+    let Some(keycloak) = keycloak() else { return };
+    for claim in ["client_id", "azp"] {
+        let stage = stage(keycloak, &[REALM], &format!("context.auth.token.claims.{claim} == 'reader-app'"));
+        assert_eq!(told_of_orders(&stage, &keycloak.token(REALM, "reader-app", "reader-secret")), 0);
+        let other = keycloak.token(REALM, "producer-app", "producer-secret");
+        assert_eq!(told_of_orders(&stage, &other), TOPIC_AUTHORIZATION_FAILED);
+        stage.expect_audit("the login", |line| {
+            line["outcome"] == "success" && line["principal"] == "reader-app"
+        });
+    }
+}
+
+#[test]
+fn a_role_of_the_realm_grants_what_its_condition_says() {
+    let Some(keycloak) = keycloak() else { return };
+    for condition in [
+        "context.auth.token.claims.realm_access.roles.includes('reader')",
+        "'reader' in context.auth.token.claims.realm_access.roles",
+    ] {
+        let stage = stage(keycloak, &[REALM], condition);
+        assert_eq!(told_of_orders(&stage, &keycloak.token(REALM, "reader-app", "reader-secret")), 0);
+        let writer = keycloak.token(REALM, "producer-app", "producer-secret");
+        assert_eq!(told_of_orders(&stage, &writer), TOPIC_AUTHORIZATION_FAILED);
+    }
+}
+
+#[test]
+fn two_realms_are_two_issuers_of_one_virtual_cluster() {
+    let Some(keycloak) = keycloak() else { return };
+    let of_the_first = format!("context.auth.token.claims.iss == '{}'", keycloak.issuer(REALM));
+    let stage = stage(keycloak, &[REALM, OTHER], &of_the_first);
+    assert_eq!(told_of_orders(&stage, &keycloak.token(REALM, "reader-app", "reader-secret")), 0);
+    // Of the same name, and let in, but not the same.
+    let namesake = keycloak.token(OTHER, "reader-app", "reader-secret");
+    assert_eq!(told_of_orders(&stage, &namesake), TOPIC_AUTHORIZATION_FAILED);
+}
+
+#[test]
+fn a_realm_that_the_file_does_not_name_opens_nothing() {
+    let Some(keycloak) = keycloak() else { return };
+    let stage = stage(keycloak, &[REALM, OTHER], "true");
+    for stranger in [keycloak.token(ROTATING, "reader-app", "reader-secret"), keycloak.administrators_token()]
+    {
+        assert!(!is_let_in(&stage, &stranger));
+    }
+    assert!(is_let_in(&stage, &keycloak.token(OTHER, "reader-app", "reader-secret")));
+}

@@ -1,0 +1,217 @@
+//! Keycloak, started and stopped by `scripts/keycloak` on a port and in a folder of its own, and changed as its
+//! administrator changes it.
+
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, Command, Stdio};
+use std::sync::Once;
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+use super::ports;
+
+/// The script that knows all about starting Keycloak.
+pub const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/keycloak");
+
+/// What the realms' tokens say in `aud`.
+pub const AUDIENCE: &str = "http://kafka.dev";
+
+/// An answer that is not here by now does not come: a machine with two cores may compile beside the tests.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Whether this run has Keycloak. Without it the tests that need it are left out, aloud; in CI they fail instead.
+pub fn is_here() -> bool {
+    if std::env::var_os("SLUICEGATE_KEYCLOAK").is_some() {
+        return true;
+    }
+    assert!(
+        std::env::var_os("CI").is_none_or(|ci| ci.is_empty() || ci == "false"),
+        "SLUICEGATE_KEYCLOAK is not set, and CI leaves nothing out; run scripts/test"
+    );
+    static ALOUD: Once = Once::new();
+    ALOUD.call_once(|| {
+        // Written past the test harness, which shows what a passing test prints to nobody.
+        let _ = writeln!(
+            std::io::stderr(),
+            "LEFT OUT: every test against Keycloak, for SLUICEGATE_KEYCLOAK is not set; scripts/test runs them"
+        );
+    });
+    false
+}
+
+/// A running Keycloak, for as long as the value or the test binary lives.
+pub struct Keycloak {
+    port: u16,
+    /// The script ends Keycloak and removes its folder when its standard input does, thus also without a drop.
+    script: Child,
+    dir: TempDir,
+}
+
+impl Keycloak {
+    /// Starts it with these realms, each with these clients, written `ID:SECRET[:ROLE,…]`.
+    pub fn start(realms: &[&str], clients: &[&str]) -> Self {
+        let dir = tempfile::Builder::new().prefix("keycloak-").tempdir().expect("a temporary directory");
+        let port = ports::free_range(2);
+        let mut script = Command::new(SCRIPT);
+        script.args(["start", "--while-stdin-open", "--port", &port.to_string(), "--dir"]).arg(dir.path());
+        script.args(realms.iter().flat_map(|realm| ["--realm", realm]));
+        script.args(clients.iter().flat_map(|client| ["--client", client]));
+        let mut script =
+            script.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("scripts/keycloak starts");
+        let mut addresses = String::new();
+        let stdout = script.stdout.as_mut().expect("it was asked for above");
+        stdout.read_to_string(&mut addresses).expect("the script writes UTF-8");
+        assert!(
+            addresses.contains("KEYCLOAK_URL="),
+            "Keycloak did not start; scripts/keycloak says why above"
+        );
+        Self { port, script, dir }
+    }
+
+    /// Where it is, for clients and for its administrator.
+    pub fn url(&self) -> String {
+        format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// The `iss` of a realm's tokens.
+    pub fn issuer(&self, realm: &str) -> String {
+        format!("{}/realms/{realm}", self.url())
+    }
+
+    pub fn jwks_url(&self, realm: &str) -> String {
+        format!("{}/protocol/openid-connect/certs", self.issuer(realm))
+    }
+
+    pub fn token_url(&self, realm: &str) -> String {
+        format!("{}/protocol/openid-connect/token", self.issuer(realm))
+    }
+
+    /// What a client is answered that asks for a token: the status and the document.
+    pub fn ask_for_token(&self, realm: &str, client: &str, secret: &str) -> (u16, Value) {
+        let form = format!("grant_type=client_credentials&client_id={client}&client_secret={secret}");
+        self.post_form(&format!("/realms/{realm}/protocol/openid-connect/token"), &form)
+    }
+
+    /// A client's token.
+    pub fn token(&self, realm: &str, client: &str, secret: &str) -> String {
+        granted(self.ask_for_token(realm, client, secret))
+    }
+
+    /// A token of the administrator, who belongs to the realm `master`.
+    pub fn administrators_token(&self) -> String {
+        let form = "grant_type=password&client_id=admin-cli&username=admin&password=admin";
+        granted(self.post_form("/realms/master/protocol/openid-connect/token", form))
+    }
+
+    /// Changes a client as the administrator sees it.
+    pub fn change_client(&self, realm: &str, client: &str, change: impl FnOnce(&mut Value)) {
+        let mut found = self.client(realm, client);
+        change(&mut found);
+        let id = text(&found, "id");
+        self.administer("PUT", &format!("/{realm}/clients/{id}"), Some(&found));
+    }
+
+    /// Gives a client another secret, and returns it; the one before counts no more.
+    pub fn renew_secret(&self, realm: &str, client: &str) -> String {
+        let id = text(&self.client(realm, client), "id");
+        let renewed = self.administer("POST", &format!("/{realm}/clients/{id}/client-secret"), None);
+        text(&renewed, "value")
+    }
+
+    /// Gives a client's account a role of the realm.
+    pub fn give_role(&self, realm: &str, client: &str, role: &str) {
+        self.map_role("POST", realm, client, role);
+    }
+
+    /// Takes a role of the realm from a client's account.
+    pub fn take_role(&self, realm: &str, client: &str, role: &str) {
+        self.map_role("DELETE", realm, client, role);
+    }
+
+    fn map_role(&self, method: &str, realm: &str, client: &str, role: &str) {
+        let client = text(&self.client(realm, client), "id");
+        let account =
+            self.administer("GET", &format!("/{realm}/clients/{client}/service-account-user"), None);
+        let role = self.administer("GET", &format!("/{realm}/roles/{role}"), None);
+        let path = format!("/{realm}/users/{}/role-mappings/realm", text(&account, "id"));
+        self.administer(method, &path, Some(&json!([role])));
+    }
+
+    /// Has a realm sign by a new key from now on; those before it stay in its key set.
+    pub fn rotate_keys(&self, realm: &str, priority: u32) {
+        let id = text(&self.administer("GET", &format!("/{realm}"), None), "id");
+        let key = json!({
+            "name": format!("key-{priority}"), "parentId": id, "providerId": "rsa-generated",
+            "providerType": "org.keycloak.keys.KeyProvider",
+            "config": {
+                "priority": [priority.to_string()], "enabled": ["true"], "active": ["true"],
+                "keySize": ["2048"], "algorithm": ["RS256"],
+            },
+        });
+        self.administer("POST", &format!("/{realm}/components"), Some(&key));
+    }
+
+    fn client(&self, realm: &str, client: &str) -> Value {
+        let mut found = self.administer("GET", &format!("/{realm}/clients?clientId={client}"), None);
+        found.get_mut(0).unwrap_or_else(|| panic!("the realm {realm} has no client {client}")).take()
+    }
+
+    /// One call of the administrator below `/admin/realms`; what it answers, or null.
+    fn administer(&self, method: &str, path: &str, body: Option<&Value>) -> Value {
+        let token = self.administrators_token();
+        let body = body.map_or_else(String::new, Value::to_string);
+        let headers = format!("authorization: Bearer {token}\r\ncontent-type: application/json");
+        let (code, answer) = self.http(method, &format!("/admin/realms{path}"), &headers, &body);
+        assert!((200..300).contains(&code), "{method} {path} is answered with {code}: {answer}");
+        serde_json::from_str(&answer).unwrap_or(Value::Null)
+    }
+
+    fn post_form(&self, path: &str, form: &str) -> (u16, Value) {
+        let (code, answer) = self.http("POST", path, "content-type: application/x-www-form-urlencoded", form);
+        (code, serde_json::from_str(&answer).unwrap_or_else(|_| panic!("no JSON, and {code}: {answer}")))
+    }
+
+    /// By HTTP/1.0, whose answers end with the connection and come in no chunks.
+    fn http(&self, method: &str, path: &str, headers: &str, body: &str) -> (u16, String) {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("Keycloak listens");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a socket has options");
+        let (port, length) = (self.port, body.len());
+        let request = format!(
+            "{method} {path} HTTP/1.0\r\nhost: 127.0.0.1:{port}\r\n{headers}\r\ncontent-length: {length}\r\n\r\n{body}"
+        );
+        stream.write_all(request.as_bytes()).expect("Keycloak takes the request");
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).expect("Keycloak answers");
+        let answer = String::from_utf8_lossy(&answer);
+        let (head, body) = answer.split_once("\r\n\r\n").expect("an answer has a head");
+        let code = head.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("an answer has a status");
+        (code, body.to_owned())
+    }
+}
+
+impl Drop for Keycloak {
+    fn drop(&mut self) {
+        drop(self.script.stdin.take());
+        let _ = self.script.wait();
+    }
+}
+
+/// The name of the key by which a token is signed.
+pub fn key_id(token: &str) -> String {
+    let header = token.split('.').next().expect("a text has a first part");
+    let header = BASE64_URL_SAFE_NO_PAD.decode(header).expect("a token's header is base64");
+    text(&serde_json::from_slice(&header).expect("a token's header is JSON"), "kid")
+}
+
+fn granted((code, answer): (u16, Value)) -> String {
+    assert_eq!(code, 200, "{answer}");
+    text(&answer, "access_token")
+}
+
+fn text(object: &Value, key: &str) -> String {
+    object[key].as_str().unwrap_or_else(|| panic!("no {key} in {object}")).to_owned()
+}
