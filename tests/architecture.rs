@@ -9,7 +9,7 @@ use std::path::Path;
 
 /// The rooms by floor, the ground first; an arrow points to a lower floor.
 const FLOORS: &[&[&str]] = &[
-    &["names", "wire", "telemetry", "issuer"],
+    &["names", "wire", "telemetry", "issuer", "keycloak"],
     &["auth", "policy"],
     &["cluster"],
     &["api", "config"],
@@ -24,6 +24,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("wire", &[]),
     ("telemetry", &[]),
     ("issuer", &[]), // a small OAuth server of its own: the gateway knows it as any other issuer
+    ("keycloak", &[]), // a tool of its own: a gateway reads what it hands on from a file
     ("auth", &["names"]),
     ("policy", &["names"]),
     // `auth`: a virtual cluster holds how its clients log in, as a value, and never looks into it.
@@ -36,7 +37,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("server", &["session", "api", "cluster", "auth", "telemetry", "names", "wire"]),
     ("main", &["cli"]),
     // `cluster`: `check` tells of the doors that a directory opens; the others: `explain` asks them.
-    ("cli", &["config", "server", "issuer", "telemetry", "cluster", "auth", "policy", "names"]),
+    ("cli", &["config", "server", "issuer", "keycloak", "telemetry", "cluster", "auth", "policy", "names"]),
 ];
 
 /// Arrows that only tests need.
@@ -59,7 +60,7 @@ const WORDS: &[(&str, &[&str], &str)] = &[
     ("unsafe", &["wire/gather.rs"], "do without; one unsafe trait is all there is"),
     (
         "std::fs",
-        &["server/", "issuer/", "telemetry", "config/mod.rs", "cli/token.rs"],
+        &["server/", "issuer/", "keycloak/", "telemetry", "config/mod.rs", "cli/token.rs"],
         "take the file's text as a value",
     ),
     ("std::thread", &["server/", "issuer/", "telemetry"], "let server/ run it"),

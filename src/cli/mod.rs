@@ -3,6 +3,7 @@
 mod check; //  is this file right?
 mod explain; // may this client do that?
 mod issuer; // tokens for development
+mod keycloak; // clients of Keycloak
 mod run; //    serve
 mod schema; // what a file may say
 mod token; //  why is this token refused?
@@ -40,6 +41,9 @@ enum Command {
     Schema,
     /// Give out access tokens: an OAuth issuer for development and tests
     Issuer(sluicegate::issuer::Args),
+    /// Register clients in Keycloak, and hand their secrets on
+    #[command(after_help = keycloak::EXAMPLES)]
+    Keycloak(keycloak::Args),
 }
 
 /// Where the file is.
@@ -74,6 +78,7 @@ pub fn obey() -> ExitCode {
         Command::Token(command) => token::obey(&command),
         Command::Schema => schema::schema(),
         Command::Issuer(args) => issuer::issuer(args),
+        Command::Keycloak(args) => keycloak::keycloak(args),
     }
 }
 
@@ -102,6 +107,7 @@ Examples:
   sluicegate run --config config/gateway.yaml
   sluicegate explain --config config/gateway.yaml --token-file token --operation write --topic orders
   sluicegate issuer --client reader-app:reader-secret
+  sluicegate keycloak register --realm kafka --client reader-app
   sluicegate schema > gateway.schema.json
 
 Exit codes: 0 right, 1 refused or failed, 2 wrong use.";

@@ -16,6 +16,7 @@ pub mod kafka; //   one broker or three, with the listener on which Kafka itself
 pub mod keycloak; // Keycloak with realms of its own, and what its administrator does
 pub mod ports; //   ranges of ports that nobody else takes
 pub mod process; // the sluicegate binary: gateway, issuer, and commands that end
+pub mod rest; //    a server that answers in JSON whatever a test says
 pub mod sense; //   requests that make sense to a broker, for every API and version
 pub mod setup; //   the file of a gateway for dialogues
 pub mod stage; //   gateway, broker and issuer together, for one dialogue
