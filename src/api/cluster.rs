@@ -117,7 +117,7 @@ fn refused_coordinator(key: StrBytes, why: Refusal) -> Coordinator {
     let (node_id, host, port) = nowhere();
     let text = match why {
         // A broker leaves it at the code.
-        Refusal::GroupDenied | Refusal::TransactionalIdDenied | Refusal::ClusterDenied => None,
+        Refusal::GroupDenied | Refusal::TransactionalIdDenied => None,
         _ => standard_text(why.code()),
     };
     Coordinator::default()
@@ -241,7 +241,7 @@ mod tests {
             more => panic!("{more:?}"),
         };
         assert_eq!((sent, code, format!("{} {host} {port}", node.0).as_str()), expected, "version {version}");
-        let says_more = version > 0 && (version < 4 || ![30, 31, 53].contains(&code));
+        let says_more = version > 0 && (version < 4 || ![30, 53].contains(&code));
         assert_eq!(
             text.as_deref().unwrap_or(""),
             standard_text(code).filter(|_| says_more).unwrap_or_default().as_str()

@@ -158,6 +158,8 @@ impl Generator<'_> {
             return Symbol::Uuid(Uuid::nil());
         }
         match self.standing(Kind::Topic) {
+            // Who may do everything with the cluster could delete it.
+            Standing::Foreign if self.names.for_operator => Symbol::IdOf(self.names.there(Kind::Topic)),
             Standing::Foreign => Symbol::Uuid(self.other_topic),
             Standing::Illegal => Symbol::Uuid(Uuid::nil()),
             Standing::GrantedAbsent | Standing::DeniedAbsent => {
