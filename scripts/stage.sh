@@ -13,7 +13,10 @@ end_everything() {
     local pid tries=0
     trap '' INT TERM
     for pid in ${started[@]+"${started[@]}"}; do kill -TERM "$pid" 2>/dev/null || true; done
-    if [ -n "$run" ]; then "$here/kafka" stop --dir "$run/kafka" --now || true; fi
+    if [ -n "$run" ]; then
+        "$here/kafka" stop --dir "$run/kafka" --now || true
+        "$here/keycloak" stop --dir "$run/keycloak" --now || true
+    fi
     for pid in ${started[@]+"${started[@]}"}; do
         # The gateway lets requests in flight finish; ten seconds of that are enough here.
         while alive "$pid"; do
