@@ -16,6 +16,7 @@ const README: &str = include_str!("../README.md");
 const ARCHITECTURE: &str = include_str!("../ARCHITECTURE.md");
 const CLIENTS: &str = include_str!("../docs/clients.md");
 const SECURITY: &str = include_str!("../docs/security.md");
+const LOGIN: &str = include_str!("../docs/login.md");
 const BACKENDS: &str = include_str!("../docs/backends.md");
 
 fn root() -> &'static Path {
@@ -93,6 +94,24 @@ fn the_backends_by_example_are_right() {
         let is_expected = |warning: &config::Warning| warning.0.message.contains("yet:");
         assert!(warnings.iter().all(is_expected), "{warnings:?} of {example}");
     }
+}
+
+#[test]
+fn the_file_for_containers_is_right() {
+    config::load(&root().join("config/keycloak/gateway.yaml"), &|_| None)
+        .unwrap_or_else(|errors| panic!("{errors}"));
+}
+
+/// The part about Keycloak, in the place that it has in the file for containers.
+#[test]
+fn the_login_with_keycloak_by_example_is_right() {
+    let file = std::fs::read_to_string(root().join("config/keycloak/gateway.yaml")).unwrap();
+    let example = blocks(LOGIN, "yaml").into_iter().find(|block| block.contains("/realms/")).unwrap();
+    let example: String = example.lines().map(|line| format!("    {line}\n")).collect();
+    let (start, end) =
+        (file.find("    authentication:\n      - ").unwrap(), file.find("    namespace:").unwrap());
+    let (_, warnings) = load(&[&file[..start], &example, &file[end..]].concat());
+    assert!(warnings.iter().all(|warning| warning.0.message.contains("without TLS")), "{warnings:?}");
 }
 
 /// Takes fields out whose values README calls their defaults; what is read stays the same.
@@ -266,7 +285,8 @@ fn every_operation_and_resource_is_told() {
 
 #[test]
 fn the_conditions_are_conditions() {
-    let conditions: Vec<&str> = blocks(README, "js").iter().flat_map(|block| block.lines()).collect();
+    let conditions: Vec<&str> =
+        [blocks(README, "js"), blocks(LOGIN, "js")].concat().iter().flat_map(|block| block.lines()).collect();
     assert!(conditions.len() > 2, "{conditions:?}");
     for condition in conditions {
         Condition::parse(condition).unwrap_or_else(|error| panic!("{condition}: {error}"));

@@ -1,8 +1,9 @@
 //! Whose tokens are taken, and what they grant.
 
 use crate::site::{
-    OTHER, REALM, ROTATING, TOPIC_AUTHORIZATION_FAILED, is_let_in, keycloak, sees_orders, stage,
+    OTHER, REALM, ROTATING, TOPIC_AUTHORIZATION_FAILED, is_let_in, keycloak, sees_orders, stage, stage_with,
 };
+use crate::support::keycloak::AUDIENCE;
 use crate::support::stage::Stage;
 
 fn told_of_orders(stage: &Stage, token: &str) -> i16 {
@@ -57,4 +58,19 @@ fn a_realm_that_the_file_does_not_name_opens_nothing() {
         assert!(!is_let_in(&stage, &stranger));
     }
     assert!(is_let_in(&stage, &keycloak.token(OTHER, "reader-app", "reader-secret")));
+}
+
+#[test]
+fn a_realm_says_itself_where_its_keys_are() {
+    let Some(keycloak) = keycloak() else { return };
+    let of_the_realm = format!(
+        "{{type: oauth_bearer, mediation: terminate, \
+         validate: {{issuer: \"{}\", audiences: [{{name: \"{AUDIENCE}\"}}], authorized_parties: [reader-app], \
+         required_claims: [{{name: realm_access.roles, values: [reader]}}]}}, claims_mapping: {{sub: azp}}}}",
+        keycloak.issuer(REALM)
+    );
+    let stage = stage_with(vec![of_the_realm], "context.auth.principal.name == 'reader-app'");
+    assert_eq!(told_of_orders(&stage, &keycloak.token(REALM, "reader-app", "reader-secret")), 0);
+    assert!(!is_let_in(&stage, &keycloak.token(REALM, "producer-app", "producer-secret")));
+    assert!(!is_let_in(&stage, &keycloak.token(OTHER, "reader-app", "reader-secret")));
 }

@@ -53,11 +53,15 @@ pub fn authentication(keycloak: &Keycloak, realm: &str) -> String {
     )
 }
 
-/// A gateway that takes tokens of these realms, before a scripted broker with the topic `orders`, which is shown to
-/// those for whom the condition is true.
+/// A gateway that takes tokens of these realms, and shows the topic `orders` to those for whom the condition is true.
 pub fn stage(keycloak: &Keycloak, realms: &[&str], condition: &str) -> Stage {
+    stage_with(realms.iter().map(|realm| authentication(keycloak, realm)).collect(), condition)
+}
+
+/// The same with any items of `authentication`. The broker is a scripted one, and has the topic.
+pub fn stage_with(authentication: Vec<String>, condition: &str) -> Stage {
     let stage = Stage::start_with(1, |setup, _| {
-        setup.tenant().authentication = realms.iter().map(|realm| authentication(keycloak, realm)).collect();
+        setup.tenant().authentication = authentication;
         let rules = [rule("allow", "topic", "read", "orders"), rule("allow", "group", "read", "*")];
         setup.tenant().policies = vec![Policy::new("readers", Some(condition), &rules)];
     });
