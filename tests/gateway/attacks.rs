@@ -87,7 +87,7 @@ fn whoever_may_change_everything_changes_no_shared_topic() {
     let answer = client.ask(1, &request);
     let codes: Vec<_> =
         answer.responses.iter().map(|one| (one.resource_name.as_str(), one.error_code)).collect();
-    assert_eq!(codes, [("orders", 0), ("shared-news", 44)]);
+    assert_eq!(codes, [("shared-news", 44), ("orders", 0)]);
     let asked: IncrementalAlterConfigsRequest =
         stage.broker().expect(ApiKey::IncrementalAlterConfigs, 1)[0].request();
     assert_eq!(asked.resources.len(), 1);

@@ -558,11 +558,11 @@ fn hazard_31_the_hidden_prefix_counts_in_the_length_of_a_name() {
 fn hazard_32_prefixes_that_overlap_are_refused_with_their_place() {
     let file = |prefixes: [&str; 2]| {
         let mut setup =
-            Setup::new(&["kafka.example:9092".to_owned()], "{endpoint: \"http://idp.example/keys\"}");
+            Setup::new(&["kafka.example:9092".to_owned()], "{endpoint: \"https://idp.example/keys\"}");
         setup.tenants = ["one", "two"]
             .into_iter()
             .zip(prefixes)
-            .map(|(name, prefix)| Tenant::new(name, prefix, "{endpoint: \"http://idp.example/keys\"}"))
+            .map(|(name, prefix)| Tenant::new(name, prefix, "{endpoint: \"https://idp.example/keys\"}"))
             .collect();
         ConfigFile::new(&setup.text())
     };
