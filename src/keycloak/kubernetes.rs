@@ -60,6 +60,13 @@ impl Cluster {
         Ok(Self { http: client(Some(&ca), timeout)?, base, token, namespace })
     }
 
+    /// Asks whether the secret could be written, and writes nothing: a right that is missing is told before a
+    /// client's secret is renewed that then could not be handed on.
+    pub(super) async fn rehearse(&self, namespace: Option<&str>, name: &str) -> Result<(), Failure> {
+        let place = Place { namespace: namespace.unwrap_or(&self.namespace), name, is_rehearsal: true };
+        self.write(&place, &Map::new()).await.map(drop)
+    }
+
     /// Makes the secret, or changes what is different in it; its other keys stay. Says what was done.
     pub(super) async fn put(
         &self,
@@ -67,27 +74,31 @@ impl Cluster {
         name: &str,
         entries: &[(String, Secret)],
     ) -> Result<String, Failure> {
-        let place = Place { namespace: namespace.unwrap_or(&self.namespace), name };
+        let place = Place { namespace: namespace.unwrap_or(&self.namespace), name, is_rehearsal: false };
         let encoded = |text: &Secret| Json::from(BASE64_STANDARD.encode(text.expose()));
-        let data: Map<String, Json> =
-            entries.iter().map(|(name, value)| (name.clone(), encoded(value))).collect();
-        let said = |done: &str| format!("secret {}/{name} {done}", place.namespace);
-        let answer = self.send(Method::GET, &place, None).await?;
+        let data = entries.iter().map(|(name, value)| (name.clone(), encoded(value))).collect();
+        let done = self.write(&place, &data).await?;
+        Ok(format!("secret {}/{name} {done}", place.namespace))
+    }
+
+    async fn write(&self, place: &Place<'_>, data: &Map<String, Json>) -> Result<&'static str, Failure> {
+        let answer = self.send(Method::GET, place, None).await?;
         if answer.status == 404 {
-            if self.make(&place, &data).await? {
-                return Ok(said("made"));
+            if self.make(place, data).await? {
+                return Ok("made");
             }
         } else {
             place.accept(&answer, "get")?;
             let found: Found = answer.read("the secret as it is")?;
-            if data.iter().all(|(name, value)| found.data.get(name) == Some(value)) {
-                return Ok(said("is as it should be"));
+            let is_same = data.iter().all(|(name, value)| found.data.get(name) == Some(value));
+            if is_same && !place.is_rehearsal {
+                return Ok("is as it should be");
             }
         }
         let body = json!({"metadata": {"labels": {MANAGED_BY: "sluicegate"}}, "data": data});
-        let answer = self.send(Method::PATCH, &place, Some(&body)).await?;
+        let answer = self.send(Method::PATCH, place, Some(&body)).await?;
         place.accept(&answer, "patch")?;
-        Ok(said("changed"))
+        Ok("changed")
     }
 
     /// `false` when somebody else made it meanwhile.
@@ -116,6 +127,9 @@ impl Cluster {
         if method != Method::POST {
             url = below(&url, &[place.name]);
         }
+        if place.is_rehearsal && method != Method::GET {
+            url.query_pairs_mut().append_pair("dryRun", "All");
+        }
         let media = if method == Method::PATCH { "application/merge-patch+json" } else { "application/json" };
         let mut request = self.http.request(method, url.clone()).bearer_auth(self.token.expose());
         if let Some(body) = body {
@@ -128,6 +142,7 @@ impl Cluster {
 struct Place<'p> {
     namespace: &'p str,
     name: &'p str,
+    is_rehearsal: bool,
 }
 
 impl Place<'_> {

@@ -37,8 +37,10 @@ pub async fn register(
 ) -> Result<Registered, Failure> {
     // Before anything is changed: is there a way to hand the secret on?
     let cluster = match &settings.target {
-        Target::Cluster { service_account, .. } => {
-            Some(kubernetes::Cluster::from_inside(service_account, environment, settings.timeout)?)
+        Target::Cluster { namespace, name, service_account } => {
+            let cluster = kubernetes::Cluster::from_inside(service_account, environment, settings.timeout)?;
+            cluster.rehearse(namespace.as_deref(), name).await?;
+            Some(cluster)
         }
         _ => None,
     };

@@ -24,7 +24,7 @@ const SECRET: &str = "s3cret-0815";
 const TOKEN_URL: &str = "https://idp.example/realms/kafka/protocol/openid-connect/token";
 
 fn register(url: &str, password: &str, environment: &[(&str, &str)], words: &[&str]) -> Output {
-    let usual = ["keycloak", "register", "--realm", "kafka", "--client", "reader-app"];
+    let usual = ["keycloak", "register", "--realm", "kafka", "--client", "reader-app", "--timeout", "60s"];
     let repeated = |word: &str| words.iter().any(|said| said.split('=').next() == Some(word));
     let usual: Vec<&str> = usual.chunks(2).filter(|pair| !repeated(pair[0])).flatten().copied().collect();
     Command::new(SLUICEGATE)
