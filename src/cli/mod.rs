@@ -34,7 +34,7 @@ enum Command {
     #[command(after_help = explain::EXAMPLES)]
     Explain(explain::Args),
     /// Look at an access token
-    #[command(subcommand)]
+    #[command(subcommand, after_help = token::EXAMPLES)]
     Token(token::Command),
     /// Print the JSON Schema of the file, for editors
     #[command(after_help = schema::EXAMPLES)]

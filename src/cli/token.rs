@@ -120,7 +120,7 @@ fn shown(identity: &Identity, cluster: &VirtualCluster) -> String {
 /// No token is longer, and a file may be anything.
 const TOKEN_FILE_BYTES_MAX: u64 = 1024 * 1024;
 
-const EXAMPLES: &str = "\
+pub(super) const EXAMPLES: &str = "\
 Examples:
   sluicegate token inspect -c gateway.yaml --token-file token
   curl -s … | jq -r .access_token | sluicegate token inspect -c gateway.yaml --token-file -
