@@ -69,9 +69,23 @@ impl<'a> Lens<'a> {
     pub fn listed<E>(&self, need: Operation, of: &mut Vec<E>, name: impl Fn(&mut E) -> NameSlot<'_>) {
         of.retain_mut(|element| {
             let slot = name(element);
-            let kind = slot.kind;
-            self.one(slot) && self.grants(need, kind.into(), name(element).text)
+            self.listed_one(need, slot)
         });
+    }
+
+    /// Renames one thing that the broker volunteered; false when the client may not know of it.
+    fn listed_one(&self, need: Operation, slot: NameSlot<'_>) -> bool {
+        let NameSlot { kind, text } = slot;
+        let on_broker = text.clone();
+        if !self.one(NameSlot { kind, text: &mut *text }) {
+            return false;
+        }
+        if self.grants(need, kind.into(), text) {
+            return true;
+        }
+        // By the name that the client said last it may not be known, and by its own it may.
+        let own = (kind == Kind::Topic).then(|| self.own_name(&on_broker)).flatten();
+        own.filter(|own| self.grants(need, Resource::Topic, own)).map(|own| *text = own).is_some()
     }
 
     /// Renames the topics that the broker volunteered, by whatever the version has of them, and drops what
@@ -83,7 +97,7 @@ impl<'a> Lens<'a> {
         topic: impl Fn(&mut E) -> TopicSlot<'_>,
     ) {
         of.retain_mut(|element| match topic(element) {
-            TopicSlot::Name(name) => self.one(&mut *name) && self.grants(need, Resource::Topic, &name.0),
+            TopicSlot::Name(name) => self.listed_one(need, name.into()),
             TopicSlot::Id(id) => {
                 self.topic_behind(id).is_some_and(|name| self.grants(need, Resource::Topic, &name))
             }

@@ -81,7 +81,7 @@ impl ServerNames {
     ///
     /// Shape: a look-up, however many there are; no two forms read the same name.
     pub fn find(&self, name: &str) -> Option<(usize, Door)> {
-        let name = name.to_ascii_lowercase();
+        let name = name.strip_suffix('.').unwrap_or(name).to_ascii_lowercase();
         let (door, rest) = match name.strip_prefix("broker-") {
             Some(rest) => {
                 let digits = rest.find(|c: char| !c.is_ascii_digit())?;

@@ -27,8 +27,14 @@ pub enum NoTenant {
     Expression(#[from] EvalError),
     #[error("what is to be a part of the namespace's prefix is empty")]
     Empty,
-    #[error("what is to be a part of the namespace's prefix holds {0:?}, which ends every prefix")]
+    #[error(
+        "what is to be a part of the namespace's prefix holds {0:?}, which ends every prefix ('.' and '_' count as one)"
+    )]
     HoldsEnd(String),
+    #[error(
+        "what is to be a part of the namespace's prefix holds '.', which Kafka takes for '_' when names collide"
+    )]
+    HoldsDot,
     #[error("what is to be a part of the namespace's prefix makes none: {0}")]
     Invalid(InvalidNamespace),
 }
@@ -44,9 +50,13 @@ impl ComputedPrefix {
         if tenant.is_empty() {
             return Err(NoTenant::Empty);
         }
+        // Kafka takes names for colliding that differ only in '.' and '_', and tells of the other.
+        if tenant.contains('.') {
+            return Err(NoTenant::HoldsDot);
+        }
         // Also where the tenant's own end and the first of that text would make it.
         let prefix = format!("{tenant}{}", self.end);
-        if prefix.find(&self.end) != Some(tenant.len()) {
+        if folded(&prefix).find(&folded(&self.end)) != Some(tenant.len()) {
             return Err(NoTenant::HoldsEnd(self.end.clone()));
         }
         Ok(format!("{}{prefix}", self.start))
@@ -81,6 +91,10 @@ impl fmt::Debug for ComputedPrefix {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ComputedPrefix({:?}, {}, {:?})", self.start, self.tenant.as_str(), self.end)
     }
+}
+
+fn folded(text: &str) -> String {
+    text.replace('.', "_")
 }
 
 /// Fewer worlds than this are not worth looking which of them are empty.
@@ -170,8 +184,9 @@ mod tests {
             (json!({"tenant": {"a": "b"}}), "yields an object"),
             (json!({"tenant": true}), "yields true or false"),
             (json!({"tenant": ""}), "is empty"),
-            (json!({"tenant": "a.b"}), "holds \".\""),
-            (json!({"tenant": "a."}), "holds \".\""),
+            (json!({"tenant": "a.b"}), "holds '.'"),
+            (json!({"tenant": "a."}), "holds '.'"),
+            (json!({"tenant": "a_b"}), "holds \".\""),
             (json!({"tenant": "*"}), "'*'"),
             (json!({"tenant": "a b"}), "' '"),
             (json!({"tenant": "a\u{0}"}), "'\\0'"),
@@ -185,15 +200,16 @@ mod tests {
 
     #[test]
     fn of_two_tenants_prefixes_none_begins_with_the_other() {
-        let values = ["a", "b", "ab", "a-", "-a", "a-b", "aa", "a_", "_"];
+        let values = ["a", "b", "ab", "a-", "-a", "a-b", "a_b", "a.b", "aa", "a_", "_", "."];
         for end in [".", "-", "--", "a", "-a", "_x_"] {
             let cluster = cluster("p.", end);
             let worlds: Vec<_> =
                 values.iter().filter_map(|tenant| enter(&cluster, &json!({"tenant": tenant})).ok()).collect();
             for (at, one) in worlds.iter().enumerate() {
                 for (other_at, other) in worlds.iter().enumerate() {
-                    let begins = one.namespace.prefix().starts_with(other.namespace.prefix());
-                    assert_eq!(begins, at == other_at, "{end}: {one:?} {other:?}");
+                    let [one, other] = [one, other].map(|world| folded(world.namespace.prefix()));
+                    let begins = one.starts_with(&other);
+                    assert_eq!(begins, at == other_at, "{end}: {one} {other}");
                 }
             }
         }

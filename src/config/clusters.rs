@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::access::{self, Around};
-use super::backends::{BackendEntry, Named};
+use super::backends::{BackendEntry, Named, is_loopback};
 use super::file;
 use super::opt_ins;
 use super::problem::{Place, Report};
@@ -11,6 +11,7 @@ use super::rules;
 use super::shape::{Computable, List, Placed, items};
 use super::stand_in::Elsewhere;
 use super::yaml::Text;
+use crate::auth::{Authentication, Method, Passthrough};
 use crate::cluster::{ComputedPrefix, Limits, VirtualCluster};
 use crate::names::{Additional, Glob, InvalidAlias, InvalidNamespace, Mode, Namespace, is_internal_topic};
 use crate::policy::TextExpression;
@@ -75,6 +76,14 @@ fn cluster(
     let around = Around { elsewhere, token_bytes: limits.token_bytes, forbids_anonymous: forbids.as_deref() };
     let authentication = section.authentication.as_ref();
     let authentication = authentication.and_then(|ways| access::authentication(ways, &around, report));
+    if let (Some(to), Some(ways), Some(Placed { at, .. })) =
+        (&backend, &authentication, &section.authentication)
+        && sends_secrets_on(ways)
+        && to.cluster.tls.is_none()
+        && !to.cluster.bootstrap.iter().all(|server| is_loopback(&server.as_ref().host))
+    {
+        report.warn(*at, "the clients' own passwords or tokens go on to the brokers unencrypted; switch tls on at the backend cluster");
+    }
     let mut additional = Vec::new();
     let namespace = section.namespace.as_ref();
     let computed = namespace.and_then(|namespace| computed_prefix(&namespace.value, section, report));
@@ -110,6 +119,14 @@ fn cluster(
         additional,
         dns_label: section.dns_label.clone(),
     })
+}
+
+/// Whether what clients prove themselves by is what the brokers get to see; a proof by SCRAM gives nothing away.
+fn sends_secrets_on(ways: &Authentication) -> bool {
+    let goes_on = |method: &Method| {
+        matches!(method, Method::Passthrough(Passthrough::SaslPlain | Passthrough::OauthBearer(_)))
+    };
+    ways.forwards_tokens || ways.methods.iter().any(goes_on)
 }
 
 /// Whether any list of additional topics wants its conflicts told; the default does.
@@ -205,6 +222,9 @@ fn computed_prefix(
         report.error(*at, why.to_string());
         return None;
     }
+    if CHOSEN_BY_CLIENTS.iter().any(|fact| expression.contains(fact)) {
+        report.warn(*at, "clients choose their extensions and their client id themselves, so this lets each of them choose its tenant; take a claim");
+    }
     match TextExpression::parse(expression) {
         Ok(tenant) => Some(Arc::new(ComputedPrefix::new(template.start.as_str(), tenant, end.as_str()))),
         Err(error) => {
@@ -213,6 +233,9 @@ fn computed_prefix(
         }
     }
 }
+
+/// Facts that nobody has signed.
+const CHOSEN_BY_CLIENTS: [&str; 2] = ["extensions", "client."];
 
 fn written_prefix(prefix: &Placed<Computable>) -> WrittenPrefix {
     let (start, end) = match &prefix.value {

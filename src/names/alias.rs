@@ -36,6 +36,11 @@ impl Aliases {
         self.topics.get(alias).map(String::as_str)
     }
 
+    /// All aliases.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.topics.keys().map(String::as_str)
+    }
+
     /// The aliases of a topic.
     pub fn of<'a>(&'a self, topic: &str) -> impl Iterator<Item = &'a str> {
         self.aliases.get(topic).into_iter().flatten().map(String::as_str)

@@ -247,6 +247,12 @@ impl Namespace {
         backend_topics.filter_map(shown).filter(|name| is_twin(name)).map(str::to_owned).collect()
     }
 
+    /// The topics, as the broker calls them, that would win over aliases if they were there.
+    pub fn alias_twins(&self) -> impl Iterator<Item = String> {
+        let prefix = if self.mode == Mode::HidePrefix { self.prefix.as_str() } else { "" };
+        self.aliases.names().map(move |alias| format!("{prefix}{alias}"))
+    }
+
     /// The same namespace, where for these additional topics and aliases the twin wins.
     pub fn with_conflicts(&self, overshadowed: BTreeSet<String>) -> Self {
         Self { overshadowed, ..self.clone() }

@@ -142,10 +142,11 @@ impl BrokerFinder {
         }
     }
 
-    /// The prefixed twins of additional topics; `None` where a pattern makes any topic one.
+    /// The twins of additional topics and aliases; `None` where a pattern makes any topic one.
     fn topics_that_matter(&self) -> Option<Vec<String>> {
         let mut twins = BTreeSet::new();
         for cluster in self.tenants.of_backend(&self.upstream.cluster) {
+            twins.extend(cluster.namespace.alias_twins());
             let Some(additional) = cluster.namespace.additional(Kind::Topic) else { continue };
             if !additional.globs().is_empty() && cluster.namespace.mode() == Mode::HidePrefix {
                 return None;

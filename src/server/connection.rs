@@ -167,8 +167,12 @@ impl Connection {
     async fn reach_broker(&mut self) -> Result<Next, End> {
         let upstream = self.upstream.clone();
         let (door, preferred) = (self.door, self.preferred);
+        let is_relayed = self.session.is_relayed();
         let mut connecting = pin!(async {
-            upstream.wait_for_token().await.map_err(End::NoToken)?;
+            // A client that logs in there by itself needs no token of the gateway.
+            if !is_relayed {
+                upstream.wait_for_token().await.map_err(End::NoToken)?;
+            }
             upstream.connect(door, preferred).await.map_err(End::NoBroker)
         });
         let connected = loop {

@@ -109,7 +109,7 @@ impl Certificates {
 
     /// Those that a client may take, the best first: by its whole name, by a wildcard, any.
     fn for_host(&self, host: Option<&str>) -> impl Iterator<Item = &Arc<CertifiedKey>> {
-        let host = host.map(str::to_ascii_lowercase);
+        let host = host.map(|host| host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase());
         let exact = host.as_ref().and_then(|host| self.by_host.get(host));
         let rest = host.as_ref().and_then(|host| host.split_once('.'));
         let wild = rest.and_then(|(_, rest)| self.by_host.get(&format!("*.{rest}")));

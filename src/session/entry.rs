@@ -102,7 +102,11 @@ impl Session {
             }
         };
         let may_begin = match &self.who {
-            Some(who) if is_again => who.mechanism.sasl_name().is_some() && who.may_log_in_again(now),
+            // Where the broker decides and takes no other login, it would say no.
+            Some(who) if is_again => {
+                let is_taken = self.broker_takes_another || self.passed_through(who.mechanism).is_none();
+                who.mechanism.sasl_name().is_some() && who.may_log_in_again(now) && is_taken
+            }
             _ => true,
         };
         if !may_begin {
@@ -176,6 +180,18 @@ impl Session {
                 Err(Reason::LoginFailed)
             }
         }
+    }
+
+    /// Whether somebody may be let in once the key of this frame is here, whose length alone is too much for
+    /// one who is not.
+    pub(super) fn awaits_key(&self, bytes: &BytesMut) -> bool {
+        let announced =
+            bytes.get(..4).map(|length| i32::from_be_bytes([length[0], length[1], length[2], length[3]]));
+        let may_come = announced.and_then(|length| usize::try_from(length).ok());
+        bytes.len() < 6
+            && may_come.is_some_and(|length| length <= self.limits.frame_bytes)
+            && matches!(self.phase, Phase::Unauthenticated { .. })
+            && self.known_without_login().is_some()
     }
 
     /// The first method of the file that asks for no login and fits: a certificate fits where there is one.

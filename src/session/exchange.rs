@@ -182,11 +182,12 @@ impl Session {
         };
         let step = match verdict {
             Ok(proven) => match &attempt.forwarded {
-                Some(message) => {
+                // A broker that gave no end to the login refuses another.
+                Some(message) if self.who.is_none() || self.broker_takes_another => {
                     let message = message.clone();
                     self.forward(proven, attempt, message, out)
                 }
-                None => self.logged_in(proven, &attempt, Vec::new(), now, out),
+                _ => self.logged_in(proven, &attempt, Vec::new(), now, out),
             },
             Err(refused) => self.refused(&refused, &attempt, out),
         };

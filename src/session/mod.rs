@@ -57,6 +57,8 @@ pub struct Session {
     /// When it was last forgotten which ids nobody has.
     absent_since: Instant,
     upstream_correlation_id: i32,
+    /// Whether the broker gave a login that went on to it an end, and so takes another (KIP-368).
+    broker_takes_another: bool,
     /// As the client called itself when it logged in.
     client_id: Option<String>,
     login_ends_at: Instant,
@@ -130,6 +132,7 @@ impl Session {
             held: None,
             absent_since: now,
             upstream_correlation_id: 0,
+            broker_takes_another: false,
             client_id: None,
             login_ends_at,
             left_until: None,
@@ -165,6 +168,8 @@ impl Session {
             let frame = match split_frame(bytes, self.frame_bytes_max()) {
                 Ok(Some(frame)) => frame,
                 Ok(None) => return self.rest(),
+                // Whose request it is, and how long it may be, its key says, which is not here yet.
+                Err(_) if self.awaits_key(bytes) => return self.rest(),
                 Err(malformed) => return Next::Close(client(malformed)),
             };
             match self.on_client_frame(frame, now, out) {
@@ -220,6 +225,8 @@ impl Session {
     pub fn deadline(&self) -> Option<Instant> {
         let of_client = match (&self.who, &self.phase) {
             (Some(who), Phase::Ready) => who.ends_at,
+            // Who was refused has the time of a login to say that it heard.
+            (Some(_), Phase::Failing { .. }) => Some(self.login_ends_at),
             // A login that is under way at the session's end may finish.
             (Some(who), _) => Some(who.ends_at.map_or(self.login_ends_at, |end| end.max(self.login_ends_at))),
             (None, _) => Some(self.login_ends_at),
@@ -331,6 +338,11 @@ impl Session {
     /// Whether no further request is taken, and only answers are awaited.
     pub fn is_ending(&self) -> bool {
         self.ending.is_some()
+    }
+
+    /// Whether the broker is to be reached by the client's own login.
+    pub fn is_relayed(&self) -> bool {
+        matches!(&self.phase, Phase::Authenticating(Exchange { stage: Stage::AwaitingBroker(_), .. }))
     }
 
     pub fn principal(&self) -> Option<&Principal> {

@@ -141,6 +141,7 @@ impl Session {
             Ok(Next::Read)
         } else {
             self.versions = Some(said.versions.clone());
+            self.broker_takes_another = said.lifetime.is_some();
             // The gateway has nothing to log in with again.
             self.upstream = Upstream::Ready { versions: said.versions.clone(), renewal: None };
             out.events.push(Event::BrokerReady(said.versions));

@@ -125,7 +125,7 @@ fn a_token_goes_through_and_its_claims_count_once_the_broker_takes_it() {
     let (first, second) = (taken.clone(), also_taken.clone());
     let stage = stage(way, condition, move |message| {
         if message == first || message == second {
-            lasting(0)
+            lasting(60_000)
         } else {
             SaslAuthenticateResponse::default().with_auth_bytes(r#"{"status":"invalid_token"}"#.into())
         }
@@ -133,7 +133,7 @@ fn a_token_goes_through_and_its_claims_count_once_the_broker_takes_it() {
     let mut client = stage.connect();
     handshake(&mut client, "OAUTHBEARER");
     let answer = client.authenticate(&taken);
-    assert_eq!((answer.error_code, answer.auth_bytes.len(), answer.session_lifetime_ms), (0, 0, 0));
+    assert_eq!((answer.error_code, answer.auth_bytes.len(), answer.session_lifetime_ms), (0, 0, 60_000));
     assert_eq!(topics_seen(&mut client), 1);
     // Again, on both sides; the new claims count.
     handshake(&mut client, "OAUTHBEARER");
@@ -228,6 +228,27 @@ fn a_token_that_is_verified_here_logs_in_there_again_and_again() {
     handshake(&mut client, "OAUTHBEARER");
     expect_refusal(&mut client, &client_first(&token("bob")));
     said_to_broker(&stage, 2);
+}
+
+#[test]
+fn a_broker_that_gives_a_login_no_end_is_not_asked_for_another() {
+    let way = |jwks: &str| {
+        crate::support::setup::oauth_bearer(jwks, "")
+            .replace("mediation: terminate", "mediation: validate_forward")
+    };
+    let stage = stage(way, "context.auth.claims.role == 'reader'", |_| lasting(0));
+    let token_of = |role: &str| ES256.token(&with(claims("alice", 3600), json!({"role": role})));
+    let (first, second) = (client_first(&token_of("writer")), client_first(&token_of("reader")));
+    let mut client = stage.connect();
+    handshake(&mut client, "OAUTHBEARER");
+    // The token's own time is told.
+    assert!(client.authenticate(&first).session_lifetime_ms > 3_000_000);
+    assert_eq!(topics_seen(&mut client), 0);
+    // Kafka refuses a second login then; here the new token counts, and the connection stays.
+    handshake(&mut client, "OAUTHBEARER");
+    assert!(client.authenticate(&second).session_lifetime_ms > 3_000_000);
+    assert_eq!(topics_seen(&mut client), 1);
+    said_to_broker(&stage, 1);
 }
 
 #[test]

@@ -638,7 +638,11 @@ fn what_the_broker_decides_is_not_said_here_too() {
     let passed = RIGHT.replace(keys, "        mediation: passthrough");
     let no_effect = "10:19: validate has no effect with passthrough, where the broker decides; leave it out";
     assert_eq!(told(&passed).0, [no_effect]);
-    assert_eq!(told(&passed.replace(validate, "        claims_mapping: {sub: client_id}")), (vec![], vec![]));
+    let warned = "8:7: the clients' own passwords or tokens go on to the brokers unencrypted; switch tls on at the backend cluster";
+    assert_eq!(
+        told(&passed.replace(validate, "        claims_mapping: {sub: client_id}")),
+        (vec![], vec![warned.to_owned()])
+    );
 }
 
 #[test]
