@@ -189,7 +189,8 @@ public class Share {
         List<String> taken = new ArrayList<>();
         long deadline = System.nanoTime() + PATIENCE.toNanos();
         while (taken.size() < count && System.nanoTime() < deadline) {
-            for (var record : member.consumer.poll(Duration.ofMillis(200))) {
+            // In one go: a poll that ends without a record may leave a fetch behind, and the next asks for one more.
+            for (var record : member.consumer.poll(Duration.ofNanos(deadline - System.nanoTime()))) {
                 taken.add(record.value() + "/" + record.deliveryCount().orElse((short) 0));
                 member.held = record;
                 if (taken.size() < count) {
