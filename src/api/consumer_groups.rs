@@ -10,7 +10,8 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::StrBytes;
 use uuid::Uuid;
 
-use super::operations::{GROUP_OPERATIONS, NOT_ASKED};
+use super::described_groups::{DescribedAside, group_operations};
+use super::operations::NOT_ASKED;
 use super::subscriptions::{Settled, settle};
 use super::{Api, Asking, METADATA_BY_ID, Pass, Refusal, Showing, put_first, regex, standard_text};
 use crate::cluster::{Lens, No};
@@ -93,40 +94,22 @@ const REGEX_SINCE: i16 = 1;
 /// Members of such groups, and what they read.
 pub struct ConsumerGroupDescribe;
 
-/// What a ConsumerGroupDescribe request asked for beside the groups that went on to the broker.
-pub struct ConsumerGroupDescribeAside {
-    operations: bool,
-    refused: Vec<(GroupId, Refusal)>,
-}
-
 impl Api for ConsumerGroupDescribe {
     type Request = ConsumerGroupDescribeRequest;
     type Response = ConsumerGroupDescribeResponse;
-    type Aside = ConsumerGroupDescribeAside;
+    type Aside = DescribedAside;
 
     const KEY: ApiKey = ApiKey::ConsumerGroupDescribe;
     const VERSIONS: RangeInclusive<i16> = 0..=1;
 
     fn admit(mut request: ConsumerGroupDescribeRequest, ask: &mut Asking<'_>) -> Result<Pass<Self>, Refusal> {
-        let operations = std::mem::take(&mut request.include_authorized_operations);
-        let mut refused = Vec::new();
-        request.group_ids.retain_mut(|group| match ask.gate.one(Operation::Describe, &mut *group) {
-            Ok(()) => true,
-            Err(no) => {
-                refused.push((group.clone(), no.into()));
-                false
-            }
-        });
-        let nothing_left = request.group_ids.is_empty() && !refused.is_empty();
-        let aside = ConsumerGroupDescribeAside { operations, refused };
-        Ok(if nothing_left { Pass::Answer(aside) } else { Pass::Forward(request, aside) })
+        let operations = &mut request.include_authorized_operations;
+        let aside = DescribedAside::take(&mut request.group_ids, operations, ask.gate);
+        let left = request.group_ids.len();
+        Ok(aside.pass(request, left))
     }
 
-    fn reveal(
-        response: &mut ConsumerGroupDescribeResponse,
-        aside: ConsumerGroupDescribeAside,
-        show: &Showing<'_>,
-    ) {
+    fn reveal(response: &mut ConsumerGroupDescribeResponse, aside: DescribedAside, show: &Showing<'_>) {
         show.lens.echoed(&mut response.groups, |group| (&mut group.group_id).into());
         for group in &mut response.groups {
             reveal_group(group, aside.operations, show.lens);
@@ -152,10 +135,7 @@ fn reveal_group(group: &mut DescribedGroup, operations: bool, lens: &Lens<'_>) {
             .with_error_message(Some(StrBytes::from_static_str(DENIED_INSIDE)));
         return;
     }
-    group.authorized_operations = match operations && group.error_code == 0 {
-        true => lens.authorized_operations(Resource::Group, &group.group_id.0, &GROUP_OPERATIONS),
-        false => NOT_ASKED,
-    };
+    group.authorized_operations = group_operations(operations, group.error_code, &group.group_id, lens);
 }
 
 /// False where the client may not know of something that the member was given.

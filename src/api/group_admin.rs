@@ -16,39 +16,33 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::StrBytes;
 
 use super::blobs::{Blob, is_consumer};
-use super::operations::{GROUP_OPERATIONS, NOT_ASKED};
+use super::described_groups::{DescribedAside, admit_groups, group_operations};
+use super::operations::NOT_ASKED;
 use super::parts::Parting;
 use super::{Api, Asking, Pass, Refusal, Showing, put_first, standard_text};
-use crate::cluster::{Gate, Lens};
-use crate::policy::{Operation, Resource};
+use crate::cluster::Lens;
+use crate::policy::Operation;
 use crate::wire::ApiKey;
 
 /// Members of groups, and what they read.
 pub struct DescribeGroups;
 
-/// What a DescribeGroups request asked for beside the groups that went on to the broker.
-pub struct DescribeGroupsAside {
-    operations: bool,
-    refused: Vec<(GroupId, Refusal)>,
-}
-
 impl Api for DescribeGroups {
     type Request = DescribeGroupsRequest;
     type Response = DescribeGroupsResponse;
-    type Aside = DescribeGroupsAside;
+    type Aside = DescribedAside;
 
     const KEY: ApiKey = ApiKey::DescribeGroups;
     const VERSIONS: RangeInclusive<i16> = 0..=6;
 
     fn admit(mut request: DescribeGroupsRequest, ask: &mut Asking<'_>) -> Result<Pass<Self>, Refusal> {
-        let operations = std::mem::take(&mut request.include_authorized_operations);
-        let refused = admit_groups(Operation::Describe, &mut request.groups, ask.gate);
-        let nothing_left = request.groups.is_empty() && !refused.is_empty();
-        let aside = DescribeGroupsAside { operations, refused };
-        Ok(if nothing_left { Pass::Answer(aside) } else { Pass::Forward(request, aside) })
+        let operations = &mut request.include_authorized_operations;
+        let aside = DescribedAside::take(&mut request.groups, operations, ask.gate);
+        let left = request.groups.len();
+        Ok(aside.pass(request, left))
     }
 
-    fn reveal(response: &mut DescribeGroupsResponse, aside: DescribeGroupsAside, show: &Showing<'_>) {
+    fn reveal(response: &mut DescribeGroupsResponse, aside: DescribedAside, show: &Showing<'_>) {
         show.lens.echoed(&mut response.groups, |group| (&mut group.group_id).into());
         for group in &mut response.groups {
             reveal_group(group, aside.operations, show.lens);
@@ -68,10 +62,7 @@ fn reveal_group(group: &mut DescribedGroup, operations: bool, lens: &Lens<'_>) {
     for member in &mut group.members {
         reveal_member(member, speaks_of_topics, lens);
     }
-    group.authorized_operations = match operations && group.error_code == 0 {
-        true => lens.authorized_operations(Resource::Group, &group.group_id.0, &GROUP_OPERATIONS),
-        false => NOT_ASKED,
-    };
+    group.authorized_operations = group_operations(operations, group.error_code, &group.group_id, lens);
 }
 
 fn reveal_member(member: &mut DescribedGroupMember, speaks_of_topics: bool, lens: &Lens<'_>) {
@@ -216,19 +207,6 @@ fn remembered(topic: OffsetDeleteRequestTopic) -> OffsetDeleteResponseTopic {
     OffsetDeleteResponseTopic::default().with_partitions(partitions.collect()).with_name(topic.name)
 }
 
-/// Keeps the groups that pass, renamed, and hands back the others with the reason.
-fn admit_groups(need: Operation, groups: &mut Vec<GroupId>, gate: &Gate<'_>) -> Vec<(GroupId, Refusal)> {
-    let mut refused = Vec::new();
-    groups.retain_mut(|group| match gate.one(need, &mut *group) {
-        Ok(()) => true,
-        Err(no) => {
-            refused.push((group.clone(), no.into()));
-            false
-        }
-    });
-    refused
-}
-
 #[cfg(test)]
 mod tests {
     use kafka_protocol::messages::list_groups_response::ListedGroup;
@@ -237,6 +215,7 @@ mod tests {
     use super::*;
     use crate::api::blobs::sample as blob;
     use crate::api::testing::{World, said, text};
+    use crate::policy::Resource;
 
     const ALLOWED: &[(Operation, Resource, &str)] =
         &[(Operation::Read, Resource::Group, "readers"), (Operation::Delete, Resource::Group, "old-*")];

@@ -20,6 +20,7 @@ mod commits; //       OffsetCommit, OffsetFetch
 mod configs; //       DescribeConfigs, AlterConfigs, IncrementalAlterConfigs
 mod consumer_groups; // ConsumerGroupHeartbeat, ConsumerGroupDescribe
 mod described; //     topics as they are described
+mod described_groups; // groups as they are described
 mod fetch; //         Fetch
 mod group_admin; //   DescribeGroups, ListGroups, DeleteGroups, OffsetDelete
 mod groups; //        JoinGroup, SyncGroup, Heartbeat, LeaveGroup

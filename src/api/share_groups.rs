@@ -9,7 +9,8 @@ use kafka_protocol::messages::{
 };
 use kafka_protocol::protocol::StrBytes;
 
-use super::operations::{GROUP_OPERATIONS, NOT_ASKED};
+use super::described_groups::{DescribedAside, group_operations};
+use super::operations::NOT_ASKED;
 use super::{Api, Asking, Pass, Refusal, Showing, put_first, standard_text};
 use crate::cluster::{Lens, No};
 use crate::policy::{Operation, Resource};
@@ -59,36 +60,22 @@ impl Api for ShareGroupHeartbeat {
 /// Members of share groups, and what they read.
 pub struct ShareGroupDescribe;
 
-/// What a ShareGroupDescribe request asked for beside the groups that went on to the broker.
-pub struct ShareGroupDescribeAside {
-    operations: bool,
-    refused: Vec<(GroupId, Refusal)>,
-}
-
 impl Api for ShareGroupDescribe {
     type Request = ShareGroupDescribeRequest;
     type Response = ShareGroupDescribeResponse;
-    type Aside = ShareGroupDescribeAside;
+    type Aside = DescribedAside;
 
     const KEY: ApiKey = ApiKey::ShareGroupDescribe;
     const VERSIONS: RangeInclusive<i16> = 1..=1;
 
     fn admit(mut request: ShareGroupDescribeRequest, ask: &mut Asking<'_>) -> Result<Pass<Self>, Refusal> {
-        let operations = std::mem::take(&mut request.include_authorized_operations);
-        let mut refused = Vec::new();
-        request.group_ids.retain_mut(|group| match ask.gate.one(Operation::Describe, &mut *group) {
-            Ok(()) => true,
-            Err(no) => {
-                refused.push((group.clone(), no.into()));
-                false
-            }
-        });
-        let nothing_left = request.group_ids.is_empty() && !refused.is_empty();
-        let aside = ShareGroupDescribeAside { operations, refused };
-        Ok(if nothing_left { Pass::Answer(aside) } else { Pass::Forward(request, aside) })
+        let operations = &mut request.include_authorized_operations;
+        let aside = DescribedAside::take(&mut request.group_ids, operations, ask.gate);
+        let left = request.group_ids.len();
+        Ok(aside.pass(request, left))
     }
 
-    fn reveal(response: &mut ShareGroupDescribeResponse, aside: ShareGroupDescribeAside, show: &Showing<'_>) {
+    fn reveal(response: &mut ShareGroupDescribeResponse, aside: DescribedAside, show: &Showing<'_>) {
         show.lens.echoed(&mut response.groups, |group| (&mut group.group_id).into());
         for group in &mut response.groups {
             reveal_group(group, aside.operations, show.lens);
@@ -115,10 +102,7 @@ fn reveal_group(group: &mut DescribedGroup, operations: bool, lens: &Lens<'_>) {
         group.error_message = standard_text(denied.code());
         return;
     }
-    group.authorized_operations = match operations && group.error_code == 0 {
-        true => lens.authorized_operations(Resource::Group, &group.group_id.0, &GROUP_OPERATIONS),
-        false => NOT_ASKED,
-    };
+    group.authorized_operations = group_operations(operations, group.error_code, &group.group_id, lens);
 }
 
 /// Whether the client may describe all that this member reads.

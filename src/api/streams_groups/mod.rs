@@ -15,7 +15,8 @@ use std::ops::RangeInclusive;
 use kafka_protocol::messages::{GroupId, TopicName};
 use kafka_protocol::protocol::StrBytes;
 
-use super::operations::{GROUP_OPERATIONS, NOT_ASKED};
+use super::described_groups::{DescribedAside, group_operations};
+use super::operations::NOT_ASKED;
 use super::{Api, Asking, Pass, Refusal, Showing, put_first, standard_text};
 use crate::cluster::{Cause, Lens, No};
 use crate::names::{Backend, InvalidName, Kind, Virtual, is_internal_topic};
@@ -301,40 +302,22 @@ fn status_text(code: i8) -> &'static str {
 /// Members of such groups, their topology and their tasks.
 pub struct StreamsGroupDescribe;
 
-/// What a StreamsGroupDescribe request asked for beside the groups that went on to the broker.
-pub struct StreamsGroupDescribeAside {
-    operations: bool,
-    refused: Vec<(GroupId, Refusal)>,
-}
-
 impl Api for StreamsGroupDescribe {
     type Request = StreamsGroupDescribeRequest;
     type Response = StreamsGroupDescribeResponse;
-    type Aside = StreamsGroupDescribeAside;
+    type Aside = DescribedAside;
 
     const KEY: ApiKey = ApiKey::StreamsGroupDescribe;
     const VERSIONS: RangeInclusive<i16> = 0..=0;
 
     fn admit(mut request: StreamsGroupDescribeRequest, ask: &mut Asking<'_>) -> Result<Pass<Self>, Refusal> {
-        let operations = std::mem::take(&mut request.include_authorized_operations);
-        let mut refused = Vec::new();
-        request.group_ids.retain_mut(|group| match ask.gate.one(Operation::Describe, &mut *group) {
-            Ok(()) => true,
-            Err(no) => {
-                refused.push((group.clone(), no.into()));
-                false
-            }
-        });
-        let nothing_left = request.group_ids.is_empty() && !refused.is_empty();
-        let aside = StreamsGroupDescribeAside { operations, refused };
-        Ok(if nothing_left { Pass::Answer(aside) } else { Pass::Forward(request, aside) })
+        let operations = &mut request.include_authorized_operations;
+        let aside = DescribedAside::take(&mut request.group_ids, operations, ask.gate);
+        let left = request.group_ids.len();
+        Ok(aside.pass(request, left))
     }
 
-    fn reveal(
-        response: &mut StreamsGroupDescribeResponse,
-        aside: StreamsGroupDescribeAside,
-        show: &Showing<'_>,
-    ) {
+    fn reveal(response: &mut StreamsGroupDescribeResponse, aside: DescribedAside, show: &Showing<'_>) {
         show.lens.echoed(&mut response.groups, |group| (&mut group.group_id).into());
         for group in &mut response.groups {
             reveal_group(group, aside.operations, show.lens);
@@ -369,10 +352,7 @@ fn reveal_group(group: &mut DescribedGroup, operations: bool, lens: &Lens<'_>) {
         // The address from which this gateway, or whoever is on the backend directly, reaches the broker.
         member.client_host = StrBytes::default();
     }
-    group.authorized_operations = match operations && group.error_code == 0 {
-        true => lens.authorized_operations(Resource::Group, &group.group_id.0, &GROUP_OPERATIONS),
-        false => NOT_ASKED,
-    };
+    group.authorized_operations = group_operations(operations, group.error_code, &group.group_id, lens);
 }
 
 fn described_names(topology: &mut DescribedTopology) -> impl Iterator<Item = &mut TopicName> {
