@@ -30,6 +30,11 @@ impl Unverified {
         self.0.get("iss").and_then(Value::as_str)
     }
 
+    /// Whether it names the issuer that these rules are about.
+    pub fn is_of(&self, rules: &Rules) -> bool {
+        self.issuer().is_some() && rules.issuer.as_deref() == self.issuer()
+    }
+
     /// Who the token claims its bearer is.
     pub fn principal(&self, rules: &Rules) -> Result<Principal, Rejected> {
         rules.principal(&self.0)

@@ -1,18 +1,15 @@
 //! `sluicegate explain`: may this client do that, and which rule says so?
-#![expect(clippy::disallowed_methods, reason = "the program itself knows what time it is")]
 
-use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 use sluicegate::auth::{Method, OauthBearer, Unverified};
 use sluicegate::cluster::{Listener, VirtualCluster};
 use sluicegate::config::Gateway;
 use sluicegate::names::{Kind, Mode, Principal};
-use sluicegate::policy::{Circumstances, Operation, Resource};
+use sluicegate::policy::{Circumstances, Operation, Resource, Rights};
 
 use super::token::{self, Presented};
 
@@ -116,7 +113,8 @@ fn answer(args: &Args, gateway: &Gateway) -> Result<(bool, String), String> {
         Err(why) => return Ok((false, text + &line("login", &format!("refused: {why}")))),
     };
     let (resource, name) = asked(args);
-    let (allowed, verdict) = verdict(&world, &circumstances, args.operation, resource, &name);
+    let rights = world.policy.rights(&circumstances);
+    let (allowed, verdict) = verdict(&world, &rights, args.operation, resource, &name);
     text += &line("asks for", &what(&world, args.operation, resource, &name));
     text += &line("answer", &verdict);
     for standing in world.policy.standings(&circumstances) {
@@ -128,7 +126,7 @@ fn answer(args: &Args, gateway: &Gateway) -> Result<(bool, String), String> {
         };
         text += &line("policy", &format!("{} {counts}{condition}", standing.policy));
     }
-    for failure in world.policy.rights(&circumstances).failures() {
+    for failure in rights.failures() {
         text += &line("failed", &failure.to_string());
     }
     Ok((allowed, text))
@@ -140,7 +138,7 @@ fn line(label: &str, text: &str) -> String {
 
 fn verdict(
     world: &VirtualCluster,
-    circumstances: &Circumstances<'_>,
+    rights: &Rights,
     operation: Operation,
     resource: Resource,
     name: &str,
@@ -148,11 +146,11 @@ fn verdict(
     if world.policy.is_passthrough() {
         return (true, "yes, here: acl_mode is passthrough, and the broker decides".to_owned());
     }
-    let is_outside = kind(resource).is_some_and(|kind| on_broker(world, kind, name).is_none());
+    let is_outside = kind(resource).is_some_and(|kind| world.namespace.full_name(kind, name).is_none());
     if is_outside {
         return (false, "no: the name lies outside the virtual cluster".to_owned());
     }
-    let decision = world.policy.rights(circumstances).decide(operation, resource, name);
+    let decision = rights.decide(operation, resource, name);
     let text = match (decision.allowed, decision.by) {
         (true, Some(rule)) => format!("yes, by {rule}"),
         (true, None) => "yes".to_owned(),
@@ -165,17 +163,14 @@ fn verdict(
 fn what(world: &VirtualCluster, operation: Operation, resource: Resource, name: &str) -> String {
     let Some(kind) = kind(resource) else { return format!("{operation} on the cluster") };
     let mut text = format!("{operation} on the {resource} {name}");
-    if let Some(full) = on_broker(world, kind, name).filter(|full| full != name) {
-        let _ = write!(text, ", which the broker calls {full}");
-    }
-    if world.namespace.mode() == Mode::EnforcePrefix && on_broker(world, kind, name).is_none() {
-        let _ = write!(text, "; names here begin with {}", world.namespace.prefix());
+    match world.namespace.full_name(kind, name) {
+        Some(full) if full != name => text += &format!(", which the broker calls {full}"),
+        None if world.namespace.mode() == Mode::EnforcePrefix => {
+            text += &format!("; names here begin with {}", world.namespace.prefix());
+        }
+        _ => {}
     }
     text
-}
-
-fn on_broker(world: &VirtualCluster, kind: Kind, name: &str) -> Option<String> {
-    world.namespace.full_name(kind, name)
 }
 
 fn kind(resource: Resource) -> Option<Kind> {
@@ -254,8 +249,7 @@ fn asker(
     let token = Presented { token: args.token.clone(), file: args.token_file.clone() }.read()?;
     match token::verify(gateway, cluster, &token)? {
         Ok(identity) => {
-            let left = identity.expires_at.duration_since(SystemTime::now()).unwrap_or_default();
-            let left = humantime::format_duration(Duration::from_secs(left.as_secs()));
+            let left = token::good_for(&identity);
             Ok(Ok(Asker {
                 auth_type,
                 claims: (*identity.claims).clone(),
@@ -274,9 +268,7 @@ fn bearer_for<'c>(cluster: &'c VirtualCluster, claims: &Unverified) -> Option<&'
         _ => None,
     });
     let all: Vec<&OauthBearer> = bearers.collect();
-    let is_meant = |bearer: &&&OauthBearer| {
-        claims.issuer().is_some() && bearer.verifier.rules.issuer.as_deref() == claims.issuer()
-    };
+    let is_meant = |bearer: &&&OauthBearer| claims.is_of(&bearer.verifier.rules);
     all.iter().find(is_meant).or(all.first()).copied()
 }
 

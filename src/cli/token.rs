@@ -5,7 +5,7 @@ use std::io::Read as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use sluicegate::auth::{BearerToken, Identity, Rejected};
 use sluicegate::cluster::VirtualCluster;
@@ -96,8 +96,6 @@ pub(super) fn verify(
 }
 
 fn shown(identity: &Identity, cluster: &VirtualCluster) -> String {
-    let left = identity.expires_at.duration_since(SystemTime::now()).unwrap_or_default();
-    let left = humantime::format_duration(std::time::Duration::from_secs(left.as_secs()));
     let mut text = format!("the virtual cluster {} takes the token\n", cluster.name);
     text += &format!("  principal  {}\n", identity.principal);
     if let Some(issuer) = identity.issuer() {
@@ -106,7 +104,7 @@ fn shown(identity: &Identity, cluster: &VirtualCluster) -> String {
     if let Some(key) = &identity.key_id {
         text += &format!("  key        {key}\n");
     }
-    text += &format!("  good for   {left}\n");
+    text += &format!("  good for   {}\n", good_for(identity));
     let claims: Vec<&str> = identity
         .claims
         .as_object()
@@ -115,6 +113,12 @@ fn shown(identity: &Identity, cluster: &VirtualCluster) -> String {
         .map(String::as_str)
         .collect();
     text + &format!("  claims     {}\n", claims.join(", "))
+}
+
+/// For how long a token will be taken, in whole seconds.
+pub(super) fn good_for(identity: &Identity) -> humantime::FormattedDuration {
+    let left = identity.expires_at.duration_since(SystemTime::now()).unwrap_or_default();
+    humantime::format_duration(Duration::from_secs(left.as_secs()))
 }
 
 /// No token is longer, and a file may be anything.

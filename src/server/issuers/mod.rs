@@ -55,8 +55,8 @@ impl Issuers {
             return Some(first);
         }
         let said = Unverified::read(token, first.verifier.rules.token_bytes_max).ok();
-        let name = said.as_ref().and_then(Unverified::issuer);
-        let is_meant = |issuer: &&Issuer| name.is_some() && issuer.verifier.rules.issuer.as_deref() == name;
+        let is_meant =
+            |issuer: &&Issuer| said.as_ref().is_some_and(|said| said.is_of(&issuer.verifier.rules));
         self.0.iter().find(is_meant).or(Some(first))
     }
 
