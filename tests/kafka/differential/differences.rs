@@ -12,7 +12,7 @@
 //! When is `-`, or conditions with ` & ` between them: `role=operator`, or `Field=value` and `Field>=number` for what
 //! stands in the request in a field of this name; where `nil` is an id that is none; or `long`, a name longer than
 //! it may be behind the prefix; or `twice`, a name that stands in the request more than once; or `again`, a partition
-//! that its topic names more than once; or `empty`, a name that is an empty text.
+//! that its topic names more than once.
 
 use std::cell::Cell;
 
@@ -159,10 +159,6 @@ fn holds(when: &str, about: &About<'_>) -> bool {
             .request
             .iter()
             .any(|leaf| matches!(&leaf.value, LeafValue::Text(text) if is_long(text)));
-    }
-    if when == "empty" {
-        let is_empty = |leaf: &Leaf| is_name(&leaf.path) && leaf.value == LeafValue::Text(String::new());
-        return about.request.iter().any(is_empty);
     }
     if when == "twice" {
         let names: Vec<&LeafValue> = about
