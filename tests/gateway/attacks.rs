@@ -13,7 +13,6 @@ use serde_json::json;
 use sluicegate::wire::ApiKey;
 use uuid::Uuid;
 
-use crate::reauthenticate::handshake_again;
 use crate::support::client::client_first;
 use crate::support::issuer::{ES256, ISSUER, claims, with};
 use crate::support::setup::{Policy, oauth_bearer, rule};
@@ -173,7 +172,7 @@ fn a_session_is_not_renewed_by_the_namesake_of_another_issuer() {
     assert!(enters(&stage, &client_first(&namesake)), "of itself the token is good");
     for (token, expected) in [(ES256.token(&claims("alice", 3600)), true), (namesake, false)] {
         let mut client = stage.log_in("alice");
-        handshake_again(&mut client);
+        client.handshake_again("OAUTHBEARER");
         let answer = client.authenticate(&client_first(&token));
         assert_eq!((answer.error_code, answer.auth_bytes.is_empty()), (0, expected), "{answer:?}");
     }

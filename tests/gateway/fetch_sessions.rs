@@ -5,7 +5,6 @@ use serde_json::json;
 use sluicegate::wire::ApiKey;
 
 use crate::families::{About, Manner};
-use crate::reauthenticate::handshake_again;
 use crate::support::broker::Reply;
 use crate::support::client::{Client, client_first};
 use crate::support::issuer::{ES256, claims, with};
@@ -127,7 +126,7 @@ fn hazard_18_a_right_that_ends_with_a_login_ends_in_the_session_too() {
         let answer = client.ask(version, &fetch(version, 0, &["orders", "payments"]));
         assert_eq!(told(&answer), named(&[("orders", 0), ("payments", 0)]));
 
-        handshake_again(&mut client);
+        client.handshake_again("OAUTHBEARER");
         assert_eq!(client.authenticate(&client_first(&token("clerk"))).error_code, 0);
         for epoch in 1..3 {
             // The broker goes on to send records of the topic.
@@ -141,7 +140,7 @@ fn hazard_18_a_right_that_ends_with_a_login_ends_in_the_session_too() {
             assert_eq!(last(&stage).names(), ["my-orders"]);
         }
 
-        handshake_again(&mut client);
+        client.handshake_again("OAUTHBEARER");
         assert_eq!(client.authenticate(&client_first(&token("payer"))).error_code, 0);
         let answer = client.ask(version, &fetch(version, 3, &[]));
         assert_eq!(told(&answer), named(&[("payments", 0)]));

@@ -2,8 +2,6 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
-use std::thread::sleep;
-use std::time::{Duration, Instant};
 
 use kafka_protocol::messages::{
     MetadataRequest, SaslAuthenticateRequest, SaslAuthenticateResponse, SaslHandshakeRequest,
@@ -15,7 +13,7 @@ use sluicegate::auth::{ScramClient, ScramCredentials, ScramMechanism, ScramSecre
 use sluicegate::names::Secret;
 use sluicegate::wire::ApiKey;
 
-use crate::authenticate::{ILLEGAL_SASL_STATE, SASL_AUTHENTICATION_FAILED, expect_refusal, id_of_failure};
+use crate::authenticate::{SASL_AUTHENTICATION_FAILED, expect_refusal, id_of_failure};
 use crate::support::broker::Broker;
 use crate::support::client::{Client, client_first};
 use crate::support::issuer::{ES256, Signer, claims, with};
@@ -50,18 +48,6 @@ fn lasting(milliseconds: i64) -> SaslAuthenticateResponse {
     SaslAuthenticateResponse::default().with_session_lifetime_ms(milliseconds)
 }
 
-fn handshake(client: &mut Client, mechanism: &str) {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    loop {
-        match client.ask_for_mechanism(mechanism).error_code {
-            0 => return,
-            ILLEGAL_SASL_STATE => assert!(Instant::now() < deadline, "no second login is allowed"),
-            other => panic!("a handshake is answered with {other}"),
-        }
-        sleep(Duration::from_millis(20));
-    }
-}
-
 fn topics_seen(client: &mut Client) -> usize {
     client.ask(9, &MetadataRequest::default().with_topics(None)).topics.len()
 }
@@ -90,13 +76,13 @@ fn a_password_goes_through_and_the_broker_decides() {
         );
     for (message, sees) in [(&b"\0alice\0pencil"[..], 1), (b"\0bob\0pencil", 0)] {
         let mut client = stage.connect();
-        handshake(&mut client, "PLAIN");
+        client.handshake_again("PLAIN");
         let answer = client.authenticate(message);
         assert_eq!((answer.error_code, answer.session_lifetime_ms), (0, 5_000_000));
         assert_eq!(topics_seen(&mut client), sees);
     }
     let mut client = stage.connect();
-    handshake(&mut client, "PLAIN");
+    client.handshake_again("PLAIN");
     let id = id_of_failure(&client.authenticate(b"\0alice\0pen"));
     client.expect_close();
     let line = stage.expect_audit("the refusal", |line| line["id"] == id.as_str());
@@ -105,7 +91,7 @@ fn a_password_goes_through_and_the_broker_decides() {
     // What cannot be read is said to nobody.
     for hostile in [&b""[..], b"\0alice", b"root\0alice\0pencil", b"\0al\nice\0pencil"] {
         let mut client = stage.connect();
-        handshake(&mut client, "PLAIN");
+        client.handshake_again("PLAIN");
         id_of_failure(&client.authenticate(hostile));
         client.expect_close();
     }
@@ -131,21 +117,21 @@ fn a_token_goes_through_and_its_claims_count_once_the_broker_takes_it() {
         }
     });
     let mut client = stage.connect();
-    handshake(&mut client, "OAUTHBEARER");
+    client.handshake_again("OAUTHBEARER");
     let answer = client.authenticate(&taken);
     assert_eq!((answer.error_code, answer.auth_bytes.len(), answer.session_lifetime_ms), (0, 0, 60_000));
     assert_eq!(topics_seen(&mut client), 1);
     // Again, on both sides; the new claims count.
-    handshake(&mut client, "OAUTHBEARER");
+    client.handshake_again("OAUTHBEARER");
     assert_eq!(client.authenticate(&also_taken).error_code, 0);
     assert_eq!(topics_seen(&mut client), 0);
     assert_eq!(said_to_broker(&stage, 2), [taken, also_taken]);
 
     let mut client = stage.connect();
-    handshake(&mut client, "OAUTHBEARER");
+    client.handshake_again("OAUTHBEARER");
     expect_refusal(&mut client, &client_first(&forged("other")));
     let mut client = stage.connect();
-    handshake(&mut client, "OAUTHBEARER");
+    client.handshake_again("OAUTHBEARER");
     expect_refusal_of_opaque(&mut client);
     said_to_broker(&stage, 3);
 }
@@ -183,7 +169,7 @@ fn an_exchange_by_scram_goes_through_message_by_message() {
     });
     for (at, (password, expected)) in [("pencil", true), ("pen", false)].into_iter().enumerate() {
         let mut client = stage.connect();
-        handshake(&mut client, "SCRAM-SHA-512");
+        client.handshake_again("SCRAM-SHA-512");
         let credentials = ScramCredentials::new(ScramMechanism::Sha512, "alice", Secret::new(password));
         let mut scram = ScramClient::new(credentials, [at as u8; 24]);
         let challenge = client.authenticate(&scram.first());
@@ -211,21 +197,21 @@ fn a_token_that_is_verified_here_logs_in_there_again_and_again() {
     let token_of = |role: &str| ES256.token(&with(claims("alice", 3600), json!({"role": role})));
     let (first, second) = (client_first(&token_of("writer")), client_first(&token_of("reader")));
     let mut client = stage.connect();
-    handshake(&mut client, "OAUTHBEARER");
+    client.handshake_again("OAUTHBEARER");
     let answer = client.authenticate(&first);
     // The broker's time is shorter than the token's.
     assert_eq!((answer.error_code, answer.auth_bytes.len(), answer.session_lifetime_ms), (0, 0, 60_000));
     assert_eq!(topics_seen(&mut client), 0);
-    handshake(&mut client, "OAUTHBEARER");
+    client.handshake_again("OAUTHBEARER");
     assert_eq!(client.authenticate(&second).session_lifetime_ms, 60_000);
     assert_eq!(topics_seen(&mut client), 1);
     assert_eq!(said_to_broker(&stage, 2), [first, second]);
 
     // What is not good here is not shown there, nor is anybody else's on this session.
     let mut stranger = stage.connect();
-    handshake(&mut stranger, "OAUTHBEARER");
+    stranger.handshake_again("OAUTHBEARER");
     expect_refusal(&mut stranger, &client_first(&Signer::es256("es256").token(&claims("alice", 3600))));
-    handshake(&mut client, "OAUTHBEARER");
+    client.handshake_again("OAUTHBEARER");
     expect_refusal(&mut client, &client_first(&token("bob")));
     said_to_broker(&stage, 2);
 }
@@ -240,12 +226,12 @@ fn a_broker_that_gives_a_login_no_end_is_not_asked_for_another() {
     let token_of = |role: &str| ES256.token(&with(claims("alice", 3600), json!({"role": role})));
     let (first, second) = (client_first(&token_of("writer")), client_first(&token_of("reader")));
     let mut client = stage.connect();
-    handshake(&mut client, "OAUTHBEARER");
+    client.handshake_again("OAUTHBEARER");
     // The token's own time is told.
     assert!(client.authenticate(&first).session_lifetime_ms > 3_000_000);
     assert_eq!(topics_seen(&mut client), 0);
     // Kafka refuses a second login then; here the new token counts, and the connection stays.
-    handshake(&mut client, "OAUTHBEARER");
+    client.handshake_again("OAUTHBEARER");
     assert!(client.authenticate(&second).session_lifetime_ms > 3_000_000);
     assert_eq!(topics_seen(&mut client), 1);
     said_to_broker(&stage, 1);
@@ -259,7 +245,7 @@ fn a_token_that_the_broker_does_not_take_is_refused_though_it_is_good_here() {
     };
     let stage = stage(way, "context.auth.type == 'oauth_bearer'", |_| refused());
     let mut client = stage.connect();
-    handshake(&mut client, "OAUTHBEARER");
+    client.handshake_again("OAUTHBEARER");
     let id = id_of_failure(&client.authenticate(&client_first(&token("alice"))));
     client.expect_close();
     stage.expect_audit("the refusal", |line| line["id"] == id.as_str() && line["outcome"] == "failure");

@@ -1,7 +1,6 @@
 //! Logging in by a name and a password: PLAIN and SCRAM.
 
-use std::thread::{self, sleep};
-use std::time::{Duration, Instant};
+use std::thread;
 
 use kafka_protocol::messages::{MetadataRequest, SaslAuthenticateResponse, SaslHandshakeRequest};
 use kafka_protocol::protocol::StrBytes;
@@ -9,7 +8,7 @@ use serde_json::json;
 use sluicegate::auth::{ScramClient, ScramCredentials, ScramMechanism};
 use sluicegate::names::Secret;
 
-use crate::authenticate::{ILLEGAL_SASL_STATE, id_of_failure};
+use crate::authenticate::id_of_failure;
 use crate::support::client::{CLIENT_ID, Client, client_first};
 use crate::support::setup::{Policy, rule};
 use crate::support::stage::{Stage, token};
@@ -157,25 +156,12 @@ fn a_raw_password_is_answered_by_an_empty_frame_or_by_none() {
     }
 }
 
-/// Starts another login as soon as one is allowed: a second after the last.
-fn handshake_again(client: &mut Client, mechanism: &str) {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    loop {
-        match client.ask_for_mechanism(mechanism).error_code {
-            0 => return,
-            ILLEGAL_SASL_STATE => assert!(Instant::now() < deadline, "no second login is allowed"),
-            other => panic!("a handshake is answered with {other}"),
-        }
-        sleep(Duration::from_millis(20));
-    }
-}
-
 #[test]
 fn a_session_by_password_lasts_as_long_as_the_file_says_and_is_renewed() {
     let stage = stage(", session_lifetime_max: 10m");
     let mut client = stage.connect();
     assert_eq!(log_in(&mut client, "|alice|open-sesame"), 600_000);
-    handshake_again(&mut client, "PLAIN");
+    client.handshake_again("PLAIN");
     let answer = say(&mut client, "|alice|open-sesame");
     assert_eq!((answer.error_code, answer.session_lifetime_ms), (0, 600_000));
     client.ask(9, &MetadataRequest::default());
@@ -187,7 +173,7 @@ fn a_session_is_renewed_by_whom_and_by_what_began_it() {
     let refuse = |label: &str, mechanism: &str, message: &[u8]| {
         let mut client = stage.connect();
         log_in(&mut client, "|alice|open-sesame");
-        handshake_again(&mut client, mechanism);
+        client.handshake_again(mechanism);
         let id = id_of_failure(&client.authenticate(message));
         client.expect_close();
         stage.expect_audit(label, |line| line["id"] == id.as_str() && line["outcome"] == "failure");
@@ -199,7 +185,7 @@ fn a_session_is_renewed_by_whom_and_by_what_began_it() {
     let changed = "sluicegate_logins_total{virtual_cluster=\"team\",mechanism=\"oauth_bearer\",result=\"failure\",reason=\"mechanism_changed\"}";
     assert_eq!(stage.metric(changed), 1.0);
     let mut client = stage.log_in("alice");
-    handshake_again(&mut client, "PLAIN");
+    client.handshake_again("PLAIN");
     id_of_failure(&say(&mut client, "|alice|open-sesame"));
     client.expect_close();
     assert_eq!(logins(&stage, "failure", "mechanism_changed"), 1.0);
@@ -263,10 +249,10 @@ fn a_password_that_is_proven_opens_the_session() {
     let mut client = stage.connect();
     client.ask_for_mechanism("SCRAM-SHA-512");
     assert_eq!(prove(&mut client, sha512, "alice", "open-sesame"), Ok(3_600_000));
-    handshake_again(&mut client, "SCRAM-SHA-512");
+    client.handshake_again("SCRAM-SHA-512");
     assert_eq!(prove(&mut client, sha512, "alice", "open-sesame"), Ok(3_600_000));
     client.ask(9, &MetadataRequest::default());
-    handshake_again(&mut client, "SCRAM-SHA-256");
+    client.handshake_again("SCRAM-SHA-256");
     let first = b"n,,n=alice,r=abcdefgh";
     id_of_failure(&client.authenticate(first));
     client.expect_close();

@@ -1,8 +1,6 @@
 //! The one Keycloak, and gateways that take its tokens.
 
 use std::sync::LazyLock;
-use std::thread::sleep;
-use std::time::{Duration, Instant};
 
 use kafka_protocol::messages::metadata_request::MetadataRequestTopic;
 use kafka_protocol::messages::{MetadataRequest, TopicName};
@@ -32,7 +30,6 @@ const CLIENTS: &[&str] = &[
 ];
 
 pub const TOPIC_AUTHORIZATION_FAILED: i16 = 29;
-const ILLEGAL_SASL_STATE: i16 = 34;
 
 /// Keycloak, for as long as the test binary lives; `None` when it is not here.
 pub fn keycloak() -> Option<&'static Keycloak> {
@@ -85,15 +82,7 @@ pub fn is_let_in(stage: &Stage, token: &str) -> bool {
 
 /// Logs in again on a connection, as soon as that is allowed: a second after the last login.
 pub fn log_in_again(client: &mut Client, token: &str) {
-    let deadline = Instant::now() + Duration::from_secs(30);
-    loop {
-        match client.ask_for_mechanism("OAUTHBEARER").error_code {
-            0 => break,
-            ILLEGAL_SASL_STATE => assert!(Instant::now() < deadline, "no second login is allowed"),
-            other => panic!("a handshake is answered with {other}"),
-        }
-        sleep(Duration::from_millis(20));
-    }
+    client.handshake_again("OAUTHBEARER");
     let answer = client.authenticate(&client_first(token));
     assert_eq!((answer.error_code, answer.auth_bytes.len()), (0, 0), "{answer:?}");
 }
