@@ -15,6 +15,7 @@ mod issuers; //    the issuers whose tokens clients bring, and their keys
 mod journal; //    what happens on a connection, told to metrics, log and audit log
 mod listener; //   binding, accepting, choosing a worker
 mod logins; //     finding out whether what a client shows is true
+mod oauth; //      asking OAuth servers as one of their clients
 mod stream; //     a socket of either kind, and one side of a connection
 mod tenants; //    the listeners as they are now
 mod tls; //        TLS for both sides

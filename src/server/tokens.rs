@@ -3,26 +3,18 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use base64::Engine as _;
-use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
-use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
-use tokio::fs::{self, File};
-use tokio::io::AsyncReadExt;
+use tokio::fs;
 use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 use tracing::{debug, info, warn};
-use url::form_urlencoded;
 use zeroize::Zeroizing;
 
-use super::{http, random};
-use crate::auth::{
-    CREDENTIAL_FILES, ClientProof, OwnToken, TokenAnswer, TokenEndpoint, TokenLogin, TokenSource,
-    refusal_word,
-};
+use super::oauth::{self, Failed, read_file};
+use super::random;
+use crate::auth::{CREDENTIAL_FILES, OwnToken, TokenAnswer, TokenEndpoint, TokenLogin, TokenSource};
 use crate::telemetry::Metrics;
 
 /// One backend's token, as those see it who wait for it.
@@ -106,18 +98,6 @@ pub struct TokenFetcher {
     why: Arc<str>,
     read: Texts,
     ends_at: Option<Instant>,
-}
-
-/// Why there is no new token: what kind of failure it is, and what to tell.
-struct Failed {
-    outcome: &'static str,
-    why: String,
-}
-
-impl Failed {
-    fn of(outcome: &'static str) -> impl Fn(String) -> Self {
-        move |why| Self { outcome, why }
-    }
 }
 
 impl TokenFetcher {
@@ -204,7 +184,7 @@ impl TokenFetcher {
     async fn newest(&mut self) -> Result<(TokenAnswer, Vec<(String, String)>), Failed> {
         match &self.login.source {
             TokenSource::Endpoint { endpoint, extensions } => {
-                Ok((self.ask(endpoint).await?, extensions.clone()))
+                Ok((oauth::token(&self.client, endpoint, self.login.timeout).await?, extensions.clone()))
             }
             TokenSource::File { extensions, .. } => {
                 let extensions = extensions.clone();
@@ -222,68 +202,9 @@ impl TokenFetcher {
                 if endpoint.is_in_clear() {
                     warn!(backend = &*self.backend, "the token for the brokers comes over plain http");
                 }
-                Ok((self.ask(&endpoint).await?, extensions))
+                Ok((oauth::token(&self.client, &endpoint, self.login.timeout).await?, extensions))
             }
         }
-    }
-
-    async fn ask(&self, endpoint: &TokenEndpoint) -> Result<TokenAnswer, Failed> {
-        let patience = self.login.timeout;
-        let late = |_| format!("no answer within {}", humantime::format_duration(patience));
-        let asked = timeout(patience, self.ask_patiently(endpoint)).await;
-        asked.map_err(late).map_err(Failed::of("unreachable"))?
-    }
-
-    async fn ask_patiently(&self, endpoint: &TokenEndpoint) -> Result<TokenAnswer, Failed> {
-        let mut form = vec![("grant_type", Zeroizing::new("client_credentials".to_owned()))];
-        let mut say = |name, text: &str| form.push((name, Zeroizing::new(text.to_owned())));
-        let mut request = self.client.post(endpoint.url.clone()).header(ACCEPT, "application/json");
-        match &endpoint.proof {
-            ClientProof::Basic(secret) => {
-                request = request.header(AUTHORIZATION, basic(&endpoint.client_id, secret.expose()));
-            }
-            ClientProof::Post(secret) => {
-                say("client_id", &endpoint.client_id);
-                say("client_secret", secret.expose());
-            }
-            ClientProof::Assertion(key) => {
-                let id = BASE64_URL_SAFE_NO_PAD.encode(random::<16>());
-                let signed = key.sign(&endpoint.client_id, &id, SystemTime::now());
-                let signed = signed.map_err(|why| Failed::of("unreadable")(why.to_string()))?;
-                say("client_id", &endpoint.client_id);
-                say("client_assertion_type", ASSERTION_TYPE);
-                say("client_assertion", signed.expose());
-            }
-            ClientProof::AssertionFile(path) => {
-                let text = read_file(path).await.map_err(Failed::of("unreadable"))?;
-                say("client_id", &endpoint.client_id);
-                say("client_assertion_type", ASSERTION_TYPE);
-                say("client_assertion", text.trim());
-            }
-        }
-        if let Some(scope) = &endpoint.scope {
-            say("scope", scope);
-        }
-        if let Some(audience) = &endpoint.audience {
-            say("audience", audience);
-        }
-        let form: Vec<(&str, &str)> = form.iter().map(|(name, text)| (*name, text.as_str())).collect();
-        let response = request.form(&form).send().await;
-        let response = response.map_err(http::told).map_err(Failed::of("unreachable"))?;
-        let status = response.status();
-        let is_json = is_json(response.headers().get(CONTENT_TYPE));
-        let body = http::body(response, ANSWER_BYTES_MAX).await.map_err(Failed::of("malformed"))?;
-        let body = Zeroizing::new(body);
-        if !status.is_success() {
-            let why = format!("the token endpoint answers {status}, {}", refusal_word(&body));
-            return Err(Failed { outcome: "refused", why });
-        }
-        if !is_json {
-            return Err(Failed::of("malformed")(
-                "the token endpoint answers something else than JSON".into(),
-            ));
-        }
-        TokenAnswer::read(&body, SystemTime::now()).map_err(|why| Failed::of("malformed")(why.to_string()))
     }
 
     fn watches_files(&self) -> bool {
@@ -323,40 +244,6 @@ impl TokenFetcher {
     }
 }
 
-/// A small file, whole.
-async fn read_file(path: &Path) -> Result<Zeroizing<String>, String> {
-    let told = |why: io::Error| format!("{} can not be read: {why}", path.display());
-    let reading = async {
-        let mut text = Zeroizing::new(String::new());
-        let mut file = File::open(path).await?.take(FILE_BYTES_MAX + 1);
-        file.read_to_string(&mut text).await?;
-        Ok(text)
-    };
-    let late = |_| io::Error::other("the file does not end; is it a pipe?");
-    let text = timeout(FILE_PATIENCE, reading).await.map_err(late).and_then(|read| read).map_err(told)?;
-    if text.len() as u64 > FILE_BYTES_MAX {
-        return Err(format!("{} is longer than {FILE_BYTES_MAX} bytes", path.display()));
-    }
-    Ok(text)
-}
-
-/// Source: RFC 6749 section 2.3.1: both are form-encoded before they are joined.
-fn basic(client_id: &str, secret: &str) -> HeaderValue {
-    let encoded = |text: &str| form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>();
-    let joined = Zeroizing::new(format!("{}:{}", encoded(client_id), encoded(secret)));
-    let mut value = HeaderValue::try_from(format!("Basic {}", BASE64_STANDARD.encode(joined.as_bytes())))
-        .expect("base64 is made of characters that a header takes");
-    value.set_sensitive(true);
-    value
-}
-
-fn is_json(content_type: Option<&HeaderValue>) -> bool {
-    let said = content_type.and_then(|value| value.to_str().ok()).unwrap_or_default();
-    let media_type = said.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
-    media_type == "application/json"
-        || (media_type.starts_with("application/") && media_type.ends_with("+json"))
-}
-
 /// When a token is renewed: with a fifth of its life left, and a little before, so that many gateways
 /// that were started at once do not ask at once for ever.
 fn renewed_after(lifetime: Duration, chance: f64) -> Duration {
@@ -376,8 +263,6 @@ fn chance() -> f64 {
 
 /// What the one text of a token file goes by.
 const TOKEN: &str = "token";
-/// Source: RFC 7523 section 2.2.
-const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 /// A client that connects waits no longer than this for a token.
 const WAIT_FOR_TOKEN: Duration = Duration::from_secs(5);
 /// Tokens that end sooner than they can be renewed are asked for no more often than this.
@@ -387,11 +272,6 @@ const RETRY_AFTER_MAX: Duration = Duration::from_secs(15);
 const REFUSED_INTERVAL_MIN: Duration = Duration::from_secs(10);
 /// How often files are looked at.
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);
-/// A file on a disk is read in no time; what takes longer is none.
-const FILE_PATIENCE: Duration = Duration::from_secs(5);
-const FILE_BYTES_MAX: u64 = 256 * 1024;
-/// A token of the greatest length, and what stands around it.
-const ANSWER_BYTES_MAX: usize = 256 * 1024;
 
 #[cfg(test)]
 mod tests {
@@ -420,35 +300,6 @@ mod tests {
         check(u32::MAX, 1.0, 7_500);
     }
 
-    #[test]
-    fn id_and_secret_go_form_encoded_into_the_header() {
-        for (id, secret, expected) in [
-            ("gateway", "hunter2", "gateway:hunter2"),
-            ("a:b", "c d+é%", "a%3Ab:c+d%2B%C3%A9%25"),
-            ("", "", ":"),
-        ] {
-            let value = basic(id, secret);
-            assert_eq!(value, format!("Basic {}", BASE64_STANDARD.encode(expected)));
-            assert!(value.is_sensitive());
-        }
-    }
-
-    #[test]
-    fn json_is_known_by_its_media_type() {
-        for (said, expected) in [
-            (Some("application/json"), true),
-            (Some("Application/JSON; charset=utf-8"), true),
-            (Some("application/vnd.idp+json"), true),
-            (Some("text/html"), false),
-            (Some("text/html+json"), false),
-            (Some("application/jwt"), false),
-            (None, false),
-        ] {
-            let value = said.map(HeaderValue::from_static);
-            assert_eq!(is_json(value.as_ref()), expected, "{said:?}");
-        }
-    }
-
     #[tokio::test]
     async fn a_directory_is_read_as_it_was_at_one_time() {
         let directory = tempfile::tempdir().unwrap();
@@ -471,7 +322,7 @@ mod tests {
             cell: Arc::new(crate::auth::TokenCell::empty()),
         };
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        let client = http::client(None).unwrap();
+        let client = crate::server::http::client(None).unwrap();
         let (_tokens, mut fetcher) = Tokens::new("backend".into(), login.into(), client, Metrics::new());
         fetcher.read = fetcher.read_files().await.unwrap();
         assert_eq!(fetcher.read["client_id"].as_str(), "old");
@@ -481,8 +332,5 @@ mod tests {
         assert!(fetcher.have_files_changed().await);
         std::fs::remove_dir_all(at("..2")).unwrap();
         assert_eq!(fetcher.read_files().await.unwrap(), Texts::new());
-        std::fs::write(at("plain"), [0xff]).unwrap();
-        let why = read_file(&at("plain")).await.unwrap_err();
-        assert!(why.contains("utf-8"), "{why}");
     }
 }

@@ -118,7 +118,7 @@ fn a_token_that_kafka_does_not_take_is_told_and_not_shown() {
     let mut setup = setup(site, "OAUTH", "refused-", |_| vec![secret.clone()]);
     setup.sections.push("logging: {level: debug}".to_owned());
     let gateway = Gateway::launch(&setup.text(), setup.admin_port);
-    let refused = "the token for backend cluster backend is not there: the token endpoint answers 401 Unauthorized, invalid_client";
+    let refused = "the token for backend cluster backend is not there: 127.0.0.1 answers 401 Unauthorized, invalid_client";
     until("the reason is told", || {
         gateway.admin("/readyz").filter(|(code, body)| *code == 503 && body.contains(refused))
     });
