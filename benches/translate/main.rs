@@ -49,6 +49,12 @@ fn main() {
         criterion.bench_function(&format!("login/{}", login.name), |bencher| {
             bencher.iter(|| black_box(login.verify()));
         });
+        criterion.bench_function(&format!("login/{}/again", login.name), |bencher| {
+            bencher.iter(|| black_box(login.recall()));
+        });
+        criterion.bench_function(&format!("login/{}/signature alone", login.name), |bencher| {
+            bencher.iter(|| black_box(login.check_signature()));
+        });
     }
     for (what, name) in DECISIONS {
         criterion.bench_function(&format!("decide/{what}"), |bencher| {
@@ -98,6 +104,9 @@ fn print_table(world: &World, dialogues: &[Dialogue], logins: &[Login]) {
     }
     for login in logins {
         print_row("login", login.name, || (), |()| drop(black_box(login.verify())));
+        print_row("login", &format!("{} again", login.name), || (), |()| drop(black_box(login.recall())));
+        let check = |()| assert!(black_box(login.check_signature()));
+        print_row("login", &format!("{} signature alone", login.name), || (), check);
     }
     for (what, name) in DECISIONS {
         let decide = |()| drop(world.rights.decide(Operation::Read, Resource::Topic, black_box(name)));

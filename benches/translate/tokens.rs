@@ -6,7 +6,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{
-    ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair, RSA_PKCS1_SHA256, RsaKeyPair,
+    ECDSA_P256_SHA256_FIXED, ECDSA_P256_SHA256_FIXED_SIGNING, EcdsaKeyPair, KeyPair, ParsedPublicKey,
+    RSA_PKCS1_2048_8192_SHA256, RSA_PKCS1_SHA256, RsaKeyPair,
 };
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -18,6 +19,9 @@ pub struct Login {
     pub name: &'static str,
     verifier: Verifier,
     token: BearerToken,
+    key: ParsedPublicKey,
+    message: String,
+    signature: Vec<u8>,
 }
 
 impl Login {
@@ -25,7 +29,8 @@ impl Login {
         let pair = RsaKeyPair::generate(KeySize::Rsa2048).expect("the machine has randomness");
         let modulus = pair.public_key().modulus().big_endian_without_leading_zero().to_vec();
         let jwk = json!({"kty": "RSA", "kid": "RS256", "n": b64(&modulus), "e": "AQAB"});
-        Self::new("RS256", &jwk, |message| {
+        let key = ParsedPublicKey::new(&RSA_PKCS1_2048_8192_SHA256, pair.public_key().as_ref());
+        Self::new("RS256", &jwk, key.expect("it is a key"), |message| {
             let mut signature = vec![0; pair.public_modulus_len()];
             pair.sign(&RSA_PKCS1_SHA256, &SystemRandom::new(), message, &mut signature)
                 .expect("the signature fits the modulus");
@@ -37,13 +42,14 @@ impl Login {
         let pair = EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).expect("the curve is known");
         let (x, y) = pair.public_key().as_ref()[1..].split_at(32); // behind one byte that says how
         let jwk = json!({"kty": "EC", "kid": "ES256", "crv": "P-256", "x": b64(x), "y": b64(y)});
-        Self::new("ES256", &jwk, |message| {
+        let key = ParsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, pair.public_key().as_ref());
+        Self::new("ES256", &jwk, key.expect("it is a key"), |message| {
             let signature = pair.sign(&SystemRandom::new(), message).expect("the machine has randomness");
             signature.as_ref().to_vec()
         })
     }
 
-    fn new(name: &'static str, jwk: &Value, sign: impl Fn(&[u8]) -> Vec<u8>) -> Self {
+    fn new(name: &'static str, jwk: &Value, key: ParsedPublicKey, sign: impl Fn(&[u8]) -> Vec<u8>) -> Self {
         let key_set = json!({"keys": [jwk]}).to_string();
         let (keys, _) = KeySet::from_jwks(key_set.as_bytes()).expect("the key set is one");
         let ring = KeyRing::empty();
@@ -60,18 +66,35 @@ impl Login {
             "jti": "7d9f2f1c-52cb-4a77-8cf5-6c1d8f4ad2a1", "scope": "kafka.read kafka.write",
         });
         let message = format!("{}.{}", b64(header.to_string()), b64(claims.to_string()));
-        let token = BearerToken::new(format!("{message}.{}", b64(sign(message.as_bytes()))));
-        Self { name, verifier: Verifier::new(rules, Arc::new(ring)), token }
+        let signature = sign(message.as_bytes());
+        let token = BearerToken::new(format!("{message}.{}", b64(&signature)));
+        Self { name, verifier: Verifier::new(rules, Arc::new(ring)), token, key, message, signature }
     }
 
+    /// What no verifier can do without.
+    #[inline(never)]
+    pub fn check_signature(&self) -> bool {
+        self.key.verify_sig(self.message.as_bytes(), &self.signature).is_ok()
+    }
+
+    /// The first login with a token.
     #[inline(never)]
     pub fn verify(&self) -> Result<Identity, Rejected> {
         self.verifier.verify(&self.token, None, now())
     }
 
+    /// A login with a token that was here before.
+    #[inline(never)]
+    pub fn recall(&self) -> Option<Result<Identity, Rejected>> {
+        self.verifier.recall(&self.token, None, now())
+    }
+
     pub fn check(&self) {
-        let verdict = self.verify();
-        assert!(verdict.is_ok_and(|identity| identity.principal.name() == "producer-app"), "{}", self.name);
+        assert!(self.recall().is_none() && self.check_signature(), "{}", self.name);
+        for verdict in [Some(self.verify()), self.recall()] {
+            let is_right = |identity: Identity| identity.principal.name() == "producer-app";
+            assert!(verdict.is_some_and(|verdict| verdict.is_ok_and(is_right)), "{}", self.name);
+        }
     }
 }
 
