@@ -477,4 +477,8 @@ const LEFT_FOR: Duration = Duration::from_secs(5);
 const ABSENT_FOR: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
+mod exchange_tests;
+#[cfg(test)]
+mod relay_tests;
+#[cfg(test)]
 mod tests;

@@ -62,6 +62,8 @@ pub struct Relayed {
     pub attempt: Attempt,
     /// Who the client is, once the broker says yes.
     pub proven: Proven,
+    /// When what was found true here is over, however long the broker takes to say its own.
+    pub ends_at: Option<Instant>,
     /// The mechanism's message, as the client said it.
     pub message: Bytes,
     /// How often the broker answers before the login is over.

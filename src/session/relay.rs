@@ -31,10 +31,11 @@ impl Session {
         how: &Passthrough,
         message: &Bytes,
         mut attempt: Attempt,
+        now: Instant,
         out: &mut Outbox,
     ) -> Step {
         match self.named_in(how, message, &mut attempt) {
-            Ok(proven) => self.forward(proven, attempt, message.clone(), out),
+            Ok(proven) => self.forward(proven, attempt, message.clone(), now, out),
             Err(refused) => self.refuse_at_once(&refused, &attempt, out),
         }
     }
@@ -63,12 +64,13 @@ impl Session {
         }
     }
 
-    /// Has the client log in at the broker by what it said here.
+    /// Has the client log in at the broker by what it said here, and was found true now if it has a lifetime.
     pub(super) fn forward(
         &mut self,
         proven: Proven,
         attempt: Attempt,
         message: Bytes,
+        now: Instant,
         out: &mut Outbox,
     ) -> Step {
         // Nobody becomes another there who would not be let in here.
@@ -89,7 +91,8 @@ impl Session {
             Upstream::LoggingIn { .. } | Upstream::Renewing { .. } => return Err(Reason::OutOfTurn),
         };
         let answers_left = if matches!(mechanism, Mechanism::SaslScram(_)) { 2 } else { 1 };
-        let relayed = Relayed { attempt, proven, message, answers_left };
+        let ends_at = proven.lifetime.map(|lifetime| now + lifetime);
+        let relayed = Relayed { attempt, proven, ends_at, message, answers_left };
         let stage = Stage::AwaitingBroker(Box::new(relayed));
         self.phase = Phase::Authenticating(Exchange { mechanism, raw, stage });
         Ok(next)
@@ -140,18 +143,29 @@ impl Session {
             }
             Ok(Next::Read)
         } else {
-            self.versions = Some(said.versions.clone());
-            self.broker_takes_another = said.lifetime.is_some();
-            // The gateway has nothing to log in with again.
-            self.upstream = Upstream::Ready { versions: said.versions.clone(), renewal: None };
-            out.events.push(Event::BrokerReady(said.versions));
-            let Relayed { attempt, proven, .. } = *relayed;
-            let lifetime = [proven.lifetime, said.lifetime].into_iter().flatten().min();
-            self.logged_in(Proven { lifetime, ..proven }, &attempt, said.message.to_vec(), now, out)
+            self.broker_agreed(*relayed, said, now, out)
         };
         match step? {
             Next::Close(reason) => Err(reason),
             _ => Ok(()),
         }
+    }
+
+    /// The broker has let the client in; what was found here may be over meanwhile.
+    fn broker_agreed(&mut self, relayed: Relayed, said: Said, now: Instant, out: &mut Outbox) -> Step {
+        let Said { message, lifetime, versions, .. } = said;
+        self.versions = Some(versions.clone());
+        self.broker_takes_another = lifetime.is_some();
+        // The gateway has nothing to log in with again.
+        self.upstream = Upstream::Ready { versions: versions.clone(), renewal: None };
+        out.events.push(Event::BrokerReady(versions));
+        let Relayed { attempt, proven, ends_at, .. } = relayed;
+        let ours = ends_at.map(|end| end.saturating_duration_since(now));
+        if ours.is_some_and(|left| left.is_zero()) {
+            let detail = "the token ended before the broker answered";
+            return self.refused(&Refused::new("expired", detail), &attempt, out);
+        }
+        let lifetime = [ours, lifetime].into_iter().flatten().min();
+        self.logged_in(Proven { lifetime, ..proven }, &attempt, message.to_vec(), now, out)
     }
 }

@@ -39,6 +39,10 @@ pub(super) fn session(methods: Vec<Method>, now: Instant) -> Session {
 }
 
 fn session_by(methods: Vec<Method>, login: BrokerLogin, now: Instant) -> Session {
+    session_with(Authentication { methods, forwards_tokens: false }, login, now)
+}
+
+pub(super) fn session_with(authentication: Authentication, login: BrokerLogin, now: Instant) -> Session {
     let cluster = VirtualCluster {
         name: "team".into(),
         computed_prefix: None,
@@ -51,7 +55,7 @@ fn session_by(methods: Vec<Method>, login: BrokerLogin, now: Instant) -> Session
             metadata_interval: Duration::from_secs(60),
             topic_ids: Arc::default(),
         }),
-        authentication: Arc::new(Authentication { methods, forwards_tokens: false }),
+        authentication: Arc::new(authentication),
         warns_of_conflicts: true,
         namespace: Namespace::new(Mode::HidePrefix, "my-", Additional::default(), Additional::default())
             .unwrap(),
@@ -96,7 +100,7 @@ fn a_client_that_never_pauses_is_closed_in_time() {
 /// The id by which clients ask here.
 const ID: Uuid = Uuid::from_u128(7);
 
-fn request<M: Encodable>(key: ApiKey, version: i16, body: &M) -> BytesMut {
+pub(super) fn request<M: Encodable>(key: ApiKey, version: i16, body: &M) -> BytesMut {
     let head = RequestHead { key: key as i16, version, correlation_id: 7 };
     let mut out = Gather::around(None);
     let flexible = grammar().header_flexible(head.key, Direction::Request, version);
@@ -106,12 +110,13 @@ fn request<M: Encodable>(key: ApiKey, version: i16, body: &M) -> BytesMut {
 }
 
 /// A session between an anonymous client and a broker with a password; both are in the test's hand.
-struct Stage {
-    session: Session,
-    now: Instant,
+pub(super) struct Stage {
+    pub session: Session,
+    pub now: Instant,
     /// The ids of what the broker was sent and has not answered, oldest first.
-    asked: VecDeque<i32>,
-    answers: usize,
+    pub asked: VecDeque<i32>,
+    /// The frames that the client was sent.
+    pub told: Vec<Bytes>,
 }
 
 impl Stage {
@@ -126,24 +131,31 @@ impl Stage {
 
     fn start_by(login: BrokerLogin, now: Instant, lifetime: Duration) -> Self {
         let session = session_by(vec![Method::Anonymous], login, now);
-        let mut stage = Self { session, now, asked: VecDeque::new(), answers: 0 };
+        let mut stage = Self::before(session, now);
         assert!(matches!(stage.client_asks(), Next::Connect));
-        let mut out = Outbox::default();
-        stage.session.on_connected(now, &mut out);
-        stage.keep(out);
-        let served = [(ApiKey::Metadata, 12), (ApiKey::Fetch, 13), (ApiKey::SaslAuthenticate, 1)];
-        let served = served
-            .map(|(key, newest)| ApiVersion::default().with_api_key(key as i16).with_max_version(newest));
-        stage.broker_says(
-            ApiKey::ApiVersions,
-            3,
-            &ApiVersionsResponse::default().with_api_keys(served.into()),
-        );
+        stage.broker_is_reached();
         stage.broker_lets_in(lifetime);
         stage
     }
 
-    fn broker_lets_in(&mut self, lifetime: Duration) {
+    /// Nobody has said anything yet.
+    pub fn before(session: Session, now: Instant) -> Self {
+        Self { session, now, asked: VecDeque::new(), told: Vec::new() }
+    }
+
+    /// The broker says what it speaks.
+    pub fn broker_is_reached(&mut self) {
+        let mut out = Outbox::default();
+        self.session.on_connected(self.now, &mut out);
+        self.keep(out);
+        let served = [(ApiKey::Metadata, 12), (ApiKey::Fetch, 13), (ApiKey::SaslAuthenticate, 1)];
+        let served = served
+            .map(|(key, newest)| ApiVersion::default().with_api_key(key as i16).with_max_version(newest));
+        let versions = ApiVersionsResponse::default().with_api_keys(served.into());
+        self.broker_says(ApiKey::ApiVersions, 3, &versions);
+    }
+
+    pub fn broker_lets_in(&mut self, lifetime: Duration) {
         self.broker_says(ApiKey::SaslHandshake, 1, &SaslHandshakeResponse::default());
         let lifetime_ms = i64::try_from(lifetime.as_millis()).unwrap();
         let welcome = SaslAuthenticateResponse::default().with_session_lifetime_ms(lifetime_ms);
@@ -151,7 +163,7 @@ impl Stage {
     }
 
     /// A client's question, which the broker may leave unanswered as long as it likes.
-    fn client_asks(&mut self) -> Next {
+    pub fn client_asks(&mut self) -> Next {
         self.client_says(request(ApiKey::Metadata, 4, &MetadataRequest::default().with_topics(None)))
     }
 
@@ -161,7 +173,7 @@ impl Stage {
         self.client_says(request(ApiKey::Fetch, 13, &FetchRequest::default().with_topics(vec![topic])))
     }
 
-    fn client_says(&mut self, mut bytes: BytesMut) -> Next {
+    pub fn client_says(&mut self, mut bytes: BytesMut) -> Next {
         let mut out = Outbox::default();
         let next = self.session.on_client_bytes(&mut bytes, self.now, &mut out);
         self.keep(out);
@@ -169,7 +181,7 @@ impl Stage {
     }
 
     /// The broker's answer to the oldest of what it was sent.
-    fn broker_says<M: Encodable>(&mut self, key: ApiKey, version: i16, body: &M) {
+    pub fn broker_says<M: Encodable>(&mut self, key: ApiKey, version: i16, body: &M) {
         let id = self.asked.pop_front().expect("the broker was asked");
         let mut frame = Gather::around(None);
         let flexible = grammar().header_flexible(key as i16, Direction::Response, version);
@@ -183,7 +195,7 @@ impl Stage {
     }
 
     /// Time goes by, and the shell's timer rings if it was set.
-    fn passes(&mut self, time: Duration) -> Next {
+    pub fn passes(&mut self, time: Duration) -> Next {
         self.now += time;
         if self.session.deadline().is_none_or(|deadline| deadline > self.now) {
             return Next::Read;
@@ -194,8 +206,9 @@ impl Stage {
         next
     }
 
-    fn keep(&mut self, out: Outbox) {
-        self.answers += out.to_client.len();
+    pub fn keep(&mut self, out: Outbox) {
+        let told = out.to_client.into_iter().map(|answer| Bytes::from(answer.into_inner().to_vec()));
+        self.told.extend(told);
         for request in out.to_broker {
             let bytes = Bytes::from(request.into_inner().to_vec());
             self.asked.push_back(RequestHead::peek(&bytes.slice(4..)).unwrap().correlation_id);
@@ -222,7 +235,7 @@ fn our_own_login_has_its_time_for_itself() {
         if waits {
             assert!(matches!(stage.passes(timeout * 3), Next::Read), "the broker waits, as the client wants");
             stage.broker_says(ApiKey::Metadata, 4, &MetadataResponse::default());
-            assert_eq!(stage.answers, 1);
+            assert_eq!(stage.told.len(), 1);
         }
         assert!(matches!(stage.passes(timeout - Duration::from_millis(1)), Next::Read));
         assert!(late(&stage.passes(Duration::from_millis(1))), "waits: {waits}");
@@ -242,7 +255,7 @@ fn a_client_goes_on_after_our_own_login() {
     assert!(matches!(stage.passes(Limits::default().login_timeout), Next::Read));
     assert!(matches!(stage.client_asks(), Next::Read));
     stage.broker_says(ApiKey::Metadata, 4, &MetadataResponse::default());
-    assert_eq!((stage.answers, stage.asked.len()), (1, 0));
+    assert_eq!((stage.told.len(), stage.asked.len()), (1, 0));
 }
 
 #[test]
@@ -278,7 +291,7 @@ fn a_question_that_is_answered_has_no_deadline() {
     let mut stage = Stage::start(Instant::now(), Duration::from_secs(86_400));
     stage.client_asks_by_id();
     stage.broker_says(ApiKey::Metadata, 12, &MetadataResponse::default());
-    assert_eq!(stage.answers, 1, "nobody has the id");
+    assert_eq!(stage.told.len(), 1, "nobody has the id");
     assert!(matches!(stage.passes(LOOKUP_TIMEOUT), Next::Read));
     assert!(matches!(stage.client_asks(), Next::Read));
 }
@@ -325,7 +338,7 @@ fn the_id_of_another_tenant_is_asked_about_as_often_as_nobodys() {
             }
         }
         assert_eq!(questions, [1, 0, 1, 0], "known: {is_known}, there: {is_there}");
-        assert_eq!(stage.answers, 4);
+        assert_eq!(stage.told.len(), 4);
     }
 }
 
