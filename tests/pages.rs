@@ -126,6 +126,7 @@ fn what_the_file_by_example_calls_a_default_is_one() {
         "    metadata_update_interval_seconds: 60",
         "    dns_label: team",
         "    acl_mode: enforce_on_gateway",
+        "    credentials_without_tls: warn",
         "        mediation: terminate",
         "          timeout: 10s",
         "          cache_expiration: 1h",

@@ -23,6 +23,8 @@ pub(super) struct ClusterEntry {
     pub name: Placed<Text>,
     pub prefix: WrittenPrefix,
     pub additional: Vec<Placed<Glob>>,
+    /// Whether its clients' tokens and passwords must have TLS around them.
+    pub forbids_clear: bool,
     pub dns_label: Option<Placed<Text>>,
 }
 
@@ -76,13 +78,20 @@ fn cluster(
     let around = Around { elsewhere, token_bytes: limits.token_bytes, forbids_anonymous: forbids.as_deref() };
     let authentication = section.authentication.as_ref();
     let authentication = authentication.and_then(|ways| access::authentication(ways, &around, report));
+    let forbids_clear = forbids_clear(section);
     if let (Some(to), Some(ways), Some(Placed { at, .. })) =
         (&backend, &authentication, &section.authentication)
         && sends_secrets_on(ways)
         && to.cluster.tls.is_none()
         && !to.cluster.bootstrap.iter().all(|server| is_loopback(&server.as_ref().host))
     {
-        report.warn(*at, "the clients' own passwords or tokens go on to the brokers unencrypted; switch tls on at the backend cluster");
+        let problem = "the clients' own passwords or tokens go on to the brokers unencrypted";
+        if forbids_clear {
+            let why = "which credentials_without_tls forbids";
+            report.error(*at, format!("{problem}, {why}; switch tls on at the backend cluster"));
+        } else {
+            report.warn(*at, format!("{problem}; switch tls on at the backend cluster"));
+        }
     }
     let mut additional = Vec::new();
     let namespace = section.namespace.as_ref();
@@ -117,8 +126,14 @@ fn cluster(
         name: name.clone(),
         prefix: written_prefix(section.namespace.as_ref()?.value.prefix.as_ref()?),
         additional,
+        forbids_clear,
         dns_label: section.dns_label.clone(),
     })
+}
+
+fn forbids_clear(section: &file::VirtualCluster) -> bool {
+    let written = section.credentials_without_tls.as_ref();
+    written.is_some_and(|written| written.value == file::CredentialsWithoutTls::Forbid)
 }
 
 /// Whether what clients prove themselves by is what the brokers get to see; a proof by SCRAM gives nothing away.

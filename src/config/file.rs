@@ -207,6 +207,8 @@ section! {
         optional acl_mode: AclMode,
         /// How its clients log in, in order: the first that fits decides.
         required authentication: List<Authentication>,
+        /// Whether tokens and passwords may travel without TLS where others can reach them; warn by default.
+        optional credentials_without_tls: CredentialsWithoutTls,
         required namespace: NamespaceSection,
         /// Second names under which clients find topics; none by default.
         optional topic_aliases: List<TopicAlias>,
@@ -226,6 +228,14 @@ section! {
     Destination {
         required name: Text,
     }
+}
+
+words! {
+    /// What becomes of a file by which tokens and passwords travel without TLS.
+    CredentialsWithoutTls {
+        "warn" => Warn,
+        "forbid" => Forbid,
+    } unsupported {}
 }
 
 words! {

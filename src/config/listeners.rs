@@ -52,11 +52,8 @@ pub(super) fn listeners(
         else {
             continue;
         };
-        let open = tls.is_none() && !addresses.iter().all(IpAddr::is_loopback);
-        if let Some(secrets) = secrets_taken(&reached)
-            && open
-        {
-            report.warn(name.at, format!("the listener {} takes {secrets} without TLS at an address that others can reach, so anybody on the way can read and use them; set tls_server", name.value.shown()));
+        if tls.is_none() && !addresses.iter().all(IpAddr::is_loopback) {
+            tell_of_clear(name, &reached, report);
         }
         let asks = section.tls_server.as_ref().is_some_and(|tls| tls.value.client_authentication.is_some());
         if !asks && reached.iter().any(takes_certificates) {
@@ -77,6 +74,34 @@ pub(super) fn listeners(
         entrances.push(Entrance { name, addresses, ports, tls, behind });
     }
     (listeners, entrances)
+}
+
+/// Says what a listener takes in the clear from whoever can reach it; a virtual cluster may forbid it.
+fn tell_of_clear(name: &Placed<Text>, reached: &[Reached], report: &mut Report) {
+    let shown = name.value.shown();
+    let takes = |secrets| {
+        format!("the listener {shown} takes {secrets} without TLS at an address that others can reach")
+    };
+    let mut is_forbidden = false;
+    for one in reached.iter().filter(|one| one.cluster.forbids_clear) {
+        if let Some(secrets) = secrets_taken(std::slice::from_ref(one)) {
+            is_forbidden = true;
+            let forbids = one.cluster.name.value.shown();
+            report.error(
+                name.at,
+                format!(
+                    "{}, and the virtual cluster {forbids} forbids that (credentials_without_tls); set tls_server",
+                    takes(secrets)
+                ),
+            );
+        }
+    }
+    if let (Some(secrets), false) = (secrets_taken(reached), is_forbidden) {
+        report.warn(
+            name.at,
+            format!("{}, so anybody on the way can read and use them; set tls_server", takes(secrets)),
+        );
+    }
 }
 
 /// What clients show that anybody could use who reads it.

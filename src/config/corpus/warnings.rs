@@ -60,6 +60,49 @@ fn what_others_could_read_is_warned_of() {
 }
 
 #[test]
+fn s_01_what_others_could_read_is_an_error_where_that_is_forbidden() {
+    let forbids = |word: &str, addresses: &str| {
+        let word = format!("    credentials_without_tls: {word}\n    namespace:");
+        told(&changed("    namespace:", &word).replace("[\"127.0.0.1\"]", addresses))
+    };
+    let open = "23:11: the listener \"front\" takes tokens without TLS at an address that others can reach";
+    let warning = format!("{open}, so anybody on the way can read and use them; set tls_server");
+    let error = format!(
+        "{open}, and the virtual cluster \"team\" forbids that (credentials_without_tls); set tls_server"
+    );
+    assert_eq!(forbids("warn", "[\"127.0.0.1\"]"), (vec![], vec![]));
+    assert_eq!(forbids("warn", "[\"0.0.0.0\"]"), (vec![], vec![warning]));
+    assert_eq!(forbids("forbid", "[\"0.0.0.0\"]"), (vec![error.clone()], vec![]));
+    assert_eq!(forbids("forbid", "[\"127.0.0.1\", \"10.0.0.1\"]"), (vec![error], vec![]));
+    assert_eq!(forbids("forbid", "[\"127.0.0.1\", \"::1\"]"), (vec![], vec![]));
+    // A proof gives nothing away.
+    let scram =
+        "{type: sasl_scram, algorithm: sha256, principals: [{username: u, password: \"${env['HUNTER']}\"}]}";
+    let file = changed("    namespace:", "    credentials_without_tls: forbid\n    namespace:")
+        .replace("[\"127.0.0.1\"]", "[\"10.0.0.1\"]");
+    let start = file.find("      - type: oauth_bearer").unwrap();
+    let end = file.find("    credentials_without_tls").unwrap();
+    let proofs = format!("{}      - {scram}\n{}", &file[..start], &file[end..]);
+    assert_eq!(told(&proofs), (vec![], vec![]));
+}
+
+#[test]
+fn s_01_what_goes_on_to_brokers_in_the_clear_is_an_error_where_that_is_forbidden() {
+    let problem = "the clients' own passwords or tokens go on to the brokers unencrypted";
+    let passed_on = |word: &str| {
+        let file = changed("    namespace:", &format!("    credentials_without_tls: {word}\n    namespace:"));
+        told(&file.replace(
+            "      - type: oauth_bearer\n",
+            "      - type: oauth_bearer\n        mediation: validate_forward\n",
+        ))
+    };
+    let mend = "switch tls on at the backend cluster";
+    assert_eq!(passed_on("warn"), (vec![], vec![format!("8:7: {problem}; {mend}")]));
+    let error = format!("8:7: {problem}, which credentials_without_tls forbids; {mend}");
+    assert_eq!(passed_on("forbid"), (vec![error], vec![]));
+}
+
+#[test]
 fn passwords_that_others_could_read_are_warned_of() {
     const HASH: &str =
         "$pbkdf2-sha256$i=4096$W22ZaJ0SNY7soEsUEjb6gQ$xKSVEDI6tPlSysH6mUQZOeeOp01r6B3fcJbodRPcYV0";
