@@ -1,81 +1,20 @@
 //! Clients, roles, secrets and keys that the administrator changes while the gateway runs.
 
-use std::collections::BTreeSet;
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::site::{
-    REALM, ROTATING, TOPIC_AUTHORIZATION_FAILED, is_let_in, keycloak, log_in_again, sees_orders, stage,
-};
-use crate::support::keycloak::key_id;
-use crate::support::stage::Stage;
+use crate::site::{REALM, ROTATING, TOPIC_AUTHORIZATION_FAILED, keycloak, log_in_again, sees_orders, stage};
+use crate::support::rotation::{self, is_let_in};
 
 const IS_READER: &str = "context.auth.token.claims.realm_access.roles.includes('reader')";
 
 #[test]
 fn no_login_fails_while_keys_are_rotated() {
-    const CLIENTS: usize = 3;
-    const ROTATIONS: u32 = 2;
     let Some(keycloak) = keycloak() else { return };
     let stage = stage(keycloak, &[ROTATING], IS_READER);
-    let (is_over, keys) = (AtomicBool::new(false), Mutex::new(BTreeSet::new()));
-    let (tried, failed) = (AtomicUsize::new(0), AtomicUsize::new(0));
-    let keys_seen = || keys.lock().expect("nobody panics with it").len();
-    thread::scope(|scope| {
-        for _ in 0..CLIENTS {
-            scope.spawn(|| {
-                while !is_over.load(Ordering::Relaxed) {
-                    let token = keycloak.token(ROTATING, "reader-app", "reader-secret");
-                    let is_in = is_let_in(&stage, &token);
-                    tried.fetch_add(1, Ordering::Relaxed);
-                    failed.fetch_add(usize::from(!is_in), Ordering::Relaxed);
-                    keys.lock().expect("nobody panics with it").insert(key_id(&token));
-                }
-            });
-        }
-        // However this ends, the clients do too.
-        let _over = Over(&is_over);
-        until("at work", || keys_seen() == 1);
-        for rotation in 1..=ROTATIONS {
-            // The file allows a fetch for an unknown key only so often.
-            until("free to fetch again", || age_of_keys(&stage) > 1.5);
-            keycloak.rotate_keys(ROTATING, 100 + rotation * 100);
-            until("seen with the new key", || keys_seen() > rotation as usize);
-        }
-        let enough = tried.load(Ordering::Relaxed) + 10 * CLIENTS;
-        until("at work after it", || tried.load(Ordering::Relaxed) >= enough);
-    });
-    assert_eq!(failed.load(Ordering::Relaxed), 0, "of {} logins", tried.load(Ordering::Relaxed));
-}
-
-/// How old the key set of the only issuer is, in seconds.
-fn age_of_keys(stage: &Stage) -> f64 {
-    let (_, text) = stage.gateway.admin("/metrics").expect("the admin port answers");
-    let mut lines = text.lines().filter(|line| line.starts_with("sluicegate_key_set_age_seconds{"));
-    let age = lines.next().and_then(|line| line.rsplit(' ').next()?.parse().ok());
-    age.expect("the gateway has keys")
-}
-
-/// Waits until something holds; Keycloak takes its time on a busy machine.
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while !holds() {
-        assert!(Instant::now() < deadline, "not {what} after a minute");
-        thread::sleep(Duration::from_millis(20));
-    }
-}
-
-/// Says that something is over when it is dropped.
-struct Over<'a>(&'a AtomicBool);
-
-impl Drop for Over<'_> {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
+    let token = || keycloak.token(ROTATING, "reader-app", "reader-secret");
+    rotation::expect_no_failure(&stage, token, |time| keycloak.rotate_keys(ROTATING, 100 + time * 100));
 }
 
 #[test]

@@ -1,9 +1,10 @@
 //! Whose tokens are taken, and what they grant.
 
 use crate::site::{
-    OTHER, REALM, ROTATING, TOPIC_AUTHORIZATION_FAILED, is_let_in, keycloak, sees_orders, stage, stage_with,
+    OTHER, REALM, ROTATING, TOPIC_AUTHORIZATION_FAILED, keycloak, sees_orders, stage, stage_with,
 };
 use crate::support::keycloak::AUDIENCE;
+use crate::support::rotation::is_let_in;
 use crate::support::stage::Stage;
 
 fn told_of_orders(stage: &Stage, token: &str) -> i16 {

@@ -73,13 +73,6 @@ pub fn sees_orders(client: &mut Client) -> i16 {
     client.ask(9, &MetadataRequest::default().with_topics(Some(vec![topic]))).topics[0].error_code
 }
 
-/// Whether a token opens a session.
-pub fn is_let_in(stage: &Stage, token: &str) -> bool {
-    let mut client = stage.connect();
-    client.handshake();
-    client.authenticate(&client_first(token)).auth_bytes.is_empty()
-}
-
 /// Logs in again on a connection, as soon as that is allowed: a second after the last login.
 pub fn log_in_again(client: &mut Client, token: &str) {
     client.handshake_again("OAUTHBEARER");

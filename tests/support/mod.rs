@@ -14,9 +14,11 @@ pub mod hostile; // an issuer that answers as badly as a test wants
 pub mod issuer; //  signs any token, and serves its keys with any fault
 pub mod kafka; //   one broker or three, with the listener on which Kafka itself checks tokens
 pub mod keycloak; // Keycloak with realms of its own, and what its administrator does
+pub mod oidc; //    the npm package oidc-provider, with keys and clients of a test
 pub mod ports; //   ranges of ports that nobody else takes
 pub mod process; // the sluicegate binary: gateway, issuer, and commands that end
 pub mod rest; //    a server that answers in JSON whatever a test says
+pub mod rotation; // clients that log in while an issuer changes its keys
 pub mod sense; //   requests that make sense to a broker, for every API and version
 pub mod setup; //   the file of a gateway for dialogues
 pub mod stage; //   gateway, broker and issuer together, for one dialogue

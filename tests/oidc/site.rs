@@ -1,0 +1,70 @@
+//! Gateways that take tokens of oidc-provider.
+
+use std::sync::LazyLock;
+
+use kafka_protocol::messages::MetadataRequest;
+
+use crate::support::client::client_first;
+use crate::support::oidc::{self, AUDIENCE, KEYS, OidcProvider, Registration};
+use crate::support::stage::Stage;
+
+/// A client whose tokens are for the gateway.
+pub const READER: (&str, &str) = ("reader-app", "reader-secret");
+/// Another, by whose tokens an elliptic curve is tried.
+pub const WRITER: (&str, &str) = ("writer-app", "writer-secret");
+/// A client of the same issuer whose tokens are for somebody else.
+pub const STRANGER: (&str, &str) = ("stranger-app", "stranger-secret");
+/// A client whose tokens are opaque.
+pub const OPAQUE: (&str, &str) = ("opaque-app", "opaque-secret");
+
+/// All of them.
+pub fn clients() -> Vec<Registration> {
+    let registration = |(id, secret), algorithm| Registration::new(id, secret, algorithm);
+    vec![
+        registration(READER, "RS256"),
+        registration(WRITER, "ES256"),
+        registration(STRANGER, "RS256").for_audience("http://elsewhere.dev"),
+        registration(OPAQUE, "RS256").with_opaque_tokens(),
+    ]
+}
+
+/// The provider of those who change nothing about it; `None` when it is not here.
+pub fn provider() -> Option<&'static OidcProvider> {
+    static PROVIDER: LazyLock<OidcProvider> = LazyLock::new(|| OidcProvider::start(&*KEYS, &clients()));
+    oidc::is_here().then(|| &*PROVIDER)
+}
+
+/// An item of `authentication`: tokens of this provider, which says itself where its keys are.
+pub fn authentication(provider: &OidcProvider) -> String {
+    format!(
+        "{{type: oauth_bearer, mediation: terminate, jwks: {{refresh_interval_min: 1s}}, \
+         validate: {{issuer: \"{}\", audiences: [{{name: \"{AUDIENCE}\"}}], types: [at+jwt]}}}}",
+        provider.issuer()
+    )
+}
+
+/// A gateway that takes tokens by this item, before a scripted broker.
+pub fn stage(authentication: &str) -> Stage {
+    Stage::start_with(1, |setup, _| setup.tenant().authentication = vec![authentication.to_owned()])
+}
+
+/// A login by this token is one of this principal, whose requests are answered.
+pub fn expect_login(stage: &Stage, token: &str, principal: &str) {
+    let mut client = stage.log_in_at(stage.setup.tenants[0].port, token);
+    client.ask(9, &MetadataRequest::default());
+    stage.expect_audit("the login", |line| line["outcome"] == "success" && line["principal"] == principal);
+}
+
+/// A login by this token is refused for this reason.
+pub fn expect_refusal(stage: &Stage, token: &str, reason: &str) {
+    let line = format!(
+        "sluicegate_logins_total{{virtual_cluster=\"team\",mechanism=\"oauth_bearer\",result=\"failure\",reason=\"{reason}\"}}"
+    );
+    let before = stage.metric(&line);
+    let mut client = stage.connect();
+    client.handshake();
+    let answer = client.authenticate(&client_first(token));
+    assert!(!answer.auth_bytes.is_empty(), "the token is taken: {answer:?}");
+    assert_ne!(client.authenticate(b"\x01").error_code, 0);
+    stage.expect_metric(&line, before + 1.0);
+}
