@@ -35,6 +35,7 @@ import org.apache.kafka.clients.admin.TopicDescription;
 import org.apache.kafka.clients.admin.TransactionDescription;
 import org.apache.kafka.clients.admin.TransactionListing;
 import org.apache.kafka.clients.admin.TransactionState;
+import org.apache.kafka.clients.admin.UserScramCredentialAlteration;
 import org.apache.kafka.clients.admin.UserScramCredentialUpsertion;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.common.ElectionType;
@@ -243,9 +244,14 @@ public class Admin {
                 return "";
             case "users": // [USER]
                 return String.join(" ", users(words.length > 1 ? List.of(name) : List.of()));
-            case "set-user": // USER PASSWORD
-                client.alterUserScramCredentials(List.of(new UserScramCredentialUpsertion(name,
-                        new ScramCredentialInfo(ScramMechanism.SCRAM_SHA_256, 4096), words[2]))).all().get();
+            case "set-user": // USER PASSWORD [512]: by SCRAM-SHA-256 and, if asked for, by SCRAM-SHA-512 too
+                client.alterUserScramCredentials(
+                        Arrays.stream(ScramMechanism.values())
+                                .filter(way -> way == ScramMechanism.SCRAM_SHA_256
+                                        || way == ScramMechanism.SCRAM_SHA_512 && words.length > 3)
+                                .<UserScramCredentialAlteration>map(way -> new UserScramCredentialUpsertion(
+                                        name, new ScramCredentialInfo(way, 4096), words[2]))
+                                .toList()).all().get();
                 await(() -> users(List.of()).contains(name), true);
                 return "";
             case "quorum": // how many controllers have an address

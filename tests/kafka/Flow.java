@@ -1,6 +1,8 @@
 import java.io.BufferedReader;
-import java.io.FileReader;
+import java.io.IOException;
 import java.io.InputStreamReader;
+import java.nio.file.Files;
+import java.nio.file.Path;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
@@ -20,6 +22,7 @@ import org.apache.kafka.common.KafkaException;
 import org.apache.kafka.common.Metric;
 import org.apache.kafka.common.MetricName;
 import org.apache.kafka.common.TopicPartition;
+import org.apache.kafka.common.errors.SslAuthenticationException;
 import org.apache.kafka.common.errors.TimeoutException;
 import org.apache.kafka.common.protocol.Errors;
 import org.apache.kafka.common.serialization.StringDeserializer;
@@ -28,7 +31,9 @@ import org.apache.kafka.common.serialization.StringSerializer;
 /**
  * Kafka's Java producer and consumer, told what to do by lines on standard input; one line of outcome for each.
  *
- * <p>java Flow PROPERTIES-FILE. What goes wrong is told by the name Kafka has for it, for example
+ * <p>java Flow PROPERTIES-FILE. Beside it there may be others, for {@code as NAME}.
+ *
+ * <p>What goes wrong is told by the name Kafka has for it, for example
  * TOPIC_AUTHORIZATION_FAILED; what Kafka's message says besides goes to standard error.
  */
 public class Flow {
@@ -38,7 +43,9 @@ public class Flow {
     private static final Map<String, String> ASSIGNED = Map.of("group.protocol", "consumer");
     private static final Map<String, String> COMMITTED = Map.of("isolation.level", "read_committed");
 
-    private final Properties properties;
+    /** The folder of the properties of all whom it may be. */
+    private final Path folder;
+    private Properties properties;
     /** The one who joined a group and stays. */
     private KafkaConsumer<String, String> member;
     /** The one who reads what it was given, in no group. */
@@ -48,16 +55,21 @@ public class Flow {
     /** The one whose transaction is open. */
     private KafkaProducer<String, String> open;
 
-    private Flow(Properties properties) {
-        this.properties = properties;
+    private Flow(Path file) throws IOException {
+        this.folder = file.toAbsolutePath().getParent();
+        this.properties = propertiesOf(file.getFileName().toString());
+    }
+
+    private Properties propertiesOf(String name) throws IOException {
+        Properties found = new Properties();
+        try (var file = Files.newBufferedReader(folder.resolve(name))) {
+            found.load(file);
+        }
+        return found;
     }
 
     public static void main(String[] arguments) throws Exception {
-        Properties properties = new Properties();
-        try (FileReader file = new FileReader(arguments[0])) {
-            properties.load(file);
-        }
-        Flow flow = new Flow(properties);
+        Flow flow = new Flow(Path.of(arguments[0]));
         try (var lines = new BufferedReader(new InputStreamReader(System.in))) {
             for (String line = lines.readLine(); line != null; line = lines.readLine()) {
                 System.out.println(line + " -> " + flow.outcome(line.trim().split(" +")));
@@ -85,11 +97,19 @@ public class Flow {
 
     private static String named(String[] words, Throwable cause) {
         System.err.println(String.join(" ", words) + ": " + cause);
+        if (cause instanceof SslAuthenticationException) {
+            return "SSL_AUTHENTICATION_FAILED"; // which Kafka itself has no code for: it is never told by a broker
+        }
         return Errors.forException(cause).name();
     }
 
     private String perform(String[] words) throws Exception {
         switch (words[0]) {
+            case "as": // NAME: from here on by the properties of this file
+                properties = propertiesOf(words[1]);
+                return "";
+            case "renew": // TOPIC COUNT NAME...: writes as each of these until all have logged in again so many times
+                return renew(words);
             case "produce": // TOPIC VALUE...
                 return produce(words);
             case "produce-unanswered": // TOPIC VALUE: by acks=0; whether the connection was closed upon it
@@ -206,6 +226,30 @@ public class Flow {
             boolean again = total(producer, "successful-reauthentication-total") > 0;
             return "connections=" + connections + " logged-in-again=" + again;
         }
+    }
+
+    private String renew(String[] words) throws Exception {
+        int count = Integer.parseInt(words[2]);
+        List<KafkaProducer<String, String>> producers = new ArrayList<>();
+        for (int place = 3; place < words.length; place++) {
+            properties = propertiesOf(words[place]);
+            producers.add(producer(Map.of("acks", "all", "linger.ms", "0")));
+        }
+        long deadline = System.nanoTime() + PATIENCE_OF_MEMBERS.toNanos();
+        while (producers.stream().anyMatch(one -> total(one, "successful-reauthentication-total") < count)) {
+            if (System.nanoTime() > deadline) {
+                throw new TimeoutException("not all have logged in again " + count + " times");
+            }
+            List<Future<?>> sent = new ArrayList<>();
+            producers.forEach(one -> sent.add(one.send(new ProducerRecord<>(words[1], "value"))));
+            for (Future<?> one : sent) {
+                one.get();
+            }
+            Thread.sleep(50);
+        }
+        long failed = producers.stream().mapToLong(one -> total(one, "failed-reauthentication-total")).sum();
+        producers.forEach(KafkaProducer::close);
+        return "failed=" + failed;
     }
 
     private static long total(KafkaProducer<String, String> producer, String name) {

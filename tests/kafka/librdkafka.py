@@ -1,6 +1,9 @@
 """librdkafka, as its users configure it, told what to do by lines on standard input; one line of outcome for each.
 
     python librdkafka.py BOOTSTRAP CLIENT_ID CLIENT_SECRET TOKEN_URL [CA_FILE]
+    python librdkafka.py PROPERTIES-FILE
+
+    as NAME                    -> ok                      (from here on by the properties of this file beside the first)
 
     produce TOPIC VALUE        -> ok
     produce-compressed TOPIC CODEC | produce-all TOPIC PARTITIONS
@@ -41,36 +44,58 @@ OWN_NAMES = {
     KafkaError._TIMED_OUT: "REQUEST_TIMED_OUT",
 }
 
-bootstrap, client_id, client_secret, token_url = sys.argv[1:5]
-ca_file = sys.argv[5:]
 # librdkafka tells of a refused login by this callback only; the call that waits for it merely times out.
 login_refused = []
 # And so of a connection that ends without its doing.
 cuts = []
 
 
+def is_alert(error):
+    """Whether the other side ended TLS and said why: librdkafka has no code for that."""
+    return "SSL alert number" in error.str()
+
+
 def on_error(error):
-    if error.code() == KafkaError._AUTHENTICATION:
+    if error.code() == KafkaError._AUTHENTICATION or is_alert(error):
         login_refused.append(error)
     else:
         cuts.append(error)
 
 
-SETTINGS = {
-    "bootstrap.servers": bootstrap,
-    "security.protocol": "SASL_PLAINTEXT",
-    "sasl.mechanisms": "OAUTHBEARER",
-    "sasl.oauthbearer.method": "oidc",
-    "sasl.oauthbearer.client.id": client_id,
-    "sasl.oauthbearer.client.secret": client_secret,
-    "sasl.oauthbearer.token.endpoint.url": token_url,
-    "error_cb": on_error,
-}
-if ca_file:
-    SETTINGS |= {"security.protocol": "SASL_SSL", "ssl.ca.location": ca_file[0]}
+def settings_in(file):
+    with open(file) as lines:
+        return dict(line.strip().split("=", 1) for line in lines if "=" in line) | {"error_cb": on_error}
+
+
+def settings_for_tokens(bootstrap, client_id, client_secret, token_url, *ca_file):
+    settings = {
+        "bootstrap.servers": bootstrap,
+        "security.protocol": "SASL_PLAINTEXT",
+        "sasl.mechanisms": "OAUTHBEARER",
+        "sasl.oauthbearer.method": "oidc",
+        "sasl.oauthbearer.client.id": client_id,
+        "sasl.oauthbearer.client.secret": client_secret,
+        "sasl.oauthbearer.token.endpoint.url": token_url,
+        "error_cb": on_error,
+    }
+    if ca_file:
+        settings |= {"security.protocol": "SASL_SSL", "ssl.ca.location": ca_file[0]}
+    return settings
+
+
+SETTINGS = settings_in(sys.argv[1]) if len(sys.argv) == 2 else settings_for_tokens(*sys.argv[1:])
+
+
+def become(name):
+    global SETTINGS
+    SETTINGS = settings_in(os.path.join(os.path.dirname(sys.argv[1]), name))
+    admin.cache_clear()
+    return ""
 
 
 def name_of(error):
+    if is_alert(error):
+        return "SSL_AUTHENTICATION_FAILED"
     return OWN_NAMES.get(error.code(), error.name())
 
 
@@ -301,6 +326,8 @@ VERBS = {
     )
 }
 
+VERBS["as"] = become
+
 
 def main():
     for line in sys.stdin:
@@ -313,6 +340,7 @@ def main():
         except KafkaException as exception:
             # A refused login shows as a time-out in most calls; the callback knows better.
             error = login_refused[0] if login_refused else exception.args[0]
+            print(f"{line.strip()}: {error}", file=sys.stderr)
             outcome = name_of(error)
         print(f"{line.strip()} -> {outcome}", flush=True)
 

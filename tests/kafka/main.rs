@@ -41,6 +41,7 @@ mod elastic; //    brokers that come and go
 mod fetching; //   by name and by id, in sessions, from the nearest replica
 mod fronts; //     TLS toward clients
 mod hazards; //    what a naive gateway gets wrong, by the number it has in the protocol notes
+mod logins; //    whom the gateway lets in, by each way there is
 mod namespaces; // enforced prefixes, additional names, two backends
 mod old; //       Kafka 3.9: alone, and beside 4.3
 mod operate; //    ACLs of the backend, and calls about the whole Kafka cluster
@@ -50,6 +51,7 @@ mod sharing; //   share groups
 mod site; //       one broker with every listener, and gateways as cases want them
 mod streams; //    applications whose coordinator makes topics (KIP-1071)
 mod transactions; // of both generations, and what administrators see of them
+mod visitors; //  clients that log in as their page says
 mod walls; //      what a tenant cannot reach, for every field of every request
 mod world; //      brokers, issuer and gateway, with the same grants on both ways in
 

@@ -31,7 +31,7 @@ const SETTINGS: &[&str] = &[
     // PLAIN by TLS as well.
     "listener.name.scram_ssl.sasl.enabled.mechanisms=SCRAM-SHA-256,SCRAM-SHA-512,PLAIN",
     "listener.name.scram_ssl.plain.sasl.jaas.config=org.apache.kafka.common.security.plain.PlainLoginModule \
-     required user_gateway=\"gw-secret\";",
+     required user_gateway=\"gw-secret\" user_batch=\"batch-secret\";",
 ];
 
 /// Broker and issuer, for as long as the test binary lives.
@@ -51,10 +51,10 @@ pub fn site() -> Option<&'static Site> {
     kafka::is_here().then(|| &*SITE)
 }
 
-/// An issuer that knows the client, and the gateway, with tokens good for so long.
+/// An issuer that knows the client, the gateway, and the one whom the page about logins names, with tokens good for so long.
 pub fn issuer(token_lifetime: &str) -> Issuer {
     Issuer::start(
-        &[&format!("{CLIENT}:{SECRET}"), "gateway:gw-secret"],
+        &[&format!("{CLIENT}:{SECRET}"), "gateway:gw-secret", "batch:batch-secret"],
         &["--token-lifetime", token_lifetime],
     )
 }

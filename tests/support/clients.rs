@@ -74,6 +74,31 @@ pub fn run(tool: Tool, bootstrap: &str, login: Option<Login<'_>>, commands: &[&s
     }
 }
 
+/// Does these commands in one process by whole files of properties, each with a name; it begins by the first one, and
+/// `as NAME` goes on by another. Of the Java programs, `Flow` knows that.
+pub fn run_as(tool: Tool, settings: &[(&str, String)], commands: &[&str]) -> Said {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    for (name, text) in settings {
+        fs::write(dir.path().join(name), text).expect("the file can be written");
+    }
+    let (first, _) = settings.first().expect("somebody does these");
+    let mut program = match tool {
+        Tool::Librdkafka => python(),
+        _ => {
+            let lines = settings.iter().flat_map(|(_, text)| text.lines());
+            let urls: Vec<&str> = lines.filter_map(|line| line.strip_prefix(TOKEN_URL)).collect();
+            jvm(tool, &[format!("{ALLOWED_URLS}{}", urls.join(","))])
+        }
+    };
+    program.arg(dir.path().join(first));
+    told(&talk(program, &lines(commands)))
+}
+
+/// The property that says where tokens are fetched.
+const TOKEN_URL: &str = "sasl.oauthbearer.token.endpoint.url=";
+/// Kafka's clients fetch tokens only from URLs that their JVM was told of.
+const ALLOWED_URLS: &str = "-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls=";
+
 /// The settings of Kafka's own clients, as its users write them.
 pub fn properties(bootstrap: &str, login: Option<Login<'_>>) -> String {
     // Shorter than Kafka's own patience of a minute, longer than any busy machine should need.
@@ -96,7 +121,7 @@ pub fn properties(bootstrap: &str, login: Option<Login<'_>>) -> String {
         "{common}{protocol}{keystore}
 sasl.mechanism=OAUTHBEARER
 sasl.login.callback.handler.class=org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginCallbackHandler
-sasl.oauthbearer.token.endpoint.url={token_url}
+{TOKEN_URL}{token_url}
 sasl.oauthbearer.client.credentials.client.id={client}
 sasl.oauthbearer.client.credentials.client.secret={secret}
 sasl.jaas.config=org.apache.kafka.common.security.oauthbearer.OAuthBearerLoginModule required ;
@@ -190,6 +215,20 @@ fn kafka_error(text: &str) -> Option<String> {
 
 /// The command of a Java program, with its settings in a file of the folder.
 fn java(tool: Tool, dir: &TempDir, bootstrap: &str, login: Option<Login<'_>>) -> Command {
+    let settings = dir.path().join("client.properties");
+    fs::write(&settings, properties(bootstrap, login)).expect("the file can be written");
+    let mut options = Vec::new();
+    if let Some(login) = login {
+        options.push(format!("{ALLOWED_URLS}{}", login.token_url));
+        options.extend(login.java.hosts.map(|file| format!("-Djdk.net.hosts.file={}", file.display())));
+    }
+    let mut java = jvm(tool, &options);
+    java.arg(settings);
+    java
+}
+
+/// The command of a Java program, still without its settings.
+fn jvm(tool: Tool, options: &[String]) -> Command {
     /// Compiled once for each test binary.
     static CLASSES: LazyLock<TempDir> = LazyLock::new(|| {
         let dir = tempfile::tempdir().expect("a temporary directory");
@@ -202,22 +241,15 @@ fn java(tool: Tool, dir: &TempDir, bootstrap: &str, login: Option<Login<'_>>) ->
         assert!(output.status.success(), "javac: {}", String::from_utf8_lossy(&output.stderr));
         dir
     });
-    let settings = dir.path().join("client.properties");
-    fs::write(&settings, properties(bootstrap, login)).expect("the file can be written");
     let mut java = Command::new("java");
-    java.args(["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]);
-    if let Some(login) = login {
-        // Kafka's clients fetch tokens only from URLs that their JVM was told of.
-        java.arg(format!("-Dorg.apache.kafka.sasl.oauthbearer.allowed.urls={}", login.token_url));
-        java.args(login.java.hosts.map(|file| format!("-Djdk.net.hosts.file={}", file.display())));
-    }
+    java.args(["-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1"]).args(options);
     let class = match tool {
         Tool::JavaFlow => "Flow",
         Tool::JavaShare => "Share",
         Tool::JavaStreams => "Streams",
         _ => "Admin",
     };
-    java.args(["-cp", &format!("{}:{}/*", CLASSES.path().display(), kafka_libs()), class]).arg(&settings);
+    java.args(["-cp", &format!("{}:{}/*", CLASSES.path().display(), kafka_libs()), class]);
     java
 }
 
@@ -262,11 +294,17 @@ impl Drop for Conversation {
 }
 
 fn librdkafka(bootstrap: &str, login: Login<'_>, commands: &[&str]) -> Said {
+    let mut script = python();
+    script.args([bootstrap, login.client, login.secret, login.token_url]).args(login.ca);
+    told(&talk(script, &lines(commands)))
+}
+
+/// The command of librdkafka's script, still without its settings.
+fn python() -> Command {
     let python = std::env::var("SLUICEGATE_PYTHON").expect("scripts/test sets SLUICEGATE_PYTHON");
     let mut script = Command::new(python);
-    script.arg(file("librdkafka.py")).args([bootstrap, login.client, login.secret, login.token_url]);
-    script.args(login.ca);
-    told(&talk(script, &lines(commands)))
+    script.arg(file("librdkafka.py"));
+    script
 }
 
 fn lines(commands: &[&str]) -> String {

@@ -8,6 +8,7 @@ use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
+use serde_json::Value;
 use tempfile::TempDir;
 
 use super::ports;
@@ -57,11 +58,17 @@ pub struct Background {
 
 impl Background {
     pub fn start(program: &str, arguments: &[&str]) -> Self {
+        Self::start_in(program, arguments, &[])
+    }
+
+    /// The same with these variables in its environment, beside those of this process.
+    pub fn start_in(program: &str, arguments: &[&str], environment: &[(&str, &str)]) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let log = dir.path().join("log");
         let out = File::create(&log).expect("the log can be written");
         let child = Command::new(program)
             .args(arguments)
+            .envs(environment.iter().copied())
             .stdin(Stdio::null())
             .stdout(out.try_clone().expect("a file handle can be copied"))
             .stderr(out)
@@ -157,22 +164,51 @@ pub struct Gateway {
 impl Gateway {
     /// Starts it with this file and waits until `/readyz` says 200. The text must say `admin` with that port.
     pub fn start(config: &str, admin_port: u16) -> Self {
-        let mut gateway = Self::launch(config, admin_port);
-        gateway.process.wait_until("ready", |_| is_ok(admin_port, "/readyz"));
-        gateway
+        Self::start_in(config, admin_port, &[])
     }
 
     /// Starts it, and leaves it to the test whether it becomes ready.
     pub fn launch(config: &str, admin_port: u16) -> Self {
+        Self::launch_in(config, admin_port, &[])
+    }
+
+    /// Starts it with these variables in its environment, and waits until it is ready.
+    pub fn start_in(config: &str, admin_port: u16, environment: &[(&str, &str)]) -> Self {
+        let mut gateway = Self::launch_in(config, admin_port, environment);
+        gateway.process.wait_until("ready", |_| is_ok(admin_port, "/readyz"));
+        gateway
+    }
+
+    fn launch_in(config: &str, admin_port: u16, environment: &[(&str, &str)]) -> Self {
         let config = ConfigFile::new(config);
         let path = config.path().to_str().expect("a path in UTF-8").to_owned();
-        let process = Background::start(SLUICEGATE, &["run", "--config", &path]);
+        let process = Background::start_in(SLUICEGATE, &["run", "--config", &path], environment);
         Self { process, config, admin_port }
     }
 
     /// What the admin port answers: the status line's code and the body.
     pub fn admin(&self, path: &str) -> Option<(u16, String)> {
         http_get(self.admin_port, path)
+    }
+
+    /// The audit log so far, line by line, of a file that says `audit: {file: audit.log}`.
+    pub fn audit(&self) -> Vec<Value> {
+        let text = fs::read_to_string(self.config.path().with_file_name("audit.log")).unwrap_or_default();
+        // The last line may be half there.
+        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
+        whole.lines().map(|line| serde_json::from_str(line).expect("an audit line is JSON")).collect()
+    }
+
+    /// Waits for an audit line, and returns it.
+    pub fn expect_audit(&self, what: &str, is_it: impl Fn(&Value) -> bool) -> Value {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            if let Some(line) = self.audit().into_iter().find(&is_it) {
+                return line;
+            }
+            assert!(Instant::now() < deadline, "no audit line of {what} in {:#?}", self.audit());
+            sleep(Duration::from_millis(10));
+        }
     }
 }
 
@@ -215,7 +251,7 @@ impl Issuer {
         let form = format!("grant_type=client_credentials&client_id={client}&client_secret={secret}");
         let (code, answer) = http_post(self.port, "/token", &form).expect("the issuer answers");
         assert_eq!(code, 200, "{answer}");
-        let answer: serde_json::Value = serde_json::from_str(&answer).expect("the issuer answers in JSON");
+        let answer: Value = serde_json::from_str(&answer).expect("the issuer answers in JSON");
         answer["access_token"].as_str().expect("there is a token").to_owned()
     }
 }

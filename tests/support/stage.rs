@@ -1,6 +1,5 @@
 //! The stage of a dialogue: the gateway's binary between a raw client and scripted brokers, with an issuer's keys.
 
-use std::fs;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -70,23 +69,12 @@ impl Stage {
 
     /// The audit log so far, line by line.
     pub fn audit(&self) -> Vec<Value> {
-        let path = self.gateway.config.path().with_file_name("audit.log");
-        let text = fs::read_to_string(path).unwrap_or_default();
-        // The last line may be half there.
-        let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-        whole.lines().map(|line| serde_json::from_str(line).expect("an audit line is JSON")).collect()
+        self.gateway.audit()
     }
 
     /// Waits for an audit line, and returns it.
     pub fn expect_audit(&self, what: &str, is_it: impl Fn(&Value) -> bool) -> Value {
-        let deadline = Instant::now() + PATIENCE;
-        loop {
-            if let Some(line) = self.audit().into_iter().find(&is_it) {
-                return line;
-            }
-            assert!(Instant::now() < deadline, "no audit line of {what} in {:#?}", self.audit());
-            sleep(Duration::from_millis(10));
-        }
+        self.gateway.expect_audit(what, is_it)
     }
 
     /// The value of a metric's line, which is its name with its labels as they are shown; 0 while it is not there.
