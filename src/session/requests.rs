@@ -11,9 +11,10 @@ use kafka_protocol::protocol::StrBytes;
 use super::in_flight::{Answer, Arrived, Awaited, Slot};
 use super::lookup::Lookup;
 use super::{Event, Next, Outbox, Reason, Session, Step, Upstream, broker, client, send};
-use crate::api::{Admission, Incoming, Known, Question, Row};
+use crate::api::{Admission, Admitted, Incoming, Known, Question, Row};
 use crate::cluster::{Gate, Lens};
 use crate::names::Backend;
+use crate::policy::Rights;
 use crate::wire::{Direction, RequestHead, grammar, peek_correlation_id, read_request};
 
 /// A request that cannot be admitted before something is found out.
@@ -38,15 +39,8 @@ impl Session {
         known: Known,
         out: &mut Outbox,
     ) -> Step {
-        let RequestHead { key, version, .. } = head;
         let Some(who) = &self.who else { return Err(Reason::NotAuthenticated { api: row.name }) };
-        if !self.versions.as_ref().is_some_and(|known| known.supports(row, head.version)) {
-            return Err(if row.versions.contains(&version) {
-                Reason::UnspokenVersion { key, version }
-            } else {
-                Reason::UnsupportedVersion { key, version }
-            });
-        }
+        self.must_be_spoken(row, head)?;
         let flexible = grammar().header_flexible(head.key, Direction::Request, head.version);
         let (mut header, body) = read_request(&frame, flexible).map_err(client)?;
         if header.client_id.as_deref() == Some(ADMIN_CLIENT) {
@@ -71,17 +65,32 @@ impl Session {
                 out,
             );
         }
+        let rights = who.rights.clone();
         out.events.push(Event::Request { key: head.key, bytes: frame.len() });
-        if admitted.refused.is_some() || !admitted.denials.is_empty() {
-            out.events.push(Event::Refused {
-                key: head.key,
-                why: admitted.refused,
-                denials: admitted.denials,
-            });
+        self.send_on(admitted, head, rights, out)
+    }
+
+    /// Which versions there are, ours and the broker's; another is served in no way.
+    fn must_be_spoken(&self, row: &Row, head: RequestHead) -> Result<(), Reason> {
+        let RequestHead { key, version, .. } = head;
+        if self.versions.as_ref().is_some_and(|known| known.supports(row, version)) {
+            return Ok(());
         }
-        match admitted.admission {
+        Err(if row.versions.contains(&version) {
+            Reason::UnspokenVersion { key, version }
+        } else {
+            Reason::UnsupportedVersion { key, version }
+        })
+    }
+
+    /// Sends what was admitted of a request to the broker, and answers for what was not.
+    fn send_on(&mut self, admitted: Admitted, head: RequestHead, rights: Rights, out: &mut Outbox) -> Step {
+        let Admitted { admission, denials, refused } = admitted;
+        if refused.is_some() || !denials.is_empty() {
+            out.events.push(Event::Refused { key: head.key, why: refused, denials });
+        }
+        match admission {
             Admission::Forward { requests, pending } => {
-                let rights = who.rights.clone();
                 let (asked, requests): (Vec<i32>, Vec<_>) = requests.into_iter().unzip();
                 out.to_broker.extend(requests);
                 self.in_flight.push(Slot::Awaiting(Awaited {
