@@ -2,6 +2,8 @@
 //!
 //! Source: RFC 2253 (names as text), RFC 8705 (thumbprints in tokens).
 
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use aws_lc_rs::digest;
 use x509_parser::asn1_rs::{Any, Tag};
 use x509_parser::certificate::X509Certificate;
@@ -16,6 +18,8 @@ pub struct PeerCertificate {
     pub thumbprint: [u8; 32],
     /// Whom it names, in the form of RFC 2253, as Kafka's own brokers have it.
     pub subject: String,
+    /// Its end, in seconds since 1970.
+    pub not_after: i64,
 }
 
 /// A certificate that can not be read.
@@ -32,7 +36,14 @@ impl PeerCertificate {
         }
         let hash = digest::digest(&digest::SHA256, der);
         let thumbprint = hash.as_ref().try_into().expect("SHA-256 has 32 bytes");
-        Ok(Self { thumbprint, subject: subject(certificate.subject()) })
+        let not_after = certificate.validity().not_after.timestamp();
+        Ok(Self { thumbprint, subject: subject(certificate.subject()), not_after })
+    }
+
+    /// How long it is still good; zero when it has ended.
+    pub fn lasts(&self, now: SystemTime) -> Duration {
+        let since_1970 = now.duration_since(UNIX_EPOCH).unwrap_or_default();
+        Duration::from_secs(u64::try_from(self.not_after).unwrap_or(0)).saturating_sub(since_1970)
     }
 }
 
@@ -154,6 +165,27 @@ mod tests {
         let der = der(&[(DnType::CommonName, "reader")]);
         let expected = digest::digest(&digest::SHA256, &der);
         assert_eq!(PeerCertificate::from_der(&der).unwrap().thumbprint, expected.as_ref());
+    }
+
+    #[test]
+    fn a_certificate_lasts_until_its_last_second_and_no_longer() {
+        let mut params = CertificateParams::default();
+        params.not_after = rcgen::date_time_ymd(2030, 1, 2);
+        let der = params.self_signed(&KeyPair::generate().unwrap()).unwrap().der().to_vec();
+        let certificate = PeerCertificate::from_der(&der).unwrap();
+        let end = UNIX_EPOCH + Duration::from_secs(1_893_542_400);
+        let millisecond = Duration::from_millis(1);
+        for (now, expected) in [
+            (end - Duration::from_secs(60), Duration::from_secs(60)),
+            (end - millisecond, millisecond),
+            (end, Duration::ZERO),
+            (end + millisecond, Duration::ZERO),
+            (UNIX_EPOCH - millisecond, Duration::from_secs(1_893_542_400)),
+        ] {
+            assert_eq!(certificate.lasts(now), expected);
+        }
+        let before_1970 = PeerCertificate { not_after: -1, ..certificate };
+        assert_eq!(before_1970.lasts(UNIX_EPOCH), Duration::ZERO);
     }
 
     #[test]

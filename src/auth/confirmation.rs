@@ -41,7 +41,8 @@ mod tests {
 
     #[test]
     fn j_15_s_29_s_30_a_bound_token_is_good_with_its_certificate_alone() {
-        let certificate = |byte: u8| PeerCertificate { thumbprint: [byte; 32], subject: "CN=a".to_owned() };
+        let certificate =
+            |byte: u8| PeerCertificate { thumbprint: [byte; 32], subject: "CN=a".to_owned(), not_after: 0 };
         let (own, other) = (certificate(1), certificate(2));
         let bound = URL_SAFE_NO_PAD.encode([1; 32]);
         let check = |cnf: Value, certificate: Option<&PeerCertificate>, expected: Result<(), &str>| {

@@ -937,7 +937,8 @@ mod tests {
         );
         let bound = claims(json!({"cnf": {"x5t#S256": b64([1; 32])}}));
         let bound = ISSUER.token(Algorithm::EdDsa, &bound);
-        let certificate = |byte| PeerCertificate { thumbprint: [byte; 32], subject: String::new() };
+        let certificate =
+            |byte| PeerCertificate { thumbprint: [byte; 32], subject: String::new(), not_after: 0 };
         assert!(verifier.verify(&bound, Some(&certificate(1)), now).is_ok());
         let recalled = |certificate: Option<&PeerCertificate>| {
             verifier.recall(&bound, certificate, now).unwrap().map(|_| ()).map_err(|why| why.label())

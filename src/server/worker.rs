@@ -7,7 +7,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Instant, SystemTime};
 
 use tokio::net::TcpStream;
 use tokio::runtime::Builder;
@@ -221,6 +221,10 @@ async fn carry(accepted: Accepted, house: &House, preferred: usize) {
     let client = Client {
         connection_id: u64::from_ne_bytes(random()),
         address: address.ip().to_string(),
+        certificate_ends_at: certificate.as_ref().and_then(|certificate| {
+            // The handshake has just found it good.
+            Instant::now().checked_add(certificate.lasts(SystemTime::now()))
+        }),
         certificate,
         nonce: random,
     };

@@ -11,10 +11,12 @@ use kafka_protocol::error::ResponseError;
 use super::phase::{Exchange, Phase, Stage};
 use super::sasl;
 use super::{Event, Mechanism, Next, Outbox, Reason, Session, Step, client};
-use crate::api::{Disposition, disposition, versions};
+use crate::api::versions;
 use crate::auth::{Method, Proven, Refused};
 use crate::names::{Principal, Virtual};
-use crate::wire::{ApiKey, Direction, RequestHead, RequestHeader, grammar, read_request};
+use crate::wire::{
+    ApiKey, Direction, Malformed, RequestHead, RequestHeader, grammar, peek_client_id, read_request,
+};
 
 impl Session {
     /// ApiVersions, SaslHandshake and SaslAuthenticate are about the connection itself.
@@ -155,24 +157,25 @@ impl Session {
 
     /// Lets a client in that does not log in, by its certificate or by nothing, where the file allows that;
     /// true when it is in.
+    ///
+    /// Shape: as soon as its first request says whose it is and what the client calls itself; the rest may be
+    /// more than a stranger may send.
     pub(super) fn let_in(
         &mut self,
         bytes: &BytesMut,
         now: Instant,
         out: &mut Outbox,
     ) -> Result<bool, Reason> {
-        if !matches!(self.phase, Phase::Unauthenticated { .. }) {
+        if !self.may_need_no_login() || self.is_of_login(bytes) {
             return Ok(false);
         }
-        let Some((mechanism, proven)) = self.known_without_login() else { return Ok(false) };
-        // The key stands behind the length. A login goes first where there is a way to log in.
-        let Some(key) = bytes.get(4..6).map(|key| i16::from_be_bytes([key[0], key[1]])) else {
-            return Ok(false);
+        let client_id = match first_client_id(bytes) {
+            Ok(Some(client_id)) => client_id,
+            Ok(None) => return Ok(false),
+            Err(malformed) => return Err(client(malformed)),
         };
-        let is_own = ApiKey::try_from(key).is_ok_and(|key| matches!(disposition(key), Disposition::Answer));
-        if is_own && !self.offered().is_empty() {
-            return Ok(false);
-        }
+        let Some((mechanism, proven)) = self.known_without_login(now) else { return Ok(false) };
+        self.client_id = client_id.filter(|id| !id.is_empty()).map(shortened);
         match proven.and_then(|proven| self.become_known(mechanism, proven, &[], now, out)) {
             Ok(()) => Ok(true),
             Err(refused) => {
@@ -182,30 +185,59 @@ impl Session {
         }
     }
 
-    /// Whether somebody may be let in once the key of this frame is here, whose length alone is too much for
-    /// one who is not.
-    pub(super) fn awaits_key(&self, bytes: &BytesMut) -> bool {
-        let announced =
-            bytes.get(..4).map(|length| i32::from_be_bytes([length[0], length[1], length[2], length[3]]));
-        let may_come = announced.and_then(|length| usize::try_from(length).ok());
-        bytes.len() < 6
-            && may_come.is_some_and(|length| length <= self.limits.frame_bytes)
-            && matches!(self.phase, Phase::Unauthenticated { .. })
-            && self.known_without_login().is_some()
+    /// Whether somebody may be let in once the header of this frame is here, whose length alone is too much
+    /// for one who is not.
+    pub(super) fn awaits_header(&self, bytes: &BytesMut) -> bool {
+        let may_come = announced(bytes).is_some_and(|length| length <= self.limits.frame_bytes);
+        may_come
+            && bytes.len() < LENGTH_BYTES + self.limits.frame_bytes_before_login
+            && self.may_need_no_login()
+            && !self.is_of_login(bytes)
+            && first_client_id(bytes) == Ok(None)
     }
 
-    /// The first method of the file that asks for no login and fits: a certificate fits where there is one.
-    fn known_without_login(&self) -> Option<(Mechanism, Result<Proven, Refused>)> {
+    /// Whether this may be somebody who asks for no login.
+    fn may_need_no_login(&self) -> bool {
+        matches!(self.phase, Phase::Unauthenticated { .. })
+            && self.cluster.authentication.methods.iter().any(|method| match method {
+                Method::Anonymous => true,
+                Method::ClientCertificate(_) => self.client.certificate.is_some(),
+                _ => false,
+            })
+    }
+
+    /// Whether the request is one that lets nobody in by itself: it goes before a login where there is one,
+    /// or what its header looks like is not known.
+    fn is_of_login(&self, bytes: &BytesMut) -> bool {
+        let int16 = |at: usize| bytes.get(at..at + 2).map(|two| i16::from_be_bytes([two[0], two[1]]));
+        let key = int16(LENGTH_BYTES).and_then(|key| ApiKey::try_from(key).ok());
+        let Some(range) = key.and_then(versions::own_range) else { return false };
+        let is_readable = int16(LENGTH_BYTES + 2).is_none_or(|version| range.contains(&version));
+        !is_readable || !self.offered().is_empty()
+    }
+
+    /// The first method of the file that asks for no login and fits: a certificate fits where there is one,
+    /// and lets nobody in for longer than it lasts.
+    fn known_without_login(&self, now: Instant) -> Option<(Mechanism, Result<Proven, Refused>)> {
         self.cluster.authentication.methods.iter().find_map(|method| {
-            let principal = match (method, &self.client.certificate) {
+            let proven = match (method, &self.client.certificate) {
                 (Method::ClientCertificate(mapping), Some(certificate)) => mapping
                     .principal(&certificate.subject)
-                    .map_err(|why| Refused::new(why.label(), why.to_string())),
-                (Method::Anonymous, _) => Ok(Principal::anonymous()),
+                    .map_err(|why| Refused::new(why.label(), why.to_string()))
+                    .and_then(|principal| self.proven_by_certificate(principal, now)),
+                (Method::Anonymous, _) => Ok(Proven::named(Principal::anonymous(), None)),
                 _ => return None,
             };
-            Some((Mechanism::of(method), principal.map(|principal| Proven::named(principal, None))))
+            Some((Mechanism::of(method), proven))
         })
+    }
+
+    fn proven_by_certificate(&self, principal: Principal, now: Instant) -> Result<Proven, Refused> {
+        let lifetime = self.client.certificate_ends_at.map(|end| end.saturating_duration_since(now));
+        if lifetime.is_some_and(|left| left.is_zero()) {
+            return Err(Refused::new("expired", "the client's certificate has ended"));
+        }
+        Ok(Proven::named(principal, lifetime))
     }
 
     pub(super) fn failure_id(&self) -> String {
@@ -217,6 +249,23 @@ fn names(offered: &[(&'static str, Mechanism)]) -> Vec<&'static str> {
     offered.iter().map(|(name, _)| *name).collect()
 }
 
+/// How long the first frame says that it is.
+fn announced(bytes: &BytesMut) -> Option<usize> {
+    let length = bytes.first_chunk::<LENGTH_BYTES>().map(|length| i32::from_be_bytes(*length));
+    length.and_then(|length| usize::try_from(length).ok())
+}
+
+/// What the client calls itself in the first request; `Ok(None)` while that is not all there.
+fn first_client_id(bytes: &BytesMut) -> Result<Option<Option<&str>>, Malformed> {
+    let Some(length) = announced(bytes) else { return Ok(None) };
+    let here = &bytes[LENGTH_BYTES..bytes.len().min(LENGTH_BYTES + length)];
+    match peek_client_id(here) {
+        Ok(client_id) => Ok(Some(client_id)),
+        Err(Malformed::Truncated) if here.len() < length => Ok(None),
+        Err(malformed) => Err(malformed),
+    }
+}
+
 /// A client's word, cut to what a log line has room for.
 fn shortened(text: &str) -> String {
     text.chars().take(CLIENT_WORD_CHARACTERS_MAX).collect()
@@ -225,4 +274,143 @@ fn shortened(text: &str) -> String {
 /// A client whose version is too new is told ours at the first try.
 const TOO_NEW_ANSWERED_MAX: u8 = 4;
 
+/// What stands before each frame.
+const LENGTH_BYTES: usize = 4;
+
 const CLIENT_WORD_CHARACTERS_MAX: usize = 128;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use kafka_protocol::messages::{ApiVersionsRequest, MetadataRequest};
+    use kafka_protocol::protocol::Encodable;
+
+    use super::super::tests::{bearer, session};
+    use super::*;
+    use crate::auth::{PeerCertificate, PrincipalMapping};
+    use crate::wire::{Gather, encode_body, write_request};
+
+    #[expect(clippy::disallowed_methods, reason = "an Instant can only be had from the clock")]
+    fn now() -> Instant {
+        Instant::now()
+    }
+
+    fn said(key: ApiKey, version: i16, client_id: Option<&'static str>, body: &impl Encodable) -> Vec<u8> {
+        let head = RequestHead { key: key as i16, version, correlation_id: 7 };
+        let client_id = client_id.map(kafka_protocol::protocol::StrBytes::from_static_str);
+        let mut out = Gather::around(None);
+        let flexible = grammar().header_flexible(head.key, Direction::Request, version);
+        write_request(&mut out, &RequestHeader { head, client_id }, flexible);
+        encode_body(&mut out, body, version).unwrap();
+        out.finish().to_vec()
+    }
+
+    fn asks_for_topics(client_id: Option<&'static str>) -> Vec<u8> {
+        said(ApiKey::Metadata, 9, client_id, &MetadataRequest::default())
+    }
+
+    /// Says this byte by byte, and returns what came of it, and after how many bytes something came.
+    fn drip(session: &mut Session, bytes: &[u8], now: Instant) -> (Next, usize) {
+        let mut inbox = BytesMut::new();
+        for (at, byte) in bytes.iter().enumerate() {
+            inbox.extend_from_slice(&[*byte]);
+            match session.on_client_bytes(&mut inbox, now, &mut Outbox::default()) {
+                Next::Read => {}
+                next => return (next, at + 1),
+            }
+        }
+        (Next::Read, bytes.len())
+    }
+
+    #[test]
+    fn who_needs_no_login_is_let_in_when_it_has_said_what_it_is_called() {
+        for (client_id, called, bytes) in
+            [(None, None, 14), (Some(""), None, 14), (Some("batch"), Some("batch"), 19)]
+        {
+            for frame in [
+                asks_for_topics(client_id),
+                said(ApiKey::ApiVersions, 3, client_id, &ApiVersionsRequest::default()),
+            ] {
+                let mut session = session(vec![Method::Anonymous], now());
+                let (next, after) = drip(&mut session, &frame, now());
+                assert!(matches!(next, Next::Connect), "{next:?}");
+                assert_eq!((session.client_id(), after), (called, bytes));
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_more_than_a_stranger_may_send_waits_for_its_header_and_no_longer() {
+        let large = |header: &[u8]| [&(1024_i32 * 1024).to_be_bytes()[..], header].concat();
+        let header = &asks_for_topics(Some("batch"))[4..];
+        let (next, after) = drip(&mut session(vec![Method::Anonymous], now()), &large(header), now());
+        assert!(matches!(next, Next::Connect), "{next:?}");
+        assert_eq!(after, 19);
+        // Nobody is let in whose header does not come, or makes no sense; nor without being known.
+        let endless = [&header[..8], &i16::MAX.to_be_bytes(), &[b'x'; 20_000]].concat();
+        let (next, after) = drip(&mut session(vec![Method::Anonymous], now()), &large(&endless), now());
+        assert!(matches!(next, Next::Read), "{next:?}");
+        assert_eq!(after, 4 + endless.len());
+        let negative = [&header[..8], &(-2_i16).to_be_bytes()].concat();
+        let no_text = [&header[..8], &[0, 1, 0xff]].concat();
+        for broken in [negative, no_text] {
+            let mut session = session(vec![Method::Anonymous], now());
+            let (next, _) = drip(&mut session, &large(&broken), now());
+            assert!(matches!(next, Next::Close(Reason::ClientMalformed(_))), "{next:?}");
+            assert!(session.principal().is_none());
+        }
+        let (next, after) = drip(&mut session(vec![bearer()], now()), &large(header), now());
+        assert!(matches!(next, Next::Close(Reason::ClientMalformed(_))), "{next:?}");
+        assert_eq!(after, 4);
+    }
+
+    #[test]
+    fn a_header_in_a_version_that_is_not_known_lets_nobody_in() {
+        let mut frame = said(ApiKey::ApiVersions, 3, Some("batch"), &ApiVersionsRequest::default());
+        frame[7] = 99;
+        let mut session = session(vec![Method::Anonymous], now());
+        let mut out = Outbox::default();
+        let next = session.on_client_bytes(&mut BytesMut::from(&frame[..]), now(), &mut out);
+        assert!(matches!(next, Next::Read), "{next:?}");
+        assert_eq!((out.to_client.len(), session.principal(), session.client_id()), (1, None, None));
+        let (next, _) = drip(&mut session, &asks_for_topics(Some("batch")), now());
+        assert!(matches!(next, Next::Connect), "{next:?}");
+        assert_eq!(session.client_id(), Some("batch"));
+    }
+
+    fn with_certificate(lasts: Option<Duration>, now: Instant) -> Session {
+        let mut session = session(vec![Method::ClientCertificate(PrincipalMapping::default())], now);
+        let subject = "CN=reader".to_owned();
+        session.client.certificate =
+            Some(Arc::new(PeerCertificate { thumbprint: [7; 32], subject, not_after: 0 }));
+        session.client.certificate_ends_at = lasts.map(|lasts| now + lasts);
+        session
+    }
+
+    #[test]
+    fn p_06_a_session_by_certificate_ends_with_the_certificate() {
+        let (now, hour) = (now(), Duration::from_secs(3600));
+        let mut session = with_certificate(Some(hour), now);
+        let later = now + Duration::from_secs(5);
+        let (next, _) = drip(&mut session, &asks_for_topics(None), later);
+        assert!(matches!(next, Next::Connect), "{next:?}");
+        assert_eq!(session.who.as_ref().and_then(|who| who.ends_at), Some(now + hour));
+        let next = session.on_deadline(now + hour, &mut Outbox::default());
+        assert!(matches!(next, Next::Close(Reason::SessionExpired)), "{next:?}");
+
+        let mut endless = with_certificate(None, now);
+        drip(&mut endless, &asks_for_topics(None), now);
+        assert_eq!((endless.principal().is_some(), endless.deadline()), (true, None));
+    }
+
+    #[test]
+    fn p_06_a_certificate_that_has_ended_lets_nobody_in() {
+        let now = now();
+        let mut session = with_certificate(Some(Duration::from_secs(5)), now);
+        let (next, _) = drip(&mut session, &asks_for_topics(None), now + Duration::from_secs(5));
+        assert!(matches!(next, Next::Close(Reason::LoginFailed)), "{next:?}");
+        assert!(session.principal().is_none());
+    }
+}

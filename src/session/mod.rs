@@ -76,6 +76,8 @@ pub struct Client {
     pub address: String,
     /// By which it proved itself in TLS, where it did.
     pub certificate: Option<Arc<PeerCertificate>>,
+    /// When that certificate ends, if the clock knows such a time.
+    pub certificate_ends_at: Option<Instant>,
     /// Gives random bytes, for one SCRAM login at the broker each.
     pub nonce: fn() -> [u8; 24],
 }
@@ -168,8 +170,8 @@ impl Session {
             let frame = match split_frame(bytes, self.frame_bytes_max()) {
                 Ok(Some(frame)) => frame,
                 Ok(None) => return self.rest(),
-                // Whose request it is, and how long it may be, its key says, which is not here yet.
-                Err(_) if self.awaits_key(bytes) => return self.rest(),
+                // Whose request it is, and how long it may be, its header says, which is not here yet.
+                Err(_) if self.awaits_header(bytes) => return self.rest(),
                 Err(malformed) => return Next::Close(client(malformed)),
             };
             match self.on_client_frame(frame, now, out) {

@@ -64,8 +64,13 @@ pub(super) fn session_with(authentication: Authentication, login: BrokerLogin, n
     };
     let book = AddressBook::Ports(PortMap::new("gateway", vec![19092, 19093], BootstrapPort::AtStart, 1));
     let listener = Listener { name: "front".into(), book: Arc::new(book), cluster: Arc::new(cluster) };
-    let client =
-        Client { connection_id: 1, address: "127.0.0.1".to_owned(), certificate: None, nonce: || [7; 24] };
+    let client = Client {
+        connection_id: 1,
+        address: "127.0.0.1".to_owned(),
+        certificate: None,
+        certificate_ends_at: None,
+        nonce: || [7; 24],
+    };
     Session::new(Arc::new(listener), Arc::new(Limits::default()), None, client, now)
 }
 

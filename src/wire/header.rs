@@ -52,6 +52,15 @@ pub fn read_request(frame: &Bytes, flexible: bool) -> Result<(RequestHeader, Byt
     Ok((RequestHeader { head, client_id }, behind(frame, &cursor)))
 }
 
+/// The client id in the first bytes of a request, of which more may be to come.
+///
+/// Errors: `Truncated` also while the client id is not all there.
+pub fn peek_client_id(start: &[u8]) -> Result<Option<&str>, Malformed> {
+    let mut cursor = Cursor::new(start);
+    RequestHead::read(&mut cursor)?;
+    cursor.text(false)
+}
+
 /// Writes a request's header, version 2 if `flexible`, else 1.
 pub fn write_request(out: &mut Gather, header: &RequestHeader, flexible: bool) {
     out.put_i16(header.head.key);
@@ -101,6 +110,7 @@ pub fn fuzz_header(data: &[u8]) {
     for flexible in [false, true] {
         if let Ok((header, _)) = read_request(&frame, flexible) {
             assert_eq!(RequestHead::peek(&frame), Ok(header.head));
+            assert_eq!(peek_client_id(&frame), Ok(header.client_id.as_deref()));
         }
         let _ = read_response(&frame, flexible);
     }
@@ -138,6 +148,17 @@ mod tests {
                 assert_eq!(RequestHead::peek(&frame), Ok(header(client_id).head));
                 let read = read_request(&frame, flexible);
                 assert_eq!(read, Ok((header(client_id), Bytes::from_static(b"body"))));
+            }
+        }
+    }
+
+    #[test]
+    fn a_client_id_is_read_as_soon_as_it_is_there() {
+        for (client_id, bytes) in [(None, 10), (Some(""), 10), (Some("producer-1"), 20)] {
+            let frame = written(|out| write_request(out, &header(client_id), true));
+            for length in 0..frame.len() {
+                let expected = if length < bytes { Err(Malformed::Truncated) } else { Ok(client_id) };
+                assert_eq!(peek_client_id(&frame[..length]), expected, "{length} of {client_id:?}");
             }
         }
     }

@@ -35,8 +35,8 @@ pub use definition::{Definition, Field, FieldKind, Role, Versions};
 pub use frame::{fuzz_frame, has_frame, missing, split_frame};
 pub use gather::{Gather, SHARE_BYTES_MIN, Segments};
 pub use header::{
-    RequestHead, RequestHeader, fuzz_header, peek_correlation_id, read_request, read_response, write_request,
-    write_response,
+    RequestHead, RequestHeader, fuzz_header, peek_client_id, peek_correlation_id, read_request,
+    read_response, write_request, write_response,
 };
 pub use message::{Unencodable, decode, encode_body};
 pub use oracle::{fuzz_walk, recoded};

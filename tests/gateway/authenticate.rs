@@ -564,11 +564,14 @@ fn anonymous_clients_are_let_in_where_the_backend_says_so() {
         setup.tenant().authentication = vec!["{type: anonymous}".to_owned()];
         setup.tenant().policies = vec![Policy::new(
             "anybody",
-            Some("context.auth.type == 'anonymous'"),
+            Some("context.auth.type == 'anonymous' && context.client.id == 'raw-client'"),
             &[rule("allow", "topic", "describe", "*")],
         )];
     });
     stage.broker().has_topics(&["my-orders"]);
+    let mut nameless = stage.connect();
+    nameless.send_as(9, 1, None, &MetadataRequest::default().with_topics(None));
+    assert_eq!(nameless.read::<MetadataRequest>(9, 1).topics.len(), 0);
     let mut client = stage.connect();
     assert_eq!(client.ask(3, &api_versions()).error_code, 0);
     assert_eq!(client.ask(9, &MetadataRequest::default().with_topics(None)).topics.len(), 1);

@@ -1,4 +1,7 @@
 //! Listeners that ask clients for certificates.
+#![allow(clippy::disallowed_methods, reason = "certificates end by the real clock")]
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use kafka_protocol::messages::{ApiVersionsRequest, MetadataRequest};
 use rcgen::CertificateParams;
@@ -182,4 +185,56 @@ fn who_has_no_certificate_must_log_in_and_who_has_one_may() {
         let topics = client.ask(9, &MetadataRequest::default().with_topics(None)).topics;
         assert_eq!(topics.len(), sees, "{logs_in}");
     }
+}
+
+#[test]
+fn a_condition_sees_what_a_client_by_certificate_calls_itself() {
+    let change = |setup: &mut Setup| {
+        let tenant = setup.tenant();
+        tenant.authentication =
+            vec![format!("{{type: client_certificate, principal_mapping: [{COMMON_NAME}]}}")];
+        let condition = "context.client.id == 'batch' && context.auth.principal.name == 'reader'";
+        tenant.policies =
+            vec![Policy::new("batch", Some(condition), &[rule("allow", "topic", "describe", "*")])];
+    };
+    let site = Site::start_with("required", change);
+    site.stage.broker().has_topics(&["my-orders"]);
+    let pair = named(&site, "reader");
+    for asks_for_versions in [false, true] {
+        for (client_id, sees) in [(Some("batch"), 1), (Some("batches"), 0), (None, 0)] {
+            let mut client = site.connect(&TLS13, Some(&pair)).expect("the handshake succeeds");
+            if asks_for_versions {
+                client.send_as(0, 1, client_id, &ApiVersionsRequest::default());
+                client.read::<ApiVersionsRequest>(0, 1);
+            }
+            client.send_as(9, 2, client_id, &MetadataRequest::default().with_topics(None));
+            let topics = client.read::<MetadataRequest>(9, 2).topics;
+            assert_eq!(topics.len(), sees, "{client_id:?}");
+            // What it says later changes nothing.
+            client.send_as(9, 3, Some("batch"), &MetadataRequest::default().with_topics(None));
+            assert_eq!(client.read::<MetadataRequest>(9, 3).topics.len(), sees);
+        }
+    }
+    site.stage.expect_audit("the login of batch", |line| {
+        line["event"] == "login" && line["client_id"] == "batch" && line["principal"] == "reader"
+    });
+}
+
+#[test]
+fn p_06_a_session_by_certificate_is_closed_when_the_certificate_ends() {
+    let site = by_certificate("required", &[], COMMON_NAME);
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is later");
+    let end = Duration::from_secs(since_1970.as_secs() + 8);
+    let short = site.from(|params| params.not_after = rcgen::date_time_ymd(1970, 1, 1) + end);
+    let mut idle = site.connect(&TLS13, Some(&short)).expect("the handshake succeeds");
+    let mut lasting = site.connect(&TLS13, Some(&named(&site, "reader"))).expect("the handshake succeeds");
+    for client in [&mut idle, &mut lasting] {
+        client.ask(9, &MetadataRequest::default());
+    }
+    idle.expect_close();
+    let a_moment = Duration::from_millis(100);
+    assert!(SystemTime::now() + a_moment >= UNIX_EPOCH + end, "not before it ends");
+    let expired = "sluicegate_connections_closed_total{virtual_cluster=\"team\",reason=\"session_expired\"}";
+    site.stage.expect_metric(expired, 1.0);
+    lasting.ask(9, &MetadataRequest::default());
 }
