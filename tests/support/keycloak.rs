@@ -9,10 +9,12 @@ use std::time::Duration;
 
 use base64::Engine as _;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
+use rustls::{ClientConnection, StreamOwned};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
 use super::ports;
+use super::tls::Authority;
 
 /// The script that knows all about starting Keycloak.
 pub const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/keycloak");
@@ -46,6 +48,8 @@ pub fn is_here() -> bool {
 /// A running Keycloak, for as long as the value or the test binary lives.
 pub struct Keycloak {
     port: u16,
+    /// Who vouches for it where it listens by HTTPS.
+    pub authority: Authority,
     /// The script ends Keycloak and removes its folder when its standard input does, thus also without a drop.
     script: Child,
     dir: TempDir,
@@ -55,9 +59,13 @@ impl Keycloak {
     /// Starts it with these realms, each with these clients, written `ID:SECRET[:ROLE,…]`.
     pub fn start(realms: &[&str], clients: &[&str]) -> Self {
         let dir = tempfile::Builder::new().prefix("keycloak-").tempdir().expect("a temporary directory");
-        let port = ports::free_range(2);
+        let port = ports::free_range(3);
+        let authority = Authority::new("the authority of Keycloak");
+        authority.pair(&["127.0.0.1"]).write(dir.path(), "tls");
         let mut script = Command::new(SCRIPT);
         script.args(["start", "--while-stdin-open", "--port", &port.to_string(), "--dir"]).arg(dir.path());
+        script.arg("--certificate").arg(dir.path().join("tls.crt"));
+        script.arg("--key").arg(dir.path().join("tls.key"));
         script.args(realms.iter().flat_map(|realm| ["--realm", realm]));
         script.args(clients.iter().flat_map(|client| ["--client", client]));
         let mut script =
@@ -69,12 +77,26 @@ impl Keycloak {
             addresses.contains("KEYCLOAK_URL="),
             "Keycloak did not start; scripts/keycloak says why above"
         );
-        Self { port, script, dir }
+        Self { port, authority, script, dir }
     }
 
     /// Where it is, for clients and for its administrator.
     pub fn url(&self) -> String {
         format!("http://127.0.0.1:{}", self.port)
+    }
+
+    /// The same by HTTPS.
+    pub fn https_url(&self) -> String {
+        format!("https://127.0.0.1:{}", self.https_port())
+    }
+
+    fn https_port(&self) -> u16 {
+        self.port + 2
+    }
+
+    /// The `iss` of a realm's tokens that one gets by HTTPS.
+    pub fn https_issuer(&self, realm: &str) -> String {
+        format!("{}/realms/{realm}", self.https_url())
     }
 
     /// The `iss` of a realm's tokens.
@@ -99,6 +121,16 @@ impl Keycloak {
     /// A client's token.
     pub fn token(&self, realm: &str, client: &str, secret: &str) -> String {
         granted(self.ask_for_token(realm, client, secret))
+    }
+
+    /// A client's token that it gets by HTTPS.
+    pub fn token_by_https(&self, realm: &str, client: &str, secret: &str) -> String {
+        let form = format!("grant_type=client_credentials&client_id={client}&client_secret={secret}");
+        let path = format!("/realms/{realm}/protocol/openid-connect/token");
+        let host = "127.0.0.1".try_into().expect("an address is a name of a server");
+        let connection = ClientConnection::new(self.authority.client(), host).expect("TLS can be begun");
+        let mut stream = StreamOwned::new(connection, self.connect(self.https_port()));
+        granted(document(exchange(&mut stream, self.https_port(), "POST", &path, FORM, &form)))
     }
 
     /// A token of the administrator, who belongs to the realm `master`.
@@ -133,12 +165,16 @@ impl Keycloak {
     }
 
     fn map_role(&self, method: &str, realm: &str, client: &str, role: &str) {
-        let client = text(&self.client(realm, client), "id");
-        let account =
-            self.administer("GET", &format!("/{realm}/clients/{client}/service-account-user"), None);
+        let account = self.account(realm, client);
         let role = self.administer("GET", &format!("/{realm}/roles/{role}"), None);
         let path = format!("/{realm}/users/{}/role-mappings/realm", text(&account, "id"));
         self.administer(method, &path, Some(&json!([role])));
+    }
+
+    /// The user that a client is when it asks for itself.
+    fn account(&self, realm: &str, client: &str) -> Value {
+        let client = text(&self.client(realm, client), "id");
+        self.administer("GET", &format!("/{realm}/clients/{client}/service-account-user"), None)
     }
 
     /// Has a realm sign by a new key from now on; those before it stay in its key set.
@@ -155,9 +191,38 @@ impl Keycloak {
         self.administer("POST", &format!("/{realm}/components"), Some(&key));
     }
 
-    fn client(&self, realm: &str, client: &str) -> Value {
+    /// Adds a client; what is not said is as Keycloak has it by itself.
+    pub fn add_client(&self, realm: &str, client: &Value) {
+        self.administer("POST", &format!("/{realm}/clients"), Some(client));
+    }
+
+    /// Adds a user with a password who may do nothing.
+    pub fn add_user(&self, realm: &str, username: &str, password: &str) {
+        let user = json!({
+            "username": username, "enabled": true,
+            "email": format!("{username}@example.com"), "firstName": "A", "lastName": "User",
+            "credentials": [{"type": "password", "value": password, "temporary": false}],
+        });
+        self.administer("POST", &format!("/{realm}/users"), Some(&user));
+    }
+
+    /// Takes the account of a client from it, but not the client.
+    pub fn disable_account(&self, realm: &str, client: &str) {
+        let account = text(&self.account(realm, client), "id");
+        self.administer("PUT", &format!("/{realm}/users/{account}"), Some(&json!({"enabled": false})));
+    }
+
+    /// A client as the administrator sees it.
+    pub fn client(&self, realm: &str, client: &str) -> Value {
         let mut found = self.administer("GET", &format!("/{realm}/clients?clientId={client}"), None);
-        found.get_mut(0).unwrap_or_else(|| panic!("the realm {realm} has no client {client}")).take()
+        let found = found.get_mut(0).unwrap_or_else(|| panic!("the realm {realm} has no client {client}"));
+        // They come in any order.
+        for member in ["defaultClientScopes", "optionalClientScopes", "protocolMappers"] {
+            if let Some(list) = found.get_mut(member).and_then(Value::as_array_mut) {
+                list.sort_by_key(Value::to_string);
+            }
+        }
+        found.take()
     }
 
     /// One call of the administrator below `/admin/realms`; what it answers, or null.
@@ -171,26 +236,46 @@ impl Keycloak {
     }
 
     fn post_form(&self, path: &str, form: &str) -> (u16, Value) {
-        let (code, answer) = self.http("POST", path, "content-type: application/x-www-form-urlencoded", form);
-        (code, serde_json::from_str(&answer).unwrap_or_else(|_| panic!("no JSON, and {code}: {answer}")))
+        document(self.http("POST", path, FORM, form))
     }
 
-    /// By HTTP/1.0, whose answers end with the connection and come in no chunks.
     fn http(&self, method: &str, path: &str, headers: &str, body: &str) -> (u16, String) {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).expect("Keycloak listens");
-        stream.set_read_timeout(Some(PATIENCE)).expect("a socket has options");
-        let (port, length) = (self.port, body.len());
-        let request = format!(
-            "{method} {path} HTTP/1.0\r\nhost: 127.0.0.1:{port}\r\n{headers}\r\ncontent-length: {length}\r\n\r\n{body}"
-        );
-        stream.write_all(request.as_bytes()).expect("Keycloak takes the request");
-        let mut answer = Vec::new();
-        stream.read_to_end(&mut answer).expect("Keycloak answers");
-        let answer = String::from_utf8_lossy(&answer);
-        let (head, body) = answer.split_once("\r\n\r\n").expect("an answer has a head");
-        let code = head.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("an answer has a status");
-        (code, body.to_owned())
+        exchange(&mut self.connect(self.port), self.port, method, path, headers, body)
     }
+
+    fn connect(&self, port: u16) -> TcpStream {
+        let stream = TcpStream::connect(("127.0.0.1", port)).expect("Keycloak listens");
+        stream.set_read_timeout(Some(PATIENCE)).expect("a socket has options");
+        stream
+    }
+}
+
+const FORM: &str = "content-type: application/x-www-form-urlencoded";
+
+/// One request by HTTP/1.0, whose answers end with the connection and come in no chunks.
+fn exchange(
+    stream: &mut (impl Read + Write),
+    port: u16,
+    method: &str,
+    path: &str,
+    headers: &str,
+    body: &str,
+) -> (u16, String) {
+    let length = body.len();
+    let request = format!(
+        "{method} {path} HTTP/1.0\r\nhost: 127.0.0.1:{port}\r\n{headers}\r\ncontent-length: {length}\r\n\r\n{body}"
+    );
+    stream.write_all(request.as_bytes()).expect("Keycloak takes the request");
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).expect("Keycloak answers");
+    let answer = String::from_utf8_lossy(&answer);
+    let (head, body) = answer.split_once("\r\n\r\n").expect("an answer has a head");
+    let code = head.split(' ').nth(1).and_then(|code| code.parse().ok()).expect("an answer has a status");
+    (code, body.to_owned())
+}
+
+fn document((code, answer): (u16, String)) -> (u16, Value) {
+    (code, serde_json::from_str(&answer).unwrap_or_else(|_| panic!("no JSON, and {code}: {answer}")))
 }
 
 impl Drop for Keycloak {
