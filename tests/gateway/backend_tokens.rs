@@ -7,14 +7,12 @@ use std::path::Path;
 use base64::Engine as _;
 use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use bytes::Bytes;
-use kafka_protocol::messages::{
-    MetadataRequest, SaslAuthenticateRequest, SaslAuthenticateResponse, SaslHandshakeRequest,
-    SaslHandshakeResponse,
-};
+use kafka_protocol::messages::{MetadataRequest, SaslAuthenticateRequest, SaslAuthenticateResponse};
 use kafka_protocol::protocol::StrBytes;
 use rcgen::KeyPair;
 use sluicegate::wire::ApiKey;
 
+use crate::support::bearer_broker::{broker, said};
 use crate::support::broker::Broker;
 use crate::support::process::Gateway;
 use crate::support::setup::Setup;
@@ -24,22 +22,6 @@ use crate::support::token_server::{Question, TokenServer, granted, http};
 
 const SECRET: &str = "open-sesame-4711";
 const TOKEN: &str = "backend-token-0815";
-
-/// A broker that takes every token, for so long.
-fn broker(lifetime_ms: i64) -> Broker {
-    let broker = Broker::start();
-    broker.on::<SaslHandshakeRequest>(|request| {
-        let offered = StrBytes::from_static_str("OAUTHBEARER");
-        let is_offered = request.mechanism == offered;
-        SaslHandshakeResponse::default()
-            .with_error_code(if is_offered { 0 } else { 33 })
-            .with_mechanisms(vec![offered])
-    });
-    broker.on::<SaslAuthenticateRequest>(move |_| {
-        SaslAuthenticateResponse::default().with_session_lifetime_ms(lifetime_ms)
-    });
-    broker
-}
 
 /// A gateway before this broker that gets its tokens so.
 fn stage(broker: Broker, keys: &str) -> Stage {
@@ -53,12 +35,6 @@ fn log_in_by(setup: &mut Setup, keys: &str) {
 
 fn by_secret(server: &TokenServer) -> String {
     format!("token_endpoint: \"{}\", client_id: gateway, client_secret: {SECRET}, timeout: 1s", server.url())
-}
-
-/// What was said to a broker by SaslAuthenticate so far, with the place of each connection.
-fn said(broker: &Broker) -> Vec<(usize, Bytes)> {
-    let asked = broker.asked_by_anybody().into_iter().filter(|asked| asked.key() == 36);
-    asked.map(|asked| (asked.connection, asked.request::<SaslAuthenticateRequest>().auth_bytes)).collect()
 }
 
 fn first_message(token: &str, extensions: &str) -> Bytes {

@@ -6,6 +6,7 @@
 #![allow(dead_code, reason = "each test binary takes its own part of this")]
 #![allow(clippy::disallowed_methods, reason = "these wait for real processes, by the real clock")]
 
+pub mod bearer_broker; // a scripted broker at which one logs in with a token
 pub mod broker; //  a scripted broker that remembers what reached it
 pub mod client; //  a raw Kafka client, byte by byte
 pub mod clients; // Kafka's tools, the Java admin client and librdkafka, told what to do by lines
