@@ -6,5 +6,6 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-mod logins; // whose tokens are taken
-mod site; //   gateways that take its tokens
+mod backend; // the gateway as its client, for the brokers' sake
+mod logins; //  whose tokens are taken
+mod site; //    gateways that take its tokens

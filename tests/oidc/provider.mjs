@@ -3,8 +3,9 @@
 //   node provider.mjs FILE        with SLUICEGATE_OIDC_PROVIDER as `scripts/oidc-provider dist` prints it
 //
 // The file is JSON: `port`; `keys`, private ones, each with `kid`, `alg` and `pem`, the first of an algorithm signs;
-// `clients`, each with `metadata` as client registration knows it (a public key as `pem`, too) and `tokens`: their
-// `format` (jwt or opaque), `audience`, and of a jwt its `alg`. Everything is kept in memory.
+// `clients`, each with `metadata` as client registration knows it, and `tokens`: their `format` (jwt or opaque),
+// `audience`, `lifetime` in seconds, and of a jwt its `alg`. A client with a key has its public one as `key`, with
+// `kid` and `pem`, or in its metadata. Everything is kept in memory.
 import { createPrivateKey, createPublicKey } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -16,21 +17,21 @@ const { default: Provider, errors } = await import(pathToFileURL(home.resolve('o
 
 const file = JSON.parse(readFileSync(process.argv[2], 'utf8'));
 const tokensOf = new Map(file.clients.map(({ metadata, tokens }) => [metadata.client_id, tokens]));
-const LIFETIME_SECONDS = 300;
 
 const provider = new Provider(`http://127.0.0.1:${file.port}`, {
-  clients: file.clients.map(({ metadata, pem }) => ({
+  clients: file.clients.map(({ metadata, key }) => ({
     grant_types: ['client_credentials'],
     redirect_uris: [],
     response_types: [],
     ...metadata,
-    ...(pem && { jwks: { keys: [createPublicKey(pem).export({ format: 'jwk' })] } }),
+    ...(key && { jwks: { keys: [{ ...createPublicKey(key.pem).export({ format: 'jwk' }), kid: key.kid }] } }),
   })),
   jwks: {
     keys: file.keys.map(({ kid, alg, pem }) => ({
       ...createPrivateKey(pem).export({ format: 'jwk' }), kid, alg, use: 'sig',
     })),
   },
+  enabledJWA: { clientAuthSigningAlgValues: ['RS256', 'PS256', 'ES256', 'EdDSA'] },
   clientAuthMethods: ['client_secret_basic', 'client_secret_post', 'private_key_jwt'],
   features: {
     clientCredentials: { enabled: true },
@@ -41,13 +42,13 @@ const provider = new Provider(`http://127.0.0.1:${file.port}`, {
       enabled: true,
       defaultResource: (_, client) => tokensOf.get(client.clientId).audience,
       getResourceServerInfo(_, resource, client) {
-        const { audience, format, alg } = tokensOf.get(client.clientId);
+        const { audience, format, lifetime, alg } = tokensOf.get(client.clientId);
         if (resource !== audience) throw new errors.InvalidTarget();
         return {
           audience,
           scope: 'kafka',
           accessTokenFormat: format,
-          accessTokenTTL: LIFETIME_SECONDS,
+          accessTokenTTL: lifetime,
           ...(format === 'jwt' && { jwt: { sign: { alg } } }),
         };
       },

@@ -5,7 +5,7 @@ use std::sync::{LazyLock, Mutex, Once, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_RSA_SHA256, RsaKeySize};
+use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ED25519, PKCS_RSA_SHA256, RsaKeySize};
 use serde_json::{Value, json};
 
 use super::ports;
@@ -46,18 +46,25 @@ pub struct Key {
     pub kid: String,
     pub algorithm: &'static str,
     pub pem: String,
+    pub public_pem: String,
 }
 
 impl Key {
     pub fn es256(kid: &str) -> Self {
-        let pair = KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256).expect("a key can be made");
-        Self { kid: kid.to_owned(), algorithm: "ES256", pem: pair.serialize_pem() }
+        Self::of(kid, "ES256", KeyPair::generate_for(&PKCS_ECDSA_P256_SHA256))
+    }
+
+    pub fn ed25519(kid: &str) -> Self {
+        Self::of(kid, "EdDSA", KeyPair::generate_for(&PKCS_ED25519))
     }
 
     pub fn rs256(kid: &str) -> Self {
-        let pair = KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048);
-        let pem = pair.expect("a key can be made").serialize_pem();
-        Self { kid: kid.to_owned(), algorithm: "RS256", pem }
+        Self::of(kid, "RS256", KeyPair::generate_rsa_for(&PKCS_RSA_SHA256, RsaKeySize::_2048))
+    }
+
+    fn of(kid: &str, algorithm: &'static str, pair: Result<KeyPair, rcgen::Error>) -> Self {
+        let pair = pair.expect("a key can be made");
+        Self { kid: kid.to_owned(), algorithm, pem: pair.serialize_pem(), public_pem: pair.public_key_pem() }
     }
 }
 
@@ -75,30 +82,42 @@ impl Registration {
             "metadata": {
                 "client_id": id, "client_secret": secret, "token_endpoint_auth_method": "client_secret_post",
             },
-            "tokens": {"format": "jwt", "audience": AUDIENCE, "alg": algorithm},
+            "tokens": {"format": "jwt", "audience": AUDIENCE, "alg": algorithm, "lifetime": 300},
         }))
     }
 
-    /// With a key instead of a secret (`private_key_jwt`).
-    pub fn by_key(id: &str, key: &Key) -> Self {
-        let Self(mut client) = Self::new(id, "", "ES256");
-        client["metadata"] = json!({
-            "client_id": id, "token_endpoint_auth_method": "private_key_jwt",
-            "token_endpoint_auth_signing_alg": key.algorithm,
-        });
-        client["pem"] = json!(key.pem);
+    /// With a key instead of a secret (`private_key_jwt`), by this algorithm alone.
+    pub fn by_key(id: &str, key: &Key, algorithm: &str) -> Self {
+        let Self(mut client) = Self::by_assertion(id, algorithm);
+        client["key"] = json!({"kid": key.kid, "pem": key.public_pem});
         Self(client)
     }
 
-    /// How it says its secret: `client_secret_basic`, say.
-    pub fn authenticates_by(mut self, method: &str) -> Self {
-        self.0["metadata"]["token_endpoint_auth_method"] = json!(method);
-        self
+    /// The same, with a public key as a key set has it.
+    pub fn by_jwk(id: &str, jwk: &Value, algorithm: &str) -> Self {
+        let Self(mut client) = Self::by_assertion(id, algorithm);
+        client["metadata"]["jwks"] = json!({"keys": [jwk]});
+        Self(client)
+    }
+
+    fn by_assertion(id: &str, algorithm: &str) -> Self {
+        let Self(mut client) = Self::new(id, "", "ES256");
+        client["metadata"] = json!({
+            "client_id": id, "token_endpoint_auth_method": "private_key_jwt",
+            "token_endpoint_auth_signing_alg": algorithm,
+        });
+        Self(client)
     }
 
     /// Its tokens are for somebody else.
     pub fn for_audience(mut self, audience: &str) -> Self {
         self.0["tokens"]["audience"] = json!(audience);
+        self
+    }
+
+    /// Its tokens live for so many seconds.
+    pub fn with_tokens_for(mut self, seconds: u32) -> Self {
+        self.0["tokens"]["lifetime"] = json!(seconds);
         self
     }
 
@@ -134,7 +153,7 @@ impl OidcProvider {
         drop(running.take());
         let keys: Vec<Value> = keys
             .iter()
-            .map(|Key { kid, algorithm, pem }| json!({"kid": kid, "alg": algorithm, "pem": pem}))
+            .map(|Key { kid, algorithm, pem, .. }| json!({"kid": kid, "alg": algorithm, "pem": pem}))
             .collect();
         let clients: Vec<&Value> = self.clients.iter().map(|Registration(client)| client).collect();
         let file = ConfigFile::new(&json!({"port": self.port, "keys": keys, "clients": clients}).to_string());

@@ -4,11 +4,10 @@ use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
-use std::time::{Duration, Instant};
 
 use super::client::client_first;
 use super::keycloak::key_id;
-use super::stage::Stage;
+use super::stage::{Stage, wait_until};
 
 const CLIENTS: usize = 3;
 
@@ -37,14 +36,14 @@ pub fn expect_no_failure(stage: &Stage, token: impl Fn() -> String + Sync, mut c
         }
         // However this ends, the clients do too.
         let _over = Over(&is_over);
-        until("at work", || keys_seen() == 1);
+        wait_until("at work", || keys_seen() == 1);
         for rotation in 1..=ROTATIONS {
-            until("free to fetch again", || age_of_keys(stage) > 1.5);
+            wait_until("free to fetch again", || age_of_keys(stage) > 1.5);
             change(rotation);
-            until("seen with the new key", || keys_seen() > rotation as usize);
+            wait_until("seen with the new key", || keys_seen() > rotation as usize);
         }
         let enough = tried.load(Ordering::Relaxed) + 10 * CLIENTS;
-        until("at work after it", || tried.load(Ordering::Relaxed) >= enough);
+        wait_until("at work after it", || tried.load(Ordering::Relaxed) >= enough);
     });
     assert_eq!(failed.load(Ordering::Relaxed), 0, "of {} logins", tried.load(Ordering::Relaxed));
 }
@@ -62,15 +61,6 @@ fn age_of_keys(stage: &Stage) -> f64 {
     let mut lines = text.lines().filter(|line| line.starts_with("sluicegate_key_set_age_seconds{"));
     let age = lines.next().and_then(|line| line.rsplit(' ').next()?.parse().ok());
     age.expect("the gateway has keys")
-}
-
-/// Waits until something holds; an issuer takes its time on a busy machine.
-fn until(what: &str, mut holds: impl FnMut() -> bool) {
-    let deadline = Instant::now() + Duration::from_secs(60);
-    while !holds() {
-        assert!(Instant::now() < deadline, "not {what} after a minute");
-        thread::sleep(Duration::from_millis(20));
-    }
 }
 
 /// Says that something is over when it is dropped.
