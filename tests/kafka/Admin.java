@@ -35,7 +35,6 @@ import org.apache.kafka.clients.admin.TopicDescription;
 import org.apache.kafka.clients.admin.TransactionDescription;
 import org.apache.kafka.clients.admin.TransactionListing;
 import org.apache.kafka.clients.admin.TransactionState;
-import org.apache.kafka.clients.admin.UserScramCredentialAlteration;
 import org.apache.kafka.clients.admin.UserScramCredentialUpsertion;
 import org.apache.kafka.clients.consumer.OffsetAndMetadata;
 import org.apache.kafka.common.ElectionType;
@@ -244,15 +243,12 @@ public class Admin {
                 return "";
             case "users": // [USER]
                 return String.join(" ", users(words.length > 1 ? List.of(name) : List.of()));
-            case "set-user": // USER PASSWORD [512]: by SCRAM-SHA-256 and, if asked for, by SCRAM-SHA-512 too
-                client.alterUserScramCredentials(
-                        Arrays.stream(ScramMechanism.values())
-                                .filter(way -> way == ScramMechanism.SCRAM_SHA_256
-                                        || way == ScramMechanism.SCRAM_SHA_512 && words.length > 3)
-                                .<UserScramCredentialAlteration>map(way -> new UserScramCredentialUpsertion(
-                                        name, new ScramCredentialInfo(way, 4096), words[2]))
-                                .toList()).all().get();
-                await(() -> users(List.of()).contains(name), true);
+            case "set-user": // USER PASSWORD [512]: by SCRAM-SHA-256, or by SCRAM-SHA-512
+                ScramMechanism way =
+                        words.length > 3 ? ScramMechanism.SCRAM_SHA_512 : ScramMechanism.SCRAM_SHA_256;
+                client.alterUserScramCredentials(List.of(new UserScramCredentialUpsertion(name,
+                        new ScramCredentialInfo(way, 4096), words[2]))).all().get();
+                await(() -> hasCredential(name, way), true);
                 return "";
             case "quorum": // how many controllers have an address
                 return "endpoints=" + client.describeMetadataQuorum().quorumInfo().get().nodes().values().stream()
@@ -315,6 +311,11 @@ public class Admin {
 
     private TreeSet<String> users(List<String> names) throws Exception {
         return new TreeSet<>(client.describeUserScramCredentials(names).all().get().keySet());
+    }
+
+    private boolean hasCredential(String user, ScramMechanism way) throws Exception {
+        var known = client.describeUserScramCredentials().all().get().get(user);
+        return known != null && known.credentialInfos().stream().anyMatch(info -> info.mechanism() == way);
     }
 
     /** As with topics: waits until the answer was this one several times in a row. */

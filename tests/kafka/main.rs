@@ -45,6 +45,7 @@ mod logins; //    whom the gateway lets in, by each way there is
 mod namespaces; // enforced prefixes, additional names, two backends
 mod old; //       Kafka 3.9: alone, and beside 4.3
 mod operate; //    ACLs of the backend, and calls about the whole Kafka cluster
+mod relayed; //    whom the broker lets in, by what the client says
 mod rolling; //   brokers that become another version, one by one
 mod server_names; // one port before three brokers
 mod sharing; //   share groups
