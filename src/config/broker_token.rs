@@ -5,17 +5,18 @@ use std::time::Duration;
 
 use url::Url;
 
-use super::backends::{check_certificates, warn_inline};
+use super::backends::check_certificates;
 use super::file;
 use super::measure::Pairs;
+use super::oauth_client::{Client, readable};
 use super::problem::{Place, Report};
 use super::settings::positive;
 use super::shape::Placed;
 use super::stand_in::Elsewhere;
 use super::yaml::Text;
 use crate::auth::{
-    Algorithm, CREDENTIAL_FILES, ClientAssertion, ClientProof, TokenCell, TokenEndpoint, TokenLogin,
-    TokenSource, check_extensions, endpoint_url, is_client_id, is_in_clear, is_scope,
+    CREDENTIAL_FILES, TokenCell, TokenEndpoint, TokenLogin, TokenSource, check_extensions, endpoint_url,
+    is_in_clear, is_scope,
 };
 
 /// Reads a login at brokers by OAUTHBEARER.
@@ -103,27 +104,24 @@ fn endpoint(
             None
         }
     };
-    if section.client_id.is_none() {
-        report.error(at, "\"client_id\" is missing here");
-    }
-    let client_id = section.client_id.as_ref().filter(|id| {
-        let is_one = is_client_id(&id.value.text);
-        if !is_one {
-            report.error(id.at, "a client id is printable ASCII, at least one character");
-        }
-        is_one
-    });
+    let client = Client {
+        id: section.client_id.as_ref(),
+        secret: section.client_secret.as_ref(),
+        authentication: section.client_authentication.as_ref(),
+        assertion: section.client_assertion.as_ref(),
+    };
+    let client = client.read(url.as_ref(), at, elsewhere, report);
     let scope = section.scope.as_ref().filter(|scope| !scope.value.text.is_empty());
     if let Some(Placed { at, value }) = scope
         && !is_scope(&value.text)
     {
         report.error(*at, "a scope is words with one space between them");
     }
-    let proof = proof(section, url.as_ref(), at, elsewhere, report);
+    let (client_id, proof) = client?;
     Some(TokenEndpoint {
         url: url?,
-        client_id: client_id?.value.text.clone(),
-        proof: proof?,
+        client_id,
+        proof,
         scope: scope.map(|scope| scope.value.text.clone()),
         audience: audience(section, report),
     })
@@ -146,91 +144,6 @@ fn warn_in_clear(url: &Url, at: Place, report: &mut Report) {
     }
 }
 
-fn proof(
-    section: &file::SaslOauthBearer,
-    url: Option<&Url>,
-    at: Place,
-    elsewhere: &Elsewhere<'_>,
-    report: &mut Report,
-) -> Option<ClientProof> {
-    warn_inline(section.client_secret.as_ref(), "client secret", report);
-    match (&section.client_secret, &section.client_assertion) {
-        (Some(secret), None) => {
-            let secret = secret.value.secret.clone();
-            let word = section.client_authentication.as_ref().map(|word| word.value);
-            Some(match word {
-                Some(file::ClientAuthenticationWord::Post) => ClientProof::Post(secret),
-                Some(file::ClientAuthenticationWord::Basic) | None => ClientProof::Basic(secret),
-            })
-        }
-        (None, Some(written)) => {
-            if let Some(word) = &section.client_authentication {
-                report.error(word.at, "client_authentication is about a secret; leave it out");
-            }
-            assertion(written, url, elsewhere, report)
-        }
-        _ => {
-            report.error(at, "set one of client_secret and client_assertion");
-            None
-        }
-    }
-}
-
-fn assertion(
-    section: &Placed<file::ClientAssertionSection>,
-    url: Option<&Url>,
-    elsewhere: &Elsewhere<'_>,
-    report: &mut Report,
-) -> Option<ClientProof> {
-    let Placed { at, value: section } = section;
-    warn_inline(section.key.as_ref(), "private key", report);
-    match (&section.key, &section.file) {
-        (Some(key), None) => {
-            let Some(algorithm) = &section.algorithm else {
-                report.error(*at, "\"algorithm\" is missing here");
-                return None;
-            };
-            let said = section.audience.as_ref().map(|audience| audience.value.text.clone());
-            let audience = said.or_else(|| url.map(Url::to_string))?;
-            let key_id = section.key_id.as_ref().map(|id| id.value.text.clone());
-            let algorithm = algorithm_of(algorithm.value);
-            let made = ClientAssertion::new(algorithm, &key.value.secret, key_id, audience);
-            made.map_err(|why| report.error(key.at, why.to_string())).ok().map(ClientProof::Assertion)
-        }
-        (None, Some(path)) => {
-            for (key, is_set) in [
-                ("algorithm", section.algorithm.is_some()),
-                ("key_id", section.key_id.is_some()),
-                ("audience", section.audience.is_some()),
-            ] {
-                if is_set {
-                    report.error(*at, format!("{key} is about a key; an assertion from a file has its own"));
-                }
-            }
-            let path = readable(path, elsewhere, report)?;
-            Some(ClientProof::AssertionFile(elsewhere.directory.join(path)))
-        }
-        _ => {
-            report.error(*at, "set one of key and file");
-            None
-        }
-    }
-}
-
-fn algorithm_of(word: file::SigningAlgorithm) -> Algorithm {
-    match word {
-        file::SigningAlgorithm::Rs256 => Algorithm::Rs256,
-        file::SigningAlgorithm::Rs384 => Algorithm::Rs384,
-        file::SigningAlgorithm::Rs512 => Algorithm::Rs512,
-        file::SigningAlgorithm::Ps256 => Algorithm::Ps256,
-        file::SigningAlgorithm::Ps384 => Algorithm::Ps384,
-        file::SigningAlgorithm::Ps512 => Algorithm::Ps512,
-        file::SigningAlgorithm::Es256 => Algorithm::Es256,
-        file::SigningAlgorithm::Es384 => Algorithm::Es384,
-        file::SigningAlgorithm::EdDsa => Algorithm::EdDsa,
-    }
-}
-
 fn token_file(
     path: &Placed<Text>,
     extensions: Vec<(String, String)>,
@@ -239,18 +152,6 @@ fn token_file(
 ) -> Option<TokenSource> {
     let path = readable(path, elsewhere, report)?;
     Some(TokenSource::File { path: elsewhere.directory.join(path), extensions })
-}
-
-/// A path; of a file that is not there a warning only, for somebody else may yet write it.
-fn readable<'p>(path: &'p Placed<Text>, elsewhere: &Elsewhere<'_>, report: &mut Report) -> Option<&'p str> {
-    if path.value.text.is_empty() {
-        report.error(path.at, "the path is empty");
-        return None;
-    }
-    if let Err(why) = (elsewhere.files)(&path.value.text) {
-        report.warn(path.at, format!("{} can not be read yet: {why}", path.value.shown()));
-    }
-    Some(&path.value.text)
 }
 
 fn directory(

@@ -15,6 +15,7 @@ mod clusters; //  the virtual clusters
 mod file; //      every section, every key, every word
 mod listeners; // where they connect
 mod measure; //   sizes, times, ports, secrets
+mod oauth_client; // the gateway as a client of an OAuth server
 mod opt_ins; //   what is offered beyond what every virtual cluster does
 mod principals; // by name and password
 mod problem; //   what is wrong, and where
