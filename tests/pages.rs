@@ -102,16 +102,23 @@ fn the_file_for_containers_is_right() {
         .unwrap_or_else(|errors| panic!("{errors}"));
 }
 
-/// The part about Keycloak, in the place that it has in the file for containers.
+/// What the page about logins shows of Keycloak and of opaque tokens, each in the place that it has in the file for
+/// containers.
 #[test]
-fn the_login_with_keycloak_by_example_is_right() {
+fn the_logins_by_token_by_example_are_right() {
     let file = std::fs::read_to_string(root().join("config/keycloak/gateway.yaml")).unwrap();
-    let example = blocks(LOGIN, "yaml").into_iter().find(|block| block.contains("/realms/")).unwrap();
-    let example: String = example.lines().map(|line| format!("    {line}\n")).collect();
     let (start, end) =
         (file.find("    authentication:\n      - ").unwrap(), file.find("    namespace:").unwrap());
-    let (_, warnings) = load(&[&file[..start], &example, &file[end..]].concat());
-    assert!(warnings.iter().all(|warning| warning.0.message.contains("without TLS")), "{warnings:?}");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("gateway.yaml");
+    for part in ["jwks: {endpoint: https://idp.example/realms/", "introspection:"] {
+        let example = blocks(LOGIN, "yaml").into_iter().find(|block| block.contains(part)).unwrap();
+        let example: String = example.lines().map(|line| format!("    {line}\n")).collect();
+        std::fs::write(&path, [&file[..start], &example, &file[end..]].concat()).unwrap();
+        let environment = |_: &str| Some("secret".to_owned());
+        let (_, warnings) = config::load(&path, &environment).unwrap_or_else(|errors| panic!("{errors}"));
+        assert!(warnings.iter().all(|warning| warning.0.message.contains("without TLS")), "{warnings:?}");
+    }
 }
 
 /// Takes fields out whose values README calls their defaults; what is read stays the same.
@@ -182,7 +189,7 @@ fn every_limit_stands_in_its_table_with_its_default() {
 #[test]
 fn every_key_of_the_file_is_told() {
     /// Known, and refused when somebody writes them.
-    const REFUSED: [&str; 2] = ["introspection", "client_authentication"];
+    const REFUSED: [&str; 1] = ["client_authentication"];
     let schema = config::schema();
     let mut keys = BTreeSet::new();
     for section in schema["$defs"].as_object().unwrap().values().chain([&schema]) {
@@ -248,6 +255,7 @@ fn every_metric() -> Metrics {
     metrics.keys_stale("s", true);
     metrics.token_looked_up("s", "known");
     metrics.keys_renewed("s", Instant::now());
+    metrics.introspected("e", "active");
     metrics.token_fetched("b", "r");
     metrics.token_held("b", Instant::now());
     metrics.namespace_conflicts("c", 1);

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{
-    KeySource, Passwords, PrincipalMapping, Rules, ScramCredentials, ScramMechanism, ScramUsers, TokenLogin,
-    Verifier,
+    Introspection, KeySource, Passwords, PrincipalMapping, Rules, ScramCredentials, ScramMechanism,
+    ScramUsers, TokenLogin, Verifier,
 };
 use crate::names::Secret;
 
@@ -32,13 +32,16 @@ pub enum Method {
     Anonymous,
 }
 
-/// Tokens of one issuer, verified here.
+/// Tokens of one issuer, verified here by its keys, or by asking it.
 #[derive(Debug, Clone)]
 pub struct OauthBearer {
     /// What metrics call the key set: the host that serves it, or its file.
     pub name: Arc<str>,
     pub verifier: Verifier,
-    pub source: KeySource,
+    /// Where the keys are; without them every token is introspected.
+    pub source: Option<KeySource>,
+    /// Whom to ask about tokens that no key can verify.
+    pub introspection: Option<Arc<Introspection>>,
 }
 
 /// Names and passwords.

@@ -21,6 +21,7 @@ mod confirmation; // tokens that are bound to their sender
 mod credentials; // our name and password at a broker, and what SCRAM derives from them
 pub mod discovery; // where an issuer describes itself, and where it says its keys are
 mod header; //     what a token says about its signature
+mod introspection; // what an OAuth server says of a token that it is asked about
 mod json; //       JSON read strictly: no member twice, bounded depth
 mod jwk; //        one key of an issuer, if it is fit for use
 mod keys; //       a key set as a value, and the ring that holds the newest
@@ -55,6 +56,7 @@ pub use certificate::{PeerCertificate, UnreadableCertificate};
 pub use claim_path::{ClaimPath, InvalidClaimPath};
 pub use credentials::ScramCredentials;
 pub use header::TokenType;
+pub use introspection::{Introspected, Introspection};
 pub use jwk::{Algorithm, Key, Unfit};
 pub use keys::{InvalidKeySet, KeyRing, KeySet, NoKey, SkippedKey};
 pub use method::{Authentication, BrokerLogin, Method, OauthBearer, Passthrough, SaslPlain, SaslScram};
@@ -74,13 +76,14 @@ pub use token_source::{
 };
 pub use unverified::Unverified;
 pub use verdict::{Evidence, Proven, Refused, Verdict};
-pub use verifier::{Identity, RequiredClaim, Rules, Verifier};
+pub use verifier::{Identity, RequiredClaim, Rules, Verifier, Voucher};
 
 /// What a fuzzer calls, one entry for each parser of a stranger's bytes.
 #[doc(hidden)]
 pub mod fuzz {
     pub use super::bearer::fuzz_client_first as client_first;
     pub use super::discovery::fuzz_metadata as metadata;
+    pub use super::introspection::fuzz_introspected as introspected;
     pub use super::keys::fuzz_key_set as key_set;
     pub use super::plain::fuzz_plain as plain;
     pub use super::verifier::fuzz_verify as verify;

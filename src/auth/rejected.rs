@@ -14,7 +14,7 @@ pub enum Rejected {
     )]
     TooLong { bytes_max: usize },
     #[error(
-        "the token is not a signed JWT of three base64url parts; opaque and encrypted tokens are not read"
+        "the token is not a signed JWT of three base64url parts; opaque and encrypted tokens need introspection"
     )]
     NotAJwt,
     #[error("the token's header is not one small JSON object with text where text belongs")]
@@ -50,7 +50,10 @@ pub enum Rejected {
     WrongTypeOfClaim(&'static str),
     #[error("the gateway's own clock stands before 1970; set it")]
     ClockUnset,
-    #[error("the token has no exp; have the issuer set one")]
+    #[error(
+        "the token has no exp; have the issuer set one, or, where the token is introspected, set \
+         session_lifetime_max"
+    )]
     ExpiryMissing,
     #[error("the token has expired; the client must fetch a new one, or the clocks differ")]
     Expired,
@@ -103,6 +106,19 @@ pub enum Rejected {
     CertificateMissing,
     #[error("the token is bound to another client certificate than that of the connection")]
     CertificateMismatch,
+    #[error(
+        "the introspection endpoint says that the token is not active: it is over, was revoked, or is none of \
+         its issuer's"
+    )]
+    Inactive,
+    #[error("the introspection endpoint says by {0} that this is no bearer access token")]
+    NotAnAccessToken(&'static str),
+    #[error("the introspection endpoint can not be asked about the token: {why}")]
+    IntrospectionFailed { why: String },
+    #[error(
+        "too many tokens wait to be introspected; is somebody guessing, or is the introspection endpoint slow?"
+    )]
+    Busy,
 }
 
 impl Rejected {
@@ -143,6 +159,10 @@ impl Rejected {
             Self::SenderConstrained => "sender_constrained",
             Self::CertificateMissing => "certificate_missing",
             Self::CertificateMismatch => "certificate_mismatch",
+            Self::Inactive => "inactive",
+            Self::NotAnAccessToken(_) => "not_an_access_token",
+            Self::IntrospectionFailed { .. } => "introspection_failed",
+            Self::Busy => "busy",
         }
     }
 
@@ -205,6 +225,10 @@ mod tests {
             Rejected::SenderConstrained,
             Rejected::CertificateMissing,
             Rejected::CertificateMismatch,
+            Rejected::Inactive,
+            Rejected::NotAnAccessToken("token_type"),
+            Rejected::IntrospectionFailed { why: "no answer within 10s".to_owned() },
+            Rejected::Busy,
         ];
         let labels: HashSet<_> = all.iter().map(Rejected::label).collect();
         assert_eq!(labels.len(), all.len());

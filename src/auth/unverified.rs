@@ -20,6 +20,13 @@ impl Unverified {
         json::read_object(&payload, VALUES_MAX).map(Self).ok_or(Rejected::MalformedClaims)
     }
 
+    /// Whether a text has the form of a signed token, which keys can verify, and not just any other.
+    pub fn is_signed(token: &BearerToken) -> bool {
+        let parts = Parts::of(token, usize::MAX).ok();
+        let header = parts.and_then(|parts| decoded(parts.header).ok());
+        header.is_some_and(|header| json::read_object(&header, VALUES_MAX).is_some())
+    }
+
     /// Claims that somebody wrote down, without a token.
     pub fn written(claims: &str) -> Option<Self> {
         json::read_object(claims.as_bytes(), VALUES_MAX).map(Self)
@@ -63,6 +70,20 @@ mod tests {
         let odd = Unverified::read(&odd, 1_000).unwrap();
         assert_eq!(odd.issuer(), None);
         assert_eq!(odd.principal(&Rules::default()).unwrap_err().label(), "principal_unusable");
+    }
+
+    #[test]
+    fn a_signed_token_is_told_from_an_opaque_one_by_its_form() {
+        let check = |token: &str, expected: bool| {
+            assert_eq!(Unverified::is_signed(&BearerToken::new(token)), expected, "{token}");
+        };
+        check(ISSUER.token(Algorithm::EdDsa, &claims(json!({}))).expose(), true);
+        check(&format!("{}.no-claims.no-signature", b64("{}")), true);
+        for opaque in ["opaque", "", "..", "a.b.c", "v1.local.payload", &b64("{}")] {
+            check(opaque, false);
+        }
+        check(&format!("{}.b.c.d.e", b64(r#"{"enc":"A256GCM"}"#)), false);
+        check(&format!("{}.b.c", b64("[]")), false);
     }
 
     #[test]

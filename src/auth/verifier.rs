@@ -99,8 +99,16 @@ pub struct Identity {
     pub lifetime: Duration,
     /// The time to the token's own end, from which nothing may keep it.
     pub(super) token_left: Duration,
-    /// The `kid` of the key that signed.
-    pub key_id: Option<String>,
+    pub voucher: Voucher,
+}
+
+/// Who says that a token is good.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Voucher {
+    /// A key of the issuer, by its `kid` if it has one.
+    Key(Option<String>),
+    /// The introspection endpoint.
+    Endpoint,
 }
 
 impl Identity {
@@ -130,7 +138,8 @@ impl Verifier {
         let Signed { payload, key_id, generation } = self.signed(token)?;
         let claims = json::read_object(&payload, VALUES_MAX).ok_or(Rejected::MalformedClaims)?;
         let known = Known { claims: Arc::new(Value::Object(claims)), key_id, generation };
-        let identity = self.rules.identity(&known.claims, known.key_id.clone(), certificate, now)?;
+        let voucher = Voucher::Key(known.key_id.clone());
+        let identity = self.rules.identity(&known.claims, voucher, certificate, now)?;
         let until = now + identity.token_left;
         self.signed_before.put(TokenDigest::of(token), known, token.expose().len(), until);
         Ok(identity)
@@ -151,7 +160,7 @@ impl Verifier {
             self.signed_before.remove(&digest);
             return None;
         }
-        Some(self.rules.identity(&known.claims, known.key_id, certificate, now))
+        Some(self.rules.identity(&known.claims, Voucher::Key(known.key_id), certificate, now))
     }
 
     /// The payload of a token whose signature is that of the issuer's key.
@@ -182,13 +191,13 @@ impl Rules {
     pub(super) fn identity(
         &self,
         claims: &Arc<Value>,
-        key_id: Option<String>,
+        voucher: Voucher,
         certificate: Option<&PeerCertificate>,
         now: SystemTime,
     ) -> Result<Identity, Rejected> {
         let object = claims.as_object().ok_or(Rejected::MalformedClaims)?;
         check_confirmation(object, certificate)?;
-        let token_left = self.check_times(object, now)?;
+        let token_left = self.check_times(object, &voucher, now)?;
         self.check_issuer(object)?;
         self.check_audience(object)?;
         self.check_scope(object)?;
@@ -198,25 +207,34 @@ impl Rules {
         let longest = self.session_lifetime_max.unwrap_or(token_left);
         let lifetime = token_left.min(longest).max(SESSION_LIFETIME_MIN);
         let claims = claims.clone();
-        Ok(Identity { principal, claims, expires_at: now + lifetime, lifetime, token_left, key_id })
+        Ok(Identity { principal, claims, expires_at: now + lifetime, lifetime, token_left, voucher })
     }
 
     /// How long the token may still be used.
-    fn check_times(&self, claims: &Object, now: SystemTime) -> Result<Duration, Rejected> {
+    ///
+    /// Shape: an endpoint may leave `exp` out (RFC 7662 section 2.2); then only the file can say when the
+    /// session ends and the endpoint is asked again.
+    fn check_times(&self, claims: &Object, voucher: &Voucher, now: SystemTime) -> Result<Duration, Rejected> {
         let now = now.duration_since(UNIX_EPOCH).map_err(|_| Rejected::ClockUnset)?;
         let skew = self.clock_skew.min(CLOCK_SKEW_MAX);
-        let expiry = date(claims, "exp")?.ok_or(Rejected::ExpiryMissing)?;
+        let expiry = date(claims, "exp")?;
         let (not_before, issued) = (date(claims, "nbf")?, date(claims, "iat")?);
-        // Inside the skew after its expiry a token still logs in, for what is left of the skew.
-        let until = if now < expiry { expiry } else { expiry + skew };
-        let left = until.checked_sub(now).filter(|left| !left.is_zero()).ok_or(Rejected::Expired)?;
+        let left = match (expiry, voucher, self.session_lifetime_max) {
+            (Some(expiry), ..) => {
+                // Inside the skew after its expiry a token still logs in, for what is left of the skew.
+                let until = if now < expiry { expiry } else { expiry + skew };
+                until.checked_sub(now).filter(|left| !left.is_zero()).ok_or(Rejected::Expired)?
+            }
+            (None, Voucher::Endpoint, Some(longest)) => longest,
+            (None, ..) => return Err(Rejected::ExpiryMissing),
+        };
         if not_before.is_some_and(|not_before| not_before > now + skew) {
             return Err(Rejected::NotYetValid);
         }
         if issued.is_some_and(|issued| issued > now + skew) {
             return Err(Rejected::IssuedInFuture);
         }
-        if let Some(max) = self.lifetime_max
+        if let (Some(expiry), Some(max)) = (expiry, self.lifetime_max)
             && expiry.saturating_sub(issued.unwrap_or(now)) > max
         {
             return Err(Rejected::LifetimeTooLong { seconds_max: max.as_secs() });
@@ -318,7 +336,7 @@ impl fmt::Debug for Identity {
             .field("claims", &self.claims.as_object().map_or(0, Object::len))
             .field("expires_at", &self.expires_at)
             .field("lifetime", &self.lifetime)
-            .field("key_id", &self.key_id)
+            .field("voucher", &self.voucher)
             .finish()
     }
 }
@@ -334,7 +352,7 @@ pub(super) struct Signed {
 pub(super) struct Parts<'t> {
     /// What the signature is over: header and payload, as they came.
     message: &'t str,
-    header: &'t str,
+    pub header: &'t str,
     pub payload: &'t str,
     signature: &'t str,
 }
@@ -364,7 +382,7 @@ pub(super) fn decoded(part: &str) -> Result<Vec<u8>, Rejected> {
 ///
 /// Limits: from 0 to below 2^53, where neighbouring seconds can still be told apart in any JSON.
 /// Source: RFC 7519 section 2.
-fn date(claims: &Object, claim: &'static str) -> Result<Option<Duration>, Rejected> {
+pub(super) fn date(claims: &Object, claim: &'static str) -> Result<Option<Duration>, Rejected> {
     let Some(value) = claims.get(claim) else {
         return Ok(None);
     };
@@ -457,7 +475,7 @@ mod tests {
             assert_eq!(identity.lifetime, Duration::from_secs(300));
             assert_eq!(identity.expires_at, at(NOW_SECONDS + 300));
             assert_eq!(identity.claims["scope"], "a b");
-            assert_eq!(identity.key_id.as_deref(), Some(Issuer::key_id(algorithm)));
+            assert_eq!(identity.voucher, Voucher::Key(Some(Issuer::key_id(algorithm).to_owned())));
         }
     }
 

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use serde_json::Value;
-use sluicegate::auth::{Method, OauthBearer, Unverified};
+use sluicegate::auth::{Method, OauthBearer, Unverified, Voucher};
 use sluicegate::cluster::{Listener, VirtualCluster};
 use sluicegate::config::Gateway;
 use sluicegate::names::{Kind, Mode, Principal};
@@ -250,11 +250,15 @@ fn asker(
     match token::verify(gateway, cluster, &token)? {
         Ok(identity) => {
             let left = token::good_for(&identity);
+            let how = match identity.voucher {
+                Voucher::Key(_) => "right",
+                Voucher::Endpoint => "active, as the introspection endpoint says",
+            };
             Ok(Ok(Asker {
                 auth_type,
                 claims: (*identity.claims).clone(),
                 principal: identity.principal,
-                known_by: format!("its token is right, and good for {left}"),
+                known_by: format!("its token is {how}, and good for {left}"),
             }))
         }
         Err(rejected) => Ok(Err(rejected.to_string())),

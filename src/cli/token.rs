@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use sluicegate::auth::{BearerToken, Identity, Rejected};
+use sluicegate::auth::{BearerToken, Identity, Rejected, Voucher};
 use sluicegate::cluster::VirtualCluster;
 use sluicegate::config::Gateway;
 use sluicegate::server;
@@ -101,8 +101,10 @@ fn shown(identity: &Identity, cluster: &VirtualCluster) -> String {
     if let Some(issuer) = identity.issuer() {
         text += &format!("  issuer     {issuer}\n");
     }
-    if let Some(key) = &identity.key_id {
-        text += &format!("  key        {key}\n");
+    match &identity.voucher {
+        Voucher::Key(Some(key)) => text += &format!("  key        {key}\n"),
+        Voucher::Key(None) => {}
+        Voucher::Endpoint => text += "  vouched    by the introspection endpoint, which was asked\n",
     }
     text += &format!("  good for   {}\n", good_for(identity));
     let claims: Vec<&str> = identity

@@ -9,6 +9,7 @@ use url::Url;
 use super::access::Around;
 use super::backends::check_certificates;
 use super::file;
+use super::introspection::introspection;
 use super::measure::Span;
 use super::problem::{Place, Report};
 use super::settings::positive;
@@ -57,6 +58,7 @@ pub(super) fn passed_through(
     }
     for (key, at) in [
         ("jwks", at(section.jwks.as_ref())),
+        ("introspection", at(section.introspection.as_ref())),
         ("validate", at(section.validate.as_ref())),
         ("clock_skew", at(section.clock_skew.as_ref())),
         ("session_lifetime_max", at(section.session_lifetime_max.as_ref())),
@@ -102,12 +104,34 @@ pub(super) fn oauth_bearer(
     }
     rules.session_lifetime_max = positive(section.session_lifetime_max.as_ref(), report);
     map_claims(section, &mut rules, report);
-    let (source, name) = key_source(section, at, around.elsewhere, report)?;
-    Some(OauthBearer {
-        verifier: Verifier::new(rules, Arc::new(KeyRing::empty())),
-        source,
-        name: name.into(),
-    })
+    let asked = section.introspection.as_ref();
+    let asked = asked.map(|section| introspection(section, around.elsewhere, report));
+    let has_keys = section.jwks.is_some() || asked.is_none();
+    let keys = has_keys.then(|| key_source(section, at, around.elsewhere, report));
+    if !has_keys {
+        types_have_no_effect(section, report);
+    }
+    let introspection = match asked {
+        Some(read) => Some(Arc::new(read?)),
+        None => None,
+    };
+    let (name, source) = match keys {
+        Some(keys) => keys.map(|(source, name)| (name.into(), Some(source)))?,
+        None => (introspection.as_ref()?.name.clone(), None),
+    };
+    let verifier = Verifier::new(rules, Arc::new(KeyRing::empty()));
+    Some(OauthBearer { name, verifier, source, introspection })
+}
+
+/// An endpoint says nothing of a token's header.
+fn types_have_no_effect(section: &file::OauthBearerSection, report: &mut Report) {
+    let types = section.validate.as_ref().and_then(|validate| validate.value.types.as_ref());
+    if let Some(types) = types {
+        report.error(
+            types.at,
+            "types has no effect where every token is introspected; leave it out, or set jwks as well",
+        );
+    }
 }
 
 fn claim_path(written: &Placed<Text>, report: &mut Report) -> Option<ClaimPath> {
@@ -218,7 +242,7 @@ fn key_source(
     let issuer = section.validate.as_ref().and_then(|validate| validate.value.issuer.as_ref());
     let (place, name) = match (&jwks.endpoint, &jwks.file) {
         (Some(endpoint), None) => {
-            let url = issuer_url(endpoint, asking.insecure_allow_http, report)?;
+            let url = issuer_url(endpoint, "https://idp.example/jwks", asking.insecure_allow_http, report)?;
             let name = place_name(&url);
             (KeyPlace::Endpoint { url, http: asking }, name)
         }
@@ -258,7 +282,7 @@ fn key_source(
 }
 
 /// Which of several key sets one is: issuers may share a host.
-fn place_name(url: &Url) -> String {
+pub(super) fn place_name(url: &Url) -> String {
     let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
     format!("{}{port}{}", url.host_str().unwrap_or_default(), url.path())
 }
@@ -295,14 +319,14 @@ fn pace(at: Place, jwks: &file::Jwks, report: &mut Report) -> Pace {
 }
 
 /// What a section says of how an issuer is asked.
-struct Asking<'s> {
-    timeout: Option<&'s Placed<Span>>,
-    tls: Option<&'s Placed<file::IssuerTls>>,
-    proxy: Option<&'s Placed<Text>>,
-    insecure_allow_http: Option<&'s Placed<bool>>,
+pub(super) struct Asking<'s> {
+    pub timeout: Option<&'s Placed<Span>>,
+    pub tls: Option<&'s Placed<file::IssuerTls>>,
+    pub proxy: Option<&'s Placed<Text>>,
+    pub insecure_allow_http: Option<&'s Placed<bool>>,
 }
 
-fn asking(section: &Asking<'_>, report: &mut Report) -> HttpSettings {
+pub(super) fn asking(section: &Asking<'_>, report: &mut Report) -> HttpSettings {
     let default = HttpSettings::default();
     let bundle = section.tls.and_then(|tls| tls.value.ca_bundle.as_ref());
     let bundle = bundle.filter(|bundle| check_certificates(bundle, report));
@@ -336,12 +360,17 @@ fn proxy_url(written: &Placed<Text>, report: &mut Report) -> Option<Url> {
 }
 
 /// An address of an issuer that the file names itself.
-fn issuer_url(written: &Placed<Text>, may_be_http: bool, report: &mut Report) -> Option<Url> {
+pub(super) fn issuer_url(
+    written: &Placed<Text>,
+    example: &str,
+    may_be_http: bool,
+    report: &mut Report,
+) -> Option<Url> {
     let Placed { at, value: text } = written;
     let parsed = Url::parse(&text.text).map_err(|_| InvalidIssuer::NoUrl);
     let message = match parsed.and_then(|url| discovery::check_address(&url, may_be_http).map(|()| url)) {
         Ok(url) => return Some(url),
-        Err(InvalidIssuer::NoUrl) => format!("{} is no URL like https://idp.example/jwks", shown_url(text)),
+        Err(InvalidIssuer::NoUrl) => format!("{} is no URL like {example}", shown_url(text)),
         Err(InvalidIssuer::PlainHttp) => "this is plain http to another machine, so anybody on the way could forge tokens; use https, or insecure_allow_http: true".to_owned(),
         Err(why) => why.to_string(),
     };

@@ -1,7 +1,7 @@
 //! The file's shape, and nothing else: every section, every key, every word.
 
 use super::measure::{ClaimValue, Pairs, PortRange, SecretText, Size, Span};
-use super::shape::{Computable, List, ListOrComputed, NotServed, Whole, choice, section, words};
+use super::shape::{Computable, List, ListOrComputed, Whole, choice, section, words};
 use super::yaml::Text;
 
 section! {
@@ -364,8 +364,11 @@ section! {
         /// What the broker gets to see; terminate by default: the gateway's own login.
         optional mediation: Mediation,
         /// Where the issuer's keys are; where its metadata says, by default. With passthrough the broker has
-        /// them.
+        /// them; with introspection alone none are needed.
         optional jwks: Jwks,
+        /// Where the issuer is asked about tokens: about those that keys can not verify, or, without jwks,
+        /// about all; nowhere by default.
+        optional introspection: IntrospectionSection,
         optional validate: Validate,
         /// Which claims say who the client is.
         optional claims_mapping: ClaimsMapping,
@@ -373,7 +376,6 @@ section! {
         optional session_lifetime_max: Span,
         /// How far the issuer's clock may be off; 10s by default.
         optional clock_skew: Span,
-        optional introspection: NotServed,
     }
 }
 
@@ -407,6 +409,31 @@ section! {
         optional refresh_interval_min: Span,
         /// How long the last good set serves on while the issuer is down; 24h by default.
         optional stale_max: Span,
+    }
+}
+
+section! {
+    /// An endpoint that says of a token whether it is active, and whose it is (RFC 7662).
+    IntrospectionSection {
+        /// Its URL.
+        required endpoint: Text,
+        /// As whom the gateway asks there.
+        optional client_id: Text,
+        optional client_secret: SecretText,
+        /// How the secret is sent; basic by default: in the header of HTTP Basic.
+        optional client_authentication: ClientAuthenticationWord,
+        /// A signed assertion instead of a secret (RFC 7523).
+        optional client_assertion: ClientAssertionSection,
+        /// How long one answer may take; 10s by default.
+        optional timeout: Span,
+        /// TLS toward the endpoint.
+        optional tls: IssuerTls,
+        /// The URL of a proxy; none by default, whatever the environment says.
+        optional proxy: Text,
+        /// Whether plain http may lead to another machine; no by default.
+        optional insecure_allow_http: bool,
+        /// How long an active token is taken for active without asking again; 60s by default and at most.
+        optional cache_lifetime_max: Span,
     }
 }
 

@@ -229,30 +229,6 @@ pub(super) fn or_stand_in(schema: Schema) -> Schema {
     json_schema!({"anyOf": [schema, {"type": "string", "pattern": r"\$\{\s*(env|file)\s*\["}]})
 }
 
-/// A key of the vocabulary that this program does not serve, whatever its value.
-pub(super) enum NotServed {}
-
-impl Read for NotServed {
-    fn read(node: &Node, report: &mut Report) -> Option<Self> {
-        report.error(node.at, "this key is not supported; leave it out");
-        None
-    }
-}
-
-impl JsonSchema for NotServed {
-    fn inline_schema() -> bool {
-        true
-    }
-
-    fn schema_name() -> Cow<'static, str> {
-        "NotServed".into()
-    }
-
-    fn json_schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({"not": {}, "description": "Not supported."})
-    }
-}
-
 /// A key that is a word of Rust stands as `r#word` in its section.
 pub(super) fn plain(key: &str) -> &str {
     key.trim_start_matches("r#")

@@ -44,7 +44,7 @@ use crate::cluster::{BackendCluster, Directory, Entrance, Limits, VirtualCluster
 use crate::telemetry::{Audit, Metrics};
 use brokers::BrokerFinder;
 use certificates::Certificates;
-use issuers::{Issuers, KeyFetcher, KeySets, Keys};
+use issuers::{Issuers, KeySets, Keys, Runners};
 use listener::Doors;
 use tenants::Tenants;
 use tokens::Tokens;
@@ -96,10 +96,8 @@ pub fn verify_once(
     let directory =
         Directory { clusters, backends: Vec::new(), listeners: Vec::new(), entrances: Vec::new() };
     let verdict = runtime.block_on(async {
-        let (issuers, _, fetchers) = issuers(&directory, limits, &Metrics::new())?;
-        for fetcher in fetchers {
-            tokio::spawn(fetcher.run());
-        }
+        let (issuers, _, runners) = issuers(&directory, limits, &Metrics::new())?;
+        runners.start();
         match issuers.get(&cluster.name) {
             Some(issuers) => Ok(issuers.verify(token, None).await),
             None => Ok(Err(Rejected::NoKeys)),
@@ -122,7 +120,7 @@ async fn serve(settings: Settings) -> Result<(), ServerError> {
     let doors = Doors::open(&directory, &mut certificates).await?;
 
     let (upstreams, finders) = upstreams(&directory, admin, &limits, &tenants, &metrics)?;
-    let (issuers, key_sets, fetchers) = issuers(&directory, &limits, &metrics)?;
+    let (issuers, key_sets, runners) = issuers(&directory, &limits, &metrics)?;
     for upstream in upstreams.values() {
         certificates.of_backend(upstream);
         let tls = upstream.cluster.tls.as_ref();
@@ -131,9 +129,7 @@ async fn serve(settings: Settings) -> Result<(), ServerError> {
     }
     tokio::spawn(certificates.watch());
     let first_looks: Vec<_> = finders.into_iter().map(look).collect();
-    for fetcher in fetchers {
-        tokio::spawn(fetcher.run());
-    }
+    runners.start();
     metrics.watch_audit(&audit);
     let readiness = admin::Readiness::new(upstreams.values().cloned().collect(), key_sets);
     if let Some(socket) = admin_socket {
@@ -218,8 +214,8 @@ fn issuers(
     directory: &Directory,
     limits: &Limits,
     metrics: &Metrics,
-) -> Result<(IssuersByCluster, Vec<Keys>, Vec<KeyFetcher>), ServerError> {
-    let mut key_sets = KeySets::new(limits.key_set_bytes, metrics.clone());
+) -> Result<(IssuersByCluster, Vec<Keys>, Runners), ServerError> {
+    let mut key_sets = KeySets::new(limits, metrics.clone());
     let mut issuers = HashMap::new();
     for cluster in &directory.clusters {
         let mut of_cluster = Vec::new();
@@ -229,8 +225,8 @@ fn issuers(
         }
         issuers.insert(cluster.name.clone(), Issuers::new(of_cluster));
     }
-    let (keys, fetchers) = key_sets.finish();
-    Ok((issuers, keys, fetchers))
+    let (keys, runners) = key_sets.finish();
+    Ok((issuers, keys, runners))
 }
 
 async fn bind(what: &str, address: SocketAddr) -> Result<TcpListener, ServerError> {

@@ -29,7 +29,8 @@ pub(super) fn bearer() -> Method {
     Method::OauthBearer(OauthBearer {
         name: "issuer".into(),
         verifier: Verifier::new(Rules::default(), Arc::new(KeyRing::empty())),
-        source: KeySource { place: KeyPlace::File { path: "jwks".into() }, pace: Pace::default() },
+        source: Some(KeySource { place: KeyPlace::File { path: "jwks".into() }, pace: Pace::default() }),
+        introspection: None,
     })
 }
 

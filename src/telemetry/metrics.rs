@@ -47,6 +47,7 @@ struct Families {
     key_set_stale: Family<Source, Gauge>,
     key_fetches: Family<Fetch, Counter>,
     token_lookups: Family<Fetch, Counter>,
+    introspections: Family<Introspection, Counter>,
     token_time_left: Family<Backend, Gauge<f64, AtomicU64>>,
     token_fetches: Family<TokenFetch, Counter>,
     namespace_conflicts: Family<Cluster, Gauge>,
@@ -120,6 +121,14 @@ impl Metrics {
     pub fn token_looked_up(&self, source: &str, result: &'static str) {
         let lookup = Fetch { source: source.into(), result };
         self.0.families.token_lookups.get_or_create(&lookup).inc();
+    }
+
+    /// An endpoint was asked about a token.
+    ///
+    /// Shape: the result is what it said, or a kind of failure.
+    pub fn introspected(&self, endpoint: &str, result: &'static str) {
+        let introspection = Introspection { endpoint: endpoint.into(), result };
+        self.0.families.introspections.get_or_create(&introspection).inc();
     }
 
     /// Whether the last fetch failed while an older set serves on.
@@ -260,6 +269,8 @@ impl Families {
         r.register("key_fetches", "Fetches of key sets, by result", all.key_fetches);
         let help = "Tokens looked for among those verified before, by result";
         r.register("token_lookups", help, all.token_lookups);
+        let help = "Tokens about which an introspection endpoint was to be asked, by result";
+        r.register("introspections", help, all.introspections);
         let help = "Time until the gateway's own token for a backend's brokers ends";
         r.register_with_unit("token_time_left", help, Unit::Seconds, all.token_time_left);
         let help = "Fetches of tokens for a backend's brokers, by result";
@@ -410,6 +421,12 @@ struct Outcome {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct Source {
     source: Arc<str>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct Introspection {
+    endpoint: Arc<str>,
+    result: &'static str,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]

@@ -28,6 +28,7 @@ mod fetch_keys; // the issuer's keys, new ones and missing ones
 mod fetch_sessions; // a fetch may stand on earlier ones
 mod find_issuers; // where an issuer says its keys are, and how it is asked
 mod hostile_bytes; // what no client and no broker would say
+mod introspect; // tokens about which the issuer is asked
 mod isolate_names; // each tenant sees its own
 mod keep_order; // answers in the order of their requests
 mod limits; // how far a peer may make something grow

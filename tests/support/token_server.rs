@@ -1,4 +1,4 @@
-//! A token endpoint that answers whatever a test says, and remembers how it was asked.
+//! A token endpoint, or one for introspection, that answers whatever a test says, and remembers how it was asked.
 
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -28,9 +28,11 @@ struct State {
 
 type Answer = Arc<dyn Fn(&Question) -> Option<String> + Send + Sync>;
 
-/// One request for a token.
+/// One request for a token, or about one.
 #[derive(Clone, Debug)]
 pub struct Question {
+    /// The request's first line.
+    pub line: String,
     /// What stands in the header `authorization`, in clear where it is HTTP Basic.
     pub authorization: Option<String>,
     pub form: Vec<(String, String)>,
@@ -103,6 +105,11 @@ impl TokenServer {
         format!("{}://127.0.0.1:{}/token", self.scheme, self.port)
     }
 
+    /// The same server, as an introspection endpoint.
+    pub fn introspection_url(&self) -> String {
+        format!("{}://127.0.0.1:{}/introspect", self.scheme, self.port)
+    }
+
     pub fn asked(&self) -> Vec<Question> {
         locked(&self.state).asked.clone()
     }
@@ -146,10 +153,12 @@ fn serve(mut stream: impl Read + Write, state: &Mutex<State>) -> std::io::Result
             break (head.to_owned(), body.to_owned());
         }
     };
-    assert!(head.starts_with("POST /token HTTP/1.1\r\n"), "{head}");
+    let line = head.lines().next().unwrap_or_default().to_owned();
+    assert!(matches!(&*line, "POST /token HTTP/1.1" | "POST /introspect HTTP/1.1"), "{head}");
     let question = {
         let mut state = locked(state);
         let question = Question {
+            line,
             authorization: header(&head, "authorization").map(in_clear),
             form: url::form_urlencoded::parse(body.as_bytes()).into_owned().collect(),
             earlier: state.asked.len(),

@@ -648,11 +648,6 @@ fn what_the_broker_decides_is_not_said_here_too() {
 #[test]
 fn what_this_program_does_not_serve_is_said_plainly() {
     check(
-        "        jwks:",
-        "        introspection: {endpoint: x}\n        jwks:",
-        &["9:24: this key is not supported; leave it out"],
-    );
-    check(
         "    namespace:",
         "    topic_aliases: [{alias: a, topic: b}, {alias: a, topic: c}]\n    namespace:",
         &["11:51: the alias stands here twice; give each topic an alias of its own"],

@@ -2,6 +2,7 @@
 
 mod broker_tokens; // how the gateway gets tokens of its own for brokers
 mod errors; //   what must be changed
+mod introspection; // tokens about which an OAuth server is asked
 mod schema; //   what an editor is told
 mod server_names; // virtual clusters behind server names
 mod walls; //    what would let one tenant into another's world, or a secret out
@@ -162,7 +163,8 @@ fn the_file_becomes_the_values_of_the_rooms() {
         (rules.principal_claim.to_string(), rules.scope_claim.to_string()),
         ("client_id".into(), "scope".into())
     );
-    assert_eq!(oauth.source.place, KeyPlace::File { path: "/etc/gw/keys.json".into() });
+    let place = oauth.source.as_ref().map(|source| &source.place);
+    assert_eq!(place, Some(&KeyPlace::File { path: "/etc/gw/keys.json".into() }));
     assert_eq!(gateway.directory.entrances[0].ports, [19092, 19093, 19094]);
     assert_eq!(gateway.directory.listeners[0].book.brokers_max(), Some(2));
     assert_eq!((gateway.limits.connections, gateway.limits.frame_bytes), (7, 1 << 20));

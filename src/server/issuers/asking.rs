@@ -34,8 +34,9 @@ impl Ways {
 /// One way to ask.
 #[derive(Clone)]
 pub struct Way {
-    client: Client,
-    timeout: Duration,
+    pub client: Client,
+    /// For one answer as a whole.
+    pub timeout: Duration,
 }
 
 impl Way {

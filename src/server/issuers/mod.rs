@@ -1,22 +1,28 @@
-//! The issuers whose tokens clients bring, and the way to their newest keys.
+//! The issuers whose tokens clients bring, and the ways to their newest keys and to their word.
 
 mod asking; //  asking them over HTTP
 mod fetcher; // fetching key sets: at start, before they grow old, and when a token names an unknown key
+mod introspector; // asking about tokens that keys can not verify
 
 use std::collections::HashMap;
+use std::slice::from_ref;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, SystemTime};
 
 use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use crate::auth::{
-    BearerToken, Identity, KeyRing, KeySource, OauthBearer, PeerCertificate, Rejected, Unverified, Verifier,
+    BearerToken, Identity, Introspected, Introspection, KeyRing, KeySource, OauthBearer, PeerCertificate,
+    Rejected, Rules, Unverified, Verifier,
 };
+use crate::cluster::Limits;
 use crate::telemetry::Metrics;
 use asking::Ways;
-pub use fetcher::KeyFetcher;
+use fetcher::KeyFetcher;
+use introspector::{Inquirer, Introspector};
 
 /// The issuers whose tokens a virtual cluster takes.
 #[derive(Clone, Default)]
@@ -26,7 +32,9 @@ pub struct Issuers(Arc<[Issuer]>);
 #[derive(Clone)]
 pub struct Issuer {
     verifier: Verifier,
-    keys: Keys,
+    /// Without them every token is introspected.
+    keys: Option<Keys>,
+    introspector: Option<Introspector>,
     metrics: Metrics,
 }
 
@@ -43,21 +51,16 @@ struct Shared {
     wishes: mpsc::Sender<oneshot::Sender<()>>,
 }
 
+/// Who finds out about a token.
+enum Finder<'i> {
+    Keys(&'i Issuer, &'i Keys),
+    /// All of whom are asked at once.
+    Endpoints(Vec<(&'i Issuer, &'i Introspector)>),
+}
+
 impl Issuers {
     pub fn new(issuers: Vec<Issuer>) -> Self {
         Self(issuers.into())
-    }
-
-    /// The issuer that a token names; where it names none of several, the first, which refuses it.
-    fn named_by(&self, token: &BearerToken) -> Option<&Issuer> {
-        let (first, others) = self.0.split_first()?;
-        if others.is_empty() {
-            return Some(first);
-        }
-        let said = Unverified::read(token, first.verifier.rules.token_bytes_max).ok();
-        let is_meant =
-            |issuer: &&Issuer| said.as_ref().is_some_and(|said| said.is_of(&issuer.verifier.rules));
-        self.0.iter().find(is_meant).or(Some(first))
     }
 
     pub async fn verify(
@@ -65,28 +68,93 @@ impl Issuers {
         token: &BearerToken,
         certificate: Option<&PeerCertificate>,
     ) -> Result<Identity, Rejected> {
-        match self.named_by(token) {
-            Some(issuer) => issuer.verify(token, certificate).await,
-            None => Err(Rejected::NoKeys),
+        match self.finder(token) {
+            Finder::Keys(issuer, keys) => issuer.verify(keys, token, certificate).await,
+            Finder::Endpoints(endpoints) => introspect(&endpoints, token, certificate).await,
         }
+    }
+
+    /// A signed token goes to the issuer that it names, and to its keys if there are any; where it names
+    /// none, to the first keys, which refuse it. About what no key can verify all endpoints are asked.
+    fn finder(&self, token: &BearerToken) -> Finder<'_> {
+        fn keys(issuer: &Issuer) -> Option<Finder<'_>> {
+            Some(Finder::Keys(issuer, issuer.keys.as_ref()?))
+        }
+        fn endpoints(issuers: &[Issuer]) -> Vec<(&Issuer, &Introspector)> {
+            issuers.iter().filter_map(|issuer| Some((issuer, issuer.introspector.as_ref()?))).collect()
+        }
+        let first_keys = self.0.iter().find_map(keys);
+        let all = endpoints(&self.0);
+        let is_signed = Unverified::is_signed(token);
+        match self.named_by(token).filter(|_| is_signed) {
+            Some(issuer) => keys(issuer).unwrap_or_else(|| Finder::Endpoints(endpoints(from_ref(issuer)))),
+            // With no endpoint to ask, the keys say what is wrong with it.
+            None => match first_keys {
+                Some(keys) if is_signed || all.is_empty() => keys,
+                _ => Finder::Endpoints(all),
+            },
+        }
+    }
+
+    /// The issuer that a signed token names.
+    fn named_by(&self, token: &BearerToken) -> Option<&Issuer> {
+        let bytes_max = self.0.first()?.verifier.rules.token_bytes_max;
+        let said = Unverified::read(token, bytes_max).ok()?;
+        self.0.iter().find(|issuer| said.is_of(&issuer.verifier.rules))
     }
 }
 
+/// What the first endpoint says that takes the token for active; one that is slow holds up no other.
+async fn introspect(
+    endpoints: &[(&Issuer, &Introspector)],
+    token: &BearerToken,
+    certificate: Option<&PeerCertificate>,
+) -> Result<Identity, Rejected> {
+    let identity = |issuer: &Issuer, said: &Introspected| {
+        said.identity(&issuer.verifier.rules, certificate, SystemTime::now())
+    };
+    for (issuer, introspector) in endpoints {
+        if let Some(said) = introspector.recall(token) {
+            issuer.metrics.token_looked_up(introspector.name(), "known");
+            return identity(issuer, &said);
+        }
+    }
+    let mut asking = JoinSet::new();
+    for (place, (issuer, introspector)) in endpoints.iter().enumerate() {
+        issuer.metrics.token_looked_up(introspector.name(), "new");
+        let (introspector, token) = ((*introspector).clone(), token.clone());
+        asking.spawn(async move { (place, introspector.ask(token).await) });
+    }
+    let mut refused = Err(Rejected::NoKeys);
+    while let Some(answered) = asking.join_next().await {
+        match answered {
+            Ok((place, Ok(said))) => return identity(endpoints[place].0, &said),
+            // Whoever could not be asked might have said yes: that is what there is to be told.
+            Ok((_, Err(why))) if matches!(refused, Err(Rejected::NoKeys | Rejected::Inactive)) => {
+                refused = Err(why);
+            }
+            Ok(_) | Err(_) => {}
+        }
+    }
+    refused
+}
+
 impl Issuer {
-    /// Verifies a token; a key that is not known is asked for before the answer.
+    /// Verifies a token by keys; one that is not known is asked for before the answer.
     async fn verify(
         &self,
+        keys: &Keys,
         token: &BearerToken,
         certificate: Option<&PeerCertificate>,
     ) -> Result<Identity, Rejected> {
         if let Some(verdict) = self.verifier.recall(token, certificate, SystemTime::now()) {
-            self.metrics.token_looked_up(self.keys.name(), "known");
+            self.metrics.token_looked_up(keys.name(), "known");
             return verdict;
         }
-        self.metrics.token_looked_up(self.keys.name(), "new");
+        self.metrics.token_looked_up(keys.name(), "new");
         match self.verifier.verify(token, certificate, SystemTime::now()) {
             Err(rejected) if rejected.wants_fresh_keys() => {
-                self.keys.wish().await;
+                keys.wish().await;
                 self.verifier.verify(token, certificate, SystemTime::now())
             }
             verdict => verdict,
@@ -116,32 +184,73 @@ impl Keys {
     }
 }
 
-/// All key sets of a gateway, one for each place.
+/// All issuers of a gateway: one key set for each place, and the endpoints of each virtual cluster.
 pub struct KeySets {
     by_source: HashMap<KeySource, Keys>,
-    fetchers: Vec<KeyFetcher>,
+    runners: Runners,
     ways: Ways,
     key_set_bytes: usize,
+    login_timeout: Duration,
     metrics: Metrics,
 }
 
+/// Those who ask issuers, for all who wait.
+#[derive(Default)]
+pub struct Runners {
+    fetchers: Vec<KeyFetcher>,
+    inquirers: Vec<Inquirer>,
+}
+
+impl Runners {
+    /// Has them run from here on.
+    pub fn start(self) {
+        for fetcher in self.fetchers {
+            tokio::spawn(fetcher.run());
+        }
+        for inquirer in self.inquirers {
+            tokio::spawn(inquirer.run());
+        }
+    }
+}
+
 impl KeySets {
-    pub fn new(key_set_bytes: usize, metrics: Metrics) -> Self {
-        let ways = Ways::default();
-        Self { by_source: HashMap::new(), fetchers: Vec::new(), ways, key_set_bytes, metrics }
+    pub fn new(limits: &Limits, metrics: Metrics) -> Self {
+        let &Limits { key_set_bytes, login_timeout, .. } = limits;
+        let (ways, runners) = (Ways::default(), Runners::default());
+        Self { by_source: HashMap::new(), runners, ways, key_set_bytes, login_timeout, metrics }
     }
 
     /// An issuer whose keys are fetched once for all who take them from the same place.
     pub fn issuer(&mut self, bearer: &OauthBearer) -> Result<Issuer, reqwest::Error> {
-        let keys = match self.by_source.get(&bearer.source) {
-            Some(keys) => keys.clone(),
-            None => self.first(bearer)?,
+        let keys = match &bearer.source {
+            Some(source) => Some(self.keys(bearer, source)?),
+            None => None,
         };
-        let verifier = Verifier::new(bearer.verifier.rules.clone(), keys.0.ring.clone());
-        Ok(Issuer { verifier, keys, metrics: self.metrics.clone() })
+        let introspector = match &bearer.introspection {
+            Some(introspection) => Some(self.introspector(introspection, &bearer.verifier.rules)?),
+            None => None,
+        };
+        let ring = keys.as_ref().map_or_else(|| bearer.verifier.ring.clone(), |keys| keys.0.ring.clone());
+        let verifier = Verifier::new(bearer.verifier.rules.clone(), ring);
+        Ok(Issuer { verifier, keys, introspector, metrics: self.metrics.clone() })
     }
 
-    fn first(&mut self, bearer: &OauthBearer) -> Result<Keys, reqwest::Error> {
+    fn introspector(
+        &mut self,
+        introspection: &Arc<Introspection>,
+        rules: &Rules,
+    ) -> Result<Introspector, reqwest::Error> {
+        let (metrics, ways) = (self.metrics.clone(), &mut self.ways);
+        let (introspector, inquirer) =
+            Introspector::new(introspection.clone(), rules, ways, self.login_timeout, metrics)?;
+        self.runners.inquirers.push(inquirer);
+        Ok(introspector)
+    }
+
+    fn keys(&mut self, bearer: &OauthBearer, source: &KeySource) -> Result<Keys, reqwest::Error> {
+        if let Some(keys) = self.by_source.get(source) {
+            return Ok(keys.clone());
+        }
         let (sender, wishes) = mpsc::channel(WAITING_MAX);
         let keys = Keys(Arc::new(Shared {
             name: bearer.name.clone(),
@@ -151,20 +260,20 @@ impl KeySets {
         }));
         let fetcher = KeyFetcher::new(
             &keys,
-            bearer.source.clone(),
+            source.clone(),
             wishes,
             &mut self.ways,
             self.key_set_bytes,
             self.metrics.clone(),
         )?;
-        self.fetchers.push(fetcher);
-        self.by_source.insert(bearer.source.clone(), keys.clone());
+        self.runners.fetchers.push(fetcher);
+        self.by_source.insert(source.clone(), keys.clone());
         Ok(keys)
     }
 
-    /// Every way to a key set, and who is to run for it.
-    pub fn finish(self) -> (Vec<Keys>, Vec<KeyFetcher>) {
-        (self.by_source.into_values().collect(), self.fetchers)
+    /// Every way to a key set, and who is to run for the issuers.
+    pub fn finish(self) -> (Vec<Keys>, Runners) {
+        (self.by_source.into_values().collect(), self.runners)
     }
 }
 
@@ -179,50 +288,94 @@ mod tests {
     use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 
     use super::*;
-    use crate::auth::{KeyPlace, Pace, Rules};
+    use crate::auth::{ClientProof, HttpSettings, KeyPlace, Pace};
+    use crate::names::Secret;
 
-    fn bearer(issuer: &str, file: &str) -> OauthBearer {
+    /// Tokens of an issuer: by the keys in a file, by an endpoint, or by both.
+    fn bearer(issuer: &str, file: Option<&str>, endpoint: Option<&str>) -> OauthBearer {
         let rules = Rules { issuer: Some(issuer.to_owned()), ..Rules::default() };
+        let introspection = |name: &str| Introspection {
+            name: name.into(),
+            endpoint: "http://127.0.0.1:1/".parse().unwrap(),
+            client_id: "gateway".to_owned(),
+            proof: ClientProof::Basic(Secret::new("hunter2")),
+            http: HttpSettings::default(),
+            kept_max: Introspection::KEPT_MAX,
+        };
+        let source =
+            |file: &str| KeySource { place: KeyPlace::File { path: file.into() }, pace: Pace::default() };
         OauthBearer {
             name: issuer.into(),
             verifier: Verifier::new(rules, Arc::new(KeyRing::empty())),
-            source: KeySource { place: KeyPlace::File { path: file.into() }, pace: Pace::default() },
+            source: file.map(source),
+            introspection: endpoint.map(|name| Arc::new(introspection(name))),
         }
     }
 
     fn sets() -> KeySets {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        KeySets::new(1024, Metrics::new())
+        KeySets::new(&Limits::default(), Metrics::new())
+    }
+
+    /// Who finds out about a token of these claims, or about an opaque one: keys, or endpoints.
+    fn found(issuers: &[Issuer], claims: Option<&str>) -> String {
+        let part = |text: &str| BASE64_URL_SAFE_NO_PAD.encode(text);
+        let signed = |claims: &str| format!("{}.{}.{}", part("{}"), part(claims), part("x"));
+        let token = BearerToken::new(claims.map_or_else(|| "opaque".to_owned(), signed));
+        match Issuers::new(issuers.to_vec()).finder(&token) {
+            Finder::Keys(_, keys) => keys.name().to_owned(),
+            Finder::Endpoints(all) => {
+                all.iter().map(|(_, introspector)| introspector.name()).collect::<Vec<_>>().join(" ")
+            }
+        }
     }
 
     #[test]
     fn of_several_issuers_the_one_that_a_token_names_is_asked() {
         let mut sets = sets();
-        let both =
-            ["https://a.example", "https://b.example"].map(|name| sets.issuer(&bearer(name, name)).unwrap());
-        let check = |all: &[Issuer], claims: &str, expected: Option<&str>| {
-            let part = |text: &str| BASE64_URL_SAFE_NO_PAD.encode(text);
-            let token = BearerToken::new(format!("{}.{}.{}", part("{}"), part(claims), part("x")));
-            let issuers = Issuers::new(all.to_vec());
-            assert_eq!(issuers.named_by(&token).map(|issuer| issuer.keys.name()), expected, "{claims}");
-        };
-        check(&both, r#"{"iss": "https://a.example"}"#, Some("https://a.example"));
-        check(&both, r#"{"iss": "https://b.example"}"#, Some("https://b.example"));
-        for odd in [r#"{"iss": "https://c.example"}"#, r#"{"iss": 5}"#, "{}", "no JSON"] {
-            check(&both, odd, Some("https://a.example"));
-            check(&both[1..], odd, Some("https://b.example"));
-            check(&[], odd, None);
+        let (a, b) = ("https://a.example", "https://b.example");
+        let both = [a, b].map(|name| sets.issuer(&bearer(name, Some(name), None)).unwrap());
+        assert_eq!(found(&both, Some(r#"{"iss": "https://a.example"}"#)), a);
+        assert_eq!(found(&both, Some(r#"{"iss": "https://b.example"}"#)), b);
+        for odd in [Some(r#"{"iss": "https://c.example"}"#), Some(r#"{"iss": 5}"#), Some("no JSON"), None] {
+            assert_eq!(found(&both, odd), a, "{odd:?}");
+            assert_eq!(found(&both[1..], odd), b, "{odd:?}");
+            assert_eq!(found(&[], odd), "", "{odd:?}");
         }
+    }
+
+    #[test]
+    fn endpoints_are_asked_about_what_no_key_can_verify() {
+        let mut sets = sets();
+        let mut issuer = |name: &str, file, endpoint| {
+            sets.issuer(&bearer(&format!("https://{name}.example"), file, endpoint)).unwrap()
+        };
+        let all = [
+            issuer("a", None, Some("endpoint-a")),
+            issuer("b", Some("keys"), None),
+            issuer("c", Some("others"), Some("endpoint-c")),
+        ];
+        let of = |name: &str| format!(r#"{{"iss": "https://{name}.example"}}"#);
+        for (name, expected) in [
+            ("a", "endpoint-a"),
+            ("b", "https://b.example"),
+            ("c", "https://c.example"),
+            ("d", "https://b.example"),
+        ] {
+            assert_eq!(found(&all, Some(&of(name))), expected, "{name}");
+        }
+        assert_eq!(found(&all, None), "endpoint-a endpoint-c");
+        assert_eq!(found(&all[..1], Some(&of("d"))), "endpoint-a", "it has no keys to refuse it");
     }
 
     #[test]
     fn one_fetcher_is_enough_for_all_who_take_keys_from_one_place() {
         let mut sets = sets();
         let rings: Vec<_> = [("a", "keys"), ("b", "keys"), ("a", "others")]
-            .map(|(name, file)| sets.issuer(&bearer(name, file)).unwrap().verifier.ring)
+            .map(|(name, file)| sets.issuer(&bearer(name, Some(file), None)).unwrap().verifier.ring)
             .into();
         assert!(Arc::ptr_eq(&rings[0], &rings[1]) && !Arc::ptr_eq(&rings[0], &rings[2]));
-        let (keys, fetchers) = sets.finish();
-        assert_eq!((keys.len(), fetchers.len()), (2, 2));
+        let (keys, runners) = sets.finish();
+        assert_eq!((keys.len(), runners.fetchers.len()), (2, 2));
     }
 }
