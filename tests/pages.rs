@@ -257,6 +257,7 @@ fn every_metric() -> Metrics {
     metrics.keys_renewed("s", Instant::now());
     metrics.introspected("e", "active");
     metrics.token_fetched("b", "r");
+    metrics.login_token_fetched("team", "success");
     metrics.token_held("b", Instant::now());
     metrics.namespace_conflicts("c", 1);
     metrics.condition_failed("p");

@@ -4,8 +4,8 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{
-    Introspection, KeySource, Passwords, PrincipalMapping, Rules, ScramCredentials, ScramMechanism,
-    ScramUsers, TokenLogin, Verifier,
+    Introspection, KeySource, LoginEndpoint, Passwords, PrincipalMapping, Rules, ScramCredentials,
+    ScramMechanism, ScramUsers, TokenLogin, Verifier,
 };
 use crate::names::Secret;
 
@@ -48,6 +48,8 @@ pub struct OauthBearer {
 #[derive(Debug, Clone)]
 pub struct SaslPlain {
     pub passwords: Arc<Passwords>,
+    /// Who says of other names whether a password is right, if anybody does.
+    pub endpoint: Option<Arc<LoginEndpoint>>,
     /// When a client must log in again; never, where there is none.
     pub session_lifetime_max: Option<Duration>,
 }

@@ -25,6 +25,7 @@ mod introspection; // what an OAuth server says of a token that it is asked abou
 mod json; //       JSON read strictly: no member twice, bounded depth
 mod jwk; //        one key of an issuer, if it is fit for use
 mod keys; //       a key set as a value, and the ring that holds the newest
+mod login_endpoint; // who a client is by its name and password, as a token endpoint says
 mod method; //     how clients log in to us, and how we log in at brokers, as values
 mod own_token; //  our own token at brokers, and the cell that holds it
 mod passwords; //  the passwords of those who may log in by PLAIN
@@ -59,12 +60,13 @@ pub use header::TokenType;
 pub use introspection::{Introspected, Introspection};
 pub use jwk::{Algorithm, Key, Unfit};
 pub use keys::{InvalidKeySet, KeyRing, KeySet, NoKey, SkippedKey};
+pub use login_endpoint::{HeldToken, LoginEndpoint, refuses_client};
 pub use method::{Authentication, BrokerLogin, Method, OauthBearer, Passthrough, SaslPlain, SaslScram};
 pub use own_token::{BadToken, OwnToken, TokenAnswer, TokenCell, refusal_word};
 pub use passwords::{InvalidPassword, Password, Passwords};
 pub use plain::{InvalidPlain, PlainMessage, is_username};
 pub use principal_mapping::{InvalidRule, NoPrincipal, PrincipalMapping};
-pub use recent::{Recent, TokenDigest};
+pub use recent::{LoginKey, Recent, TokenDigest};
 pub use rejected::Rejected;
 pub use scram::{ScramClient, ScramError, ScramMechanism};
 pub use scram_server::{ScramRefused, ScramServer, scram_username};

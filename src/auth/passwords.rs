@@ -59,6 +59,10 @@ impl Passwords {
         Ok(Self { by_name, decoys })
     }
 
+    pub fn knows(&self, name: &str) -> bool {
+        self.by_name.contains_key(name)
+    }
+
     /// Whether the answer is to be had at once; where it is not, [`Passwords::verify`] computes for up to a second.
     pub fn answers_at_once(&self, name: &str, password: &Secret) -> bool {
         match self.by_name.get(name) {

@@ -1,14 +1,15 @@
-//! What was found out about tokens a moment ago, by their hashes: bounded, and never kept beyond its time.
+//! What was found out about tokens and logins a moment ago, by their hashes: bounded, and never kept beyond its time.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::SystemTime;
 
-use aws_lc_rs::digest;
+use aws_lc_rs::{digest, hmac};
 
 use super::BearerToken;
+use crate::names::Secret;
 
-/// The SHA-256 of a token: who reads this one out of memory can not log in by it.
+/// The hash of a token, or of a name and a password: who reads this one out of memory can not log in by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct TokenDigest([u8; 32]);
 
@@ -16,6 +17,25 @@ impl TokenDigest {
     pub fn of(token: &BearerToken) -> Self {
         let hash = digest::digest(&digest::SHA256, token.expose().as_bytes());
         Self(hash.as_ref().try_into().expect("SHA-256 has 32 bytes"))
+    }
+
+    /// Shape: the name's length stands before it, so that no two logins are one text.
+    pub fn of_login(key: &LoginKey, name: &str, password: &Secret) -> Self {
+        let mut context = hmac::Context::with_key(&key.0);
+        context.update(&(name.len() as u64).to_be_bytes());
+        context.update(name.as_bytes());
+        context.update(password.expose().as_bytes());
+        Self(context.sign().as_ref().try_into().expect("HMAC by SHA-256 has 32 bytes"))
+    }
+}
+
+/// A key of one process: without it a hash would let short passwords be guessed.
+#[derive(Clone, Debug)]
+pub struct LoginKey(hmac::Key);
+
+impl LoginKey {
+    pub fn new(random: [u8; 32]) -> Self {
+        Self(hmac::Key::new(hmac::HMAC_SHA256, &random))
     }
 }
 
@@ -121,6 +141,20 @@ mod tests {
         assert_eq!(recent.get(&digest(2), at(9)), None);
         recent.remove(&digest(1));
         assert_eq!(recent.get(&digest(1), at(9)), None);
+    }
+
+    #[test]
+    fn a_login_is_known_by_its_name_its_password_and_the_key_of_the_process() {
+        let of = |key: u8, name: &str, password: &str| {
+            TokenDigest::of_login(&LoginKey::new([key; 32]), name, &Secret::new(password))
+        };
+        assert_eq!(of(1, "app", "pencil"), of(1, "app", "pencil"));
+        for other in
+            [of(2, "app", "pencil"), of(1, "apppen", "cil"), of(1, "app", "Pencil"), of(1, "", "apppencil")]
+        {
+            assert_ne!(of(1, "app", "pencil"), other);
+        }
+        assert!(!format!("{:?}", LoginKey::new([7; 32])).contains("7, 7"));
     }
 
     #[test]

@@ -66,6 +66,14 @@ pub(super) fn authentication(
             _ => None,
         })
     };
+    for Placed { value: section, .. } in &sections.value.items {
+        if let file::Authentication::PlainLogin(section) = section
+            && let Some(Placed { at, .. }) = &section.token_endpoint
+            && !bearers().any(|(_, section)| mediation(section) == file::Mediation::Terminate)
+        {
+            report.error(*at, "nobody here verifies the tokens that come of this; add an oauth_bearer with mediation: terminate, their issuer's jwks and validate");
+        }
+    }
     let mut mediations = bearers().map(|(at, section)| (at, mediation(section)));
     if let Some((_, first)) = mediations.next()
         && let Some((at, _)) = mediations.find(|(_, other)| *other != first)

@@ -344,7 +344,7 @@ pub(super) fn asking(section: &Asking<'_>, report: &mut Report) -> HttpSettings 
     }
 }
 
-fn proxy_url(written: &Placed<Text>, report: &mut Report) -> Option<Url> {
+pub(super) fn proxy_url(written: &Placed<Text>, report: &mut Report) -> Option<Url> {
     let Placed { at, value: text } = written;
     let url = Url::parse(&text.text).ok();
     let url = url.filter(|url| matches!(url.scheme(), "http" | "https") && url.host_str().is_some());
@@ -379,7 +379,7 @@ pub(super) fn issuer_url(
 }
 
 /// What is no URL may still hold a password.
-fn shown_url(text: &Text) -> String {
+pub(super) fn shown_url(text: &Text) -> String {
     if text.text.contains('@') { "this".to_owned() } else { text.shown() }
 }
 

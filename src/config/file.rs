@@ -301,8 +301,33 @@ section! {
         optional mediation: PasswordMediation,
         /// Who may log in; with passthrough the broker knows.
         optional principals: List<PlainPrincipal>,
+        /// Where other names and passwords are exchanged, as client ids and secrets, for tokens that say who
+        /// logs in.
+        optional token_endpoint: LoginEndpointSection,
         /// How long a session may last before the client logs in again; for ever by default.
         optional session_lifetime_max: Span,
+    }
+}
+
+section! {
+    /// A token endpoint at which clients' names and passwords are exchanged for tokens.
+    LoginEndpointSection {
+        /// Its URL.
+        required endpoint: Text,
+        /// How the secret is sent; basic by default: in the header of HTTP Basic.
+        optional client_authentication: ClientAuthenticationWord,
+        /// What is asked for; none by default.
+        optional scope: Text,
+        /// For whom the token is to be; not said by default.
+        optional audience: Text,
+        /// For one answer as a whole; 10s by default.
+        optional timeout: Span,
+        /// TLS toward it.
+        optional tls: IssuerTls,
+        /// The URL of a proxy; none by default, whatever the environment says.
+        optional proxy: Text,
+        /// Whether plain http may lead to another machine; no by default.
+        optional insecure_allow_http: bool,
     }
 }
 

@@ -15,6 +15,7 @@ mod clusters; //  the virtual clusters
 mod file; //      every section, every key, every word
 mod introspection; // by tokens about which an OAuth server is asked
 mod listeners; // where they connect
+mod login_endpoint; // where their names and passwords are exchanged for tokens
 mod measure; //   sizes, times, ports, secrets
 mod oauth_client; // the gateway as a client of an OAuth server
 mod opt_ins; //   what is offered beyond what every virtual cluster does

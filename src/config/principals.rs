@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use super::backends::warn_inline;
 use super::file;
+use super::login_endpoint::login_endpoint;
 use super::measure::Span;
 use super::problem::{Place, Report};
 use super::settings::positive;
-use super::shape::Placed;
+use super::shape::{List, Placed};
 use crate::auth::{
     InvalidScramUser, Method, Passthrough, Password, Passwords, PrincipalMapping, SaslPlain, SaslScram,
     ScramMechanism, ScramSecret, ScramUsers, is_username,
@@ -21,6 +22,12 @@ pub(super) fn by_plain(section: &file::PlainLogin, at: Place, report: &mut Repor
             section.session_lifetime_max.as_ref(),
             report,
         );
+        if let Some(Placed { at, .. }) = &section.token_endpoint {
+            report.error(
+                *at,
+                "token_endpoint has no effect with passthrough, where the broker decides; leave it out",
+            );
+        }
         return Some(Method::Passthrough(Passthrough::SaslPlain));
     }
     sasl_plain(section, at, report).map(Method::SaslPlain)
@@ -57,16 +64,32 @@ fn check_alone(principals: Option<Place>, lifetime: Option<&Placed<Span>>, repor
 
 fn sasl_plain(section: &file::PlainLogin, at: Place, report: &mut Report) -> Option<SaslPlain> {
     let session_lifetime_max = positive(section.session_lifetime_max.as_ref(), report);
-    let Some(principals) = &section.principals else {
-        report.error(at, "\"principals\" is missing here");
+    let endpoint = section.token_endpoint.as_ref().map(|written| login_endpoint(&written.value, report));
+    if section.principals.is_none() && endpoint.is_none() {
+        report.error(at, "set principals, a list of usernames with their passwords, or token_endpoint");
         return None;
+    }
+    let passwords = passwords(section.principals.as_ref(), report)?;
+    let endpoint = match endpoint {
+        Some(endpoint) => Some(Arc::new(endpoint?)),
+        None => None,
     };
-    if principals.value.written == 0 {
+    Some(SaslPlain { passwords: Arc::new(passwords), endpoint, session_lifetime_max })
+}
+
+/// The usernames that the file knows, with their passwords.
+fn passwords(
+    principals: Option<&Placed<List<file::PlainPrincipal>>>,
+    report: &mut Report,
+) -> Option<Passwords> {
+    if let Some(principals) = principals
+        && principals.value.written == 0
+    {
         report.error(principals.at, "list at least one username with its password");
     }
     let mut names: Vec<&str> = Vec::new();
     let mut all = Vec::new();
-    for Placed { value: principal, .. } in &principals.value.items {
+    for Placed { value: principal, .. } in principals.iter().flat_map(|list| &list.value.items) {
         let (Some(username), Some(written)) = (&principal.username, &principal.password) else { continue };
         let name = &username.value.text;
         if !is_username(name) {
@@ -86,8 +109,7 @@ fn sasl_plain(section: &file::PlainLogin, at: Place, report: &mut Report) -> Opt
         }
     }
     // What is broken was reported above.
-    let passwords = Passwords::new(all).ok()?;
-    Some(SaslPlain { passwords: Arc::new(passwords), session_lifetime_max })
+    Passwords::new(all).ok()
 }
 
 fn sasl_scram(section: &file::ScramLogin, at: Place, report: &mut Report) -> Option<SaslScram> {

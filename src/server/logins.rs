@@ -1,5 +1,6 @@
 //! Finding out whether what a client shows for itself is true.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,6 +8,7 @@ use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
+use super::client_tokens::ClientTokens;
 use super::issuers::Issuers;
 use crate::auth::{Authentication, Evidence, Method, PeerCertificate, Proven, Refused, SaslPlain, Verdict};
 use crate::names::Secret;
@@ -16,6 +18,10 @@ pub struct Logins {
     pub issuers: Issuers,
     pub authentication: Arc<Authentication>,
     pub computing: Computing,
+    /// Who says whether a password is right of which the file does not know, if anybody does.
+    pub client_tokens: Option<ClientTokens>,
+    /// Where the client comes from.
+    pub source: IpAddr,
 }
 
 impl Logins {
@@ -28,9 +34,16 @@ impl Logins {
                     Method::SaslPlain(plain) => Some(plain),
                     _ => None,
                 });
-                match plain {
-                    Some(plain) => self.computing.verify(plain, username, password).await,
-                    None => Err(wrong()),
+                match (plain, &self.client_tokens) {
+                    (Some(plain), Some(tokens)) if !plain.passwords.knows(&username) => {
+                        let proven =
+                            tokens.verify(&self.issuers, &username, &password, self.source, certificate);
+                        let proven = proven.await?;
+                        let lifetime = [proven.lifetime, plain.session_lifetime_max];
+                        Ok(Proven { lifetime: lifetime.into_iter().flatten().min(), ..proven })
+                    }
+                    (Some(plain), _) => self.computing.verify(plain, username, password).await,
+                    (None, _) => Err(wrong()),
                 }
             }
         }

@@ -8,6 +8,7 @@
 mod admin; //      /livez, /readyz, /metrics
 mod brokers; //    finding out which brokers a backend has
 mod certificates; // read again when their files change, and the end of each
+mod client_tokens; // the tokens of clients that show a name and a password
 mod connection; // drives one session
 mod entrance; //   what is behind a port, and the TLS before it
 mod http; //       what is asked of OAuth servers, with limits
@@ -39,11 +40,12 @@ use tokio::sync::oneshot;
 use tokio::time::{sleep, timeout};
 use tracing::{info, warn};
 
-use crate::auth::{BearerToken, BrokerLogin, Identity, Method, Rejected};
+use crate::auth::{BearerToken, BrokerLogin, Identity, Method, Rejected, SaslPlain};
 use crate::cluster::{BackendCluster, Directory, Entrance, Limits, VirtualCluster};
 use crate::telemetry::{Audit, Metrics};
 use brokers::BrokerFinder;
 use certificates::Certificates;
+use client_tokens::ClientTokens;
 use issuers::{Issuers, KeySets, Keys, Runners};
 use listener::Doors;
 use tenants::Tenants;
@@ -121,6 +123,7 @@ async fn serve(settings: Settings) -> Result<(), ServerError> {
 
     let (upstreams, finders) = upstreams(&directory, admin, &limits, &tenants, &metrics)?;
     let (issuers, key_sets, runners) = issuers(&directory, &limits, &metrics)?;
+    let client_tokens = client_tokens(&directory, &metrics)?;
     for upstream in upstreams.values() {
         certificates.of_backend(upstream);
         let tls = upstream.cluster.tls.as_ref();
@@ -136,7 +139,8 @@ async fn serve(settings: Settings) -> Result<(), ServerError> {
         tokio::spawn(admin::serve(socket, readiness.clone(), metrics.clone()));
     }
 
-    let house = Arc::new(House::new(tenants, limits, upstreams, issuers, metrics, audit.clone()));
+    let house =
+        Arc::new(House::new(tenants, limits, upstreams, issuers, client_tokens, metrics, audit.clone()));
     // Held to the end: a worker that nobody can give a connection ends, with all that it carries.
     let workers = Arc::new(Workers::start(&house).map_err(ServerError::Thread)?);
     let all_have_looked = async {
@@ -227,6 +231,22 @@ fn issuers(
     }
     let (keys, runners) = key_sets.finish();
     Ok((issuers, keys, runners))
+}
+
+/// Who asks for the tokens of clients that show a name and a password, by virtual cluster.
+fn client_tokens(
+    directory: &Directory,
+    metrics: &Metrics,
+) -> Result<HashMap<Arc<str>, ClientTokens>, ServerError> {
+    let mut by_cluster = HashMap::new();
+    for cluster in &directory.clusters {
+        for method in &cluster.authentication.methods {
+            let Method::SaslPlain(SaslPlain { endpoint: Some(endpoint), .. }) = method else { continue };
+            let tokens = ClientTokens::new(cluster.name.clone(), endpoint.clone(), metrics.clone());
+            by_cluster.insert(cluster.name.clone(), tokens.map_err(ServerError::HttpClient)?);
+        }
+    }
+    Ok(by_cluster)
 }
 
 async fn bind(what: &str, address: SocketAddr) -> Result<TcpListener, ServerError> {

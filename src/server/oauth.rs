@@ -24,11 +24,13 @@ pub struct Failed {
     /// The value of the metric's label.
     pub outcome: &'static str,
     pub why: String,
+    /// The server's word where it refuses, as [`refusal_word`] has it.
+    pub word: &'static str,
 }
 
 impl Failed {
     pub fn of(outcome: &'static str) -> impl Fn(String) -> Self {
-        move |why| Self { outcome, why }
+        move |why| Self { outcome, why, word: "" }
     }
 }
 
@@ -106,8 +108,9 @@ async fn post_patiently(
     let body = Zeroizing::new(body);
     let host = url.host_str().unwrap_or_default();
     if !status.is_success() {
-        let why = format!("{host} answers {status}, {}", refusal_word(&body));
-        return Err(Failed { outcome: "refused", why });
+        let word = refusal_word(&body);
+        let why = format!("{host} answers {status}, {word}");
+        return Err(Failed { outcome: "refused", why, word });
     }
     if !is_json {
         return Err(Failed::of("malformed")(format!("{host} answers something else than JSON")));

@@ -156,7 +156,7 @@ impl TokenFetcher {
                 self.failures = 0;
                 now + renewed_after(answer.lifetime, chance())
             }
-            Err(Failed { outcome, why }) => {
+            Err(Failed { outcome, why, .. }) => {
                 self.metrics.token_fetched(backend, outcome);
                 let last_token_serves_on = self.ends_at.is_some_and(|end| end > now);
                 warn!(backend, why, last_token_serves_on, "no new token for the brokers");

@@ -1,5 +1,6 @@
 //! One thread with its connections.
 
+use std::collections::HashMap;
 use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
@@ -17,6 +18,7 @@ use tokio::task::{LocalSet, spawn_local};
 use tokio::time::timeout_at;
 use tracing::{debug, info};
 
+use super::client_tokens::ClientTokens;
 use super::connection::Connection;
 use super::entrance::{Entry, NoDoor};
 use super::journal::Journal;
@@ -37,6 +39,7 @@ pub struct House {
     pub connections: Arc<AtomicUsize>,
     upstreams: Upstreams,
     issuers: IssuersByCluster,
+    client_tokens: HashMap<Arc<str>, ClientTokens>,
     computing: Computing,
     audit: Audit,
     stopping: Arc<Stopping>,
@@ -48,6 +51,7 @@ impl House {
         limits: Arc<Limits>,
         upstreams: Upstreams,
         issuers: IssuersByCluster,
+        client_tokens: HashMap<Arc<str>, ClientTokens>,
         metrics: Metrics,
         audit: Audit,
     ) -> Self {
@@ -58,6 +62,7 @@ impl House {
             connections: Arc::default(),
             upstreams,
             issuers,
+            client_tokens,
             computing: Computing::default(),
             audit,
             stopping: Arc::default(),
@@ -232,6 +237,8 @@ async fn carry(accepted: Accepted, house: &House, preferred: usize) {
         issuers: house.issuers.get(&listener.cluster.name).cloned().unwrap_or_default(),
         authentication: listener.cluster.authentication.clone(),
         computing: house.computing.clone(),
+        client_tokens: house.client_tokens.get(&listener.cluster.name).cloned(),
+        source: address.ip(),
     };
     let versions = upstream.versions(door);
     let session = Session::new(listener, house.limits.clone(), versions, client, accepted_at);

@@ -25,7 +25,11 @@ fn now() -> Instant {
 fn plain() -> Method {
     let password = Password::read(&Secret::new("pencil")).unwrap();
     let passwords = Passwords::new(vec![("alice".to_owned(), password)]).unwrap();
-    Method::SaslPlain(SaslPlain { passwords: Arc::new(passwords), session_lifetime_max: None })
+    Method::SaslPlain(SaslPlain {
+        passwords: Arc::new(passwords),
+        endpoint: None,
+        session_lifetime_max: None,
+    })
 }
 
 /// A frame of a request without tagged fields.

@@ -50,6 +50,7 @@ struct Families {
     introspections: Family<Introspection, Counter>,
     token_time_left: Family<Backend, Gauge<f64, AtomicU64>>,
     token_fetches: Family<TokenFetch, Counter>,
+    login_token_fetches: Family<LoginTokenFetch, Counter>,
     namespace_conflicts: Family<Cluster, Gauge>,
     condition_failures: Family<Policy, Counter>,
     backend_up: Family<Backend, Gauge>,
@@ -152,6 +153,14 @@ impl Metrics {
     pub fn token_fetched(&self, backend: &str, result: &'static str) {
         let fetch = TokenFetch { backend: backend.into(), result };
         self.0.families.token_fetches.get_or_create(&fetch).inc();
+    }
+
+    /// A client's name and password were to be exchanged for a token.
+    ///
+    /// Shape: the result is a kind of failure, or `success`.
+    pub fn login_token_fetched(&self, cluster: &str, result: &'static str) {
+        let fetch = LoginTokenFetch { virtual_cluster: cluster.into(), result };
+        self.0.families.login_token_fetches.get_or_create(&fetch).inc();
     }
 
     /// A new token for a backend's brokers is in use from now on.
@@ -275,6 +284,8 @@ impl Families {
         r.register_with_unit("token_time_left", help, Unit::Seconds, all.token_time_left);
         let help = "Fetches of tokens for a backend's brokers, by result";
         r.register("token_fetches", help, all.token_fetches);
+        let help = "Tokens asked for with names and passwords of clients, by result";
+        r.register("login_token_fetches", help, all.login_token_fetches);
         let help = "Additional topics that a prefixed topic of the same name hides";
         r.register("namespace_conflicts", help, all.namespace_conflicts);
         r.register("condition_failures", "Policy conditions that did not evaluate", all.condition_failures);
@@ -438,6 +449,12 @@ struct Fetch {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 struct TokenFetch {
     backend: Arc<str>,
+    result: &'static str,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct LoginTokenFetch {
+    virtual_cluster: Arc<str>,
     result: &'static str,
 }
 

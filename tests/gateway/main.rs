@@ -35,6 +35,7 @@ mod limits; // how far a peer may make something grow
 mod listen_by_tls; // the same behind TLS
 mod mediation; // logins that go on to the broker
 mod metrics; // what an operator sees, and that no secret is in it
+mod oauth_over_plain; // client ids and secrets in the place of names and passwords
 mod old_brokers; // brokers that speak less than others, and brokers that change
 mod operate; // calls about the whole Kafka cluster
 mod passwords; // names and passwords instead of tokens

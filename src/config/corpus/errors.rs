@@ -618,7 +618,10 @@ fn what_the_broker_decides_is_not_said_here_too() {
     };
     way("type: sasl_plain, mediation: passthrough", &[]);
     way("type: sasl_scram, algorithm: sha512, mediation: passthrough", &[]);
-    way("type: sasl_plain", &["11:9: \"principals\" is missing here"]);
+    way(
+        "type: sasl_plain",
+        &["11:9: set principals, a list of usernames with their passwords, or token_endpoint"],
+    );
     way("type: sasl_scram, algorithm: sha512", &["11:9: \"principals\" is missing here"]);
     way(
         "type: sasl_plain, mediation: passthrough, session_lifetime_max: 1h",

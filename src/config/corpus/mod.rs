@@ -3,6 +3,7 @@
 mod broker_tokens; // how the gateway gets tokens of its own for brokers
 mod errors; //   what must be changed
 mod introspection; // tokens about which an OAuth server is asked
+mod login_endpoints; // where clients' names and passwords are exchanged for tokens
 mod schema; //   what an editor is told
 mod server_names; // virtual clusters behind server names
 mod walls; //    what would let one tenant into another's world, or a secret out

@@ -181,7 +181,7 @@ impl Shared {
         let answer = oauth::post(&way.client, endpoint, client_id, proof, form, way.timeout).await;
         let answer = match answer {
             Ok(answer) => answer,
-            Err(Failed { outcome, why }) => {
+            Err(Failed { outcome, why, .. }) => {
                 self.metrics.introspected(name, outcome);
                 return Err(Rejected::IntrospectionFailed { why });
             }
