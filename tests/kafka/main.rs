@@ -43,6 +43,7 @@ mod fronts; //     TLS toward clients
 mod hazards; //    what a naive gateway gets wrong, by the number it has in the protocol notes
 mod logins; //    whom the gateway lets in, by each way there is
 mod namespaces; // enforced prefixes, additional names, two backends
+mod oauth_over_plain; // clients that have a client id and know only passwords
 mod old; //       Kafka 3.9: alone, and beside 4.3
 mod operate; //    ACLs of the backend, and calls about the whole Kafka cluster
 mod relayed; //    whom the broker lets in, by what the client says

@@ -27,6 +27,8 @@ const CLIENTS: &[&str] = &[
     "disabled-app:some-secret:reader",
     "promoted-app:some-secret",
     "renewed-app:some-secret:reader",
+    "plain-disabled-app:some-secret:reader",
+    "plain-renewed-app:some-secret:reader",
 ];
 
 pub const TOPIC_AUTHORIZATION_FAILED: i16 = 29;
