@@ -38,12 +38,15 @@ mod metrics; // what an operator sees, and that no secret is in it
 mod oauth_over_plain; // client ids and secrets in the place of names and passwords
 mod old_brokers; // brokers that speak less than others, and brokers that change
 mod operate; // calls about the whole Kafka cluster
+mod own_connections; // one client, one connection to a broker
 mod passwords; // names and passwords instead of tokens
 mod prove_by_certificate; // clients with certificates of their own
 mod reauthenticate; // a session goes on with a new token, or ends with the old one
 mod renew_certificates; // files that change while the gateway runs
+mod sasl_messages; // a login by token, to the letter
 mod server_names; // many virtual clusters behind one port
 mod share_families; // what members of share groups ask for, in the form of `families`
+mod strangers; // who has not logged in
 mod streams_groups; // topics that a coordinator makes for applications
 mod token_rules; // what a token must say, and that none is verified twice
 mod transactions; // each tenant has its own, with the rights for all that it touches
