@@ -4,12 +4,12 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use super::client_tokens::ClientTokens;
 use super::issuers::Issuers;
+use super::turns::{Origin, Turns};
 use crate::auth::{Authentication, Evidence, Method, PeerCertificate, Proven, Refused, SaslPlain, Verdict};
 use crate::names::Secret;
 
@@ -50,26 +50,32 @@ impl Logins {
     }
 }
 
-/// How many passwords may be computed at once, off the threads that carry connections.
-#[derive(Clone)]
-pub struct Computing(Arc<Semaphore>);
-
-impl Default for Computing {
-    /// One for each two cores: whoever guesses passwords is not to have the machine for himself.
-    fn default() -> Self {
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        Self(Arc::new(Semaphore::new(cores.div_ceil(2))))
-    }
+/// Computes passwords for one client, off the threads that carry connections.
+pub struct Computing {
+    turns: Turns,
+    client: Origin,
 }
 
 impl Computing {
+    pub fn new(turns: Turns, client: IpAddr) -> Self {
+        Self { turns, client: client.into() }
+    }
+
+    /// One turn for each two cores: whoever guesses passwords is not to have the machine for himself.
+    pub fn turns() -> Turns {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let at_once = cores.div_ceil(2);
+        Turns::new(at_once, at_once)
+    }
+
     async fn verify(&self, plain: &SaslPlain, username: String, password: Secret) -> Verdict {
         let passwords = plain.passwords.clone();
         let principal = if passwords.answers_at_once(&username, &password) {
             passwords.verify(&username, &password)
         } else {
-            let Ok(Ok(turn)) = timeout(WAIT_FOR_TURN, self.0.clone().acquire_owned()).await else {
-                let detail = "too many passwords are being computed; is somebody guessing?";
+            let Ok(Some(turn)) = timeout(WAIT_FOR_TURN, self.turns.take(self.client)).await else {
+                let detail = "too many passwords are to be computed for clients from this address; \
+                              is somebody guessing?";
                 return Err(Refused::new("busy", detail));
             };
             let computing = spawn_blocking(move || {

@@ -21,6 +21,7 @@ mod stream; //     a socket of either kind, and one side of a connection
 mod tenants; //    the listeners as they are now
 mod tls; //        TLS for both sides
 mod tokens; //     fetching our own tokens for brokers
+mod turns; //      at what there is little of, fairly between those who want it
 mod upstream; //   connecting to brokers
 mod worker; //     one thread with its connections
 

@@ -24,6 +24,7 @@ use super::entrance::{Entry, NoDoor};
 use super::journal::Journal;
 use super::logins::{Computing, Logins};
 use super::tenants::Tenants;
+use super::turns::Turns;
 use super::{IssuersByCluster, Upstreams, random};
 use crate::auth::PeerCertificate;
 use crate::cluster::Limits;
@@ -40,7 +41,8 @@ pub struct House {
     upstreams: Upstreams,
     issuers: IssuersByCluster,
     client_tokens: HashMap<Arc<str>, ClientTokens>,
-    computing: Computing,
+    /// Turns at computing passwords.
+    computing: Turns,
     audit: Audit,
     stopping: Arc<Stopping>,
 }
@@ -63,7 +65,7 @@ impl House {
             upstreams,
             issuers,
             client_tokens,
-            computing: Computing::default(),
+            computing: Computing::turns(),
             audit,
             stopping: Arc::default(),
         }
@@ -236,7 +238,7 @@ async fn carry(accepted: Accepted, house: &House, preferred: usize) {
     let logins = Logins {
         issuers: house.issuers.get(&listener.cluster.name).cloned().unwrap_or_default(),
         authentication: listener.cluster.authentication.clone(),
-        computing: house.computing.clone(),
+        computing: Computing::new(house.computing.clone(), address.ip()),
         client_tokens: house.client_tokens.get(&listener.cluster.name).cloned(),
         source: address.ip(),
     };

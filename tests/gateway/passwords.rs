@@ -2,7 +2,9 @@
 
 use std::thread;
 
-use kafka_protocol::messages::{MetadataRequest, SaslAuthenticateResponse, SaslHandshakeRequest};
+use kafka_protocol::messages::{
+    MetadataRequest, SaslAuthenticateRequest, SaslAuthenticateResponse, SaslHandshakeRequest,
+};
 use kafka_protocol::protocol::StrBytes;
 use serde_json::json;
 use sluicegate::auth::{ScramClient, ScramCredentials, ScramMechanism};
@@ -190,6 +192,33 @@ fn a_session_is_renewed_by_whom_and_by_what_began_it() {
     client.expect_close();
     assert_eq!(logins(&stage, "failure", "mechanism_changed"), 1.0);
     stage.broker().assert_untouched();
+}
+
+/// The password `pencil` again, hashed at a cost that keeps a core busy for a while.
+const COSTLY: &str =
+    "$pbkdf2-sha256$i=1000000$AAECAwQFBgcICQoLDA0ODw$TAlBMdQmu06lfDlh9ZxJTHM5Hz3Rj+PgZac9ZFTvvgE";
+
+#[test]
+fn a_13_a_crowd_that_guesses_passwords_holds_nobody_else_up() {
+    let stage = Stage::start_with(1, |setup, _| {
+        let carol = format!("{{username: carol, password: \"{COSTLY}\"}}");
+        setup.tenant().authentication = vec![format!("{{type: sasl_plain, principals: [{carol}]}}")];
+    });
+    let port = stage.setup.tenants[0].port;
+    let crowd: Vec<Client> = (0..100)
+        .map(|at| {
+            let mut client = Client::connect_from([127, 0, 0, 2], port);
+            plain(&mut client);
+            let guess = format!("\0carol\0pencil-{at}");
+            client.send(1, &SaslAuthenticateRequest::default().with_auth_bytes(guess.into_bytes().into()));
+            client
+        })
+        .collect();
+    let mut client = Client::connect_from([127, 0, 0, 3], port);
+    assert_eq!(log_in(&mut client, "|carol|pencil"), 0);
+    let guessed = logins(&stage, "failure", "wrong_password");
+    assert!(guessed < 80.0, "{guessed} of {} guesses were computed before", crowd.len());
+    client.ask(9, &MetadataRequest::default());
 }
 
 /// What Kafka would keep of the password `pencil` for SCRAM-SHA-256.

@@ -3,7 +3,7 @@
 //! It blocks, on plain TCP or on TLS. Whatever it waits for is bounded; when time is up it panics and says so.
 
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::sync::Arc;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
@@ -18,6 +18,7 @@ use sluicegate::wire::{
     Direction, Gather, RequestHead, RequestHeader, decode, encode_body, grammar, read_response,
     write_request, write_response,
 };
+use socket2::{Domain, Socket, Type};
 
 /// What a client calls itself when a test does not say otherwise.
 pub const CLIENT_ID: &str = "raw-client";
@@ -51,6 +52,14 @@ enum Received {
 impl Client {
     pub fn connect(port: u16) -> Self {
         Self::over(Wire::Plain(tcp(port)))
+    }
+
+    /// Connects from another address of this machine.
+    pub fn connect_from(address: [u8; 4], port: u16) -> Self {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None).expect("there are sockets");
+        socket.bind(&SocketAddr::from((address, 0)).into()).expect("all of 127 is of this machine");
+        socket.connect(&SocketAddr::from(([127, 0, 0, 1], port)).into()).expect("the gateway listens");
+        Self::over(Wire::Plain(ready(socket.into())))
     }
 
     /// Connects by TLS, and finishes the handshake; `Err` when the gateway or the client does not want it.
@@ -335,7 +344,10 @@ impl Wire {
 }
 
 fn tcp(port: u16) -> TcpStream {
-    let stream = TcpStream::connect(("127.0.0.1", port)).expect("the gateway listens");
+    ready(TcpStream::connect(("127.0.0.1", port)).expect("the gateway listens"))
+}
+
+fn ready(stream: TcpStream) -> TcpStream {
     stream.set_nodelay(true).expect("a socket has options");
     stream.set_read_timeout(Some(TICK)).expect("a socket has options");
     stream
