@@ -15,6 +15,8 @@ pub struct Limits {
     pub connections: usize,
     /// From the first byte to a finished login.
     pub login_timeout: Duration,
+    /// Logins of one virtual cluster that go on to its brokers unverified and are not answered yet; more wait.
+    pub relayed_logins: usize,
     /// Requests of one connection that are not answered yet; more are left unread.
     pub requests_in_flight: usize,
     /// Strings in one request: names above all.
@@ -35,6 +37,7 @@ impl Default for Limits {
             frame_bytes_from_broker: 512 * 1024 * 1024,
             connections: 10_000,
             login_timeout: Duration::from_secs(10),
+            relayed_logins: 256,
             requests_in_flight: 256,
             names_per_request: 100_000,
             elements_per_request: 1_000_000,

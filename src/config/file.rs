@@ -835,6 +835,8 @@ section! {
         optional connections: Whole<1, 10_000_000>,
         /// How long a client may take to log in; 10s by default.
         optional login_timeout: Span,
+        /// Logins that go on to the brokers of one virtual cluster unverified, at once; 256 by default.
+        optional relayed_logins: Whole<1, 10_000_000>,
         /// Requests of one connection that wait for their answer; 256 by default.
         optional requests_in_flight: Whole<1, 100_000>,
         /// The longest frame of a broker; 512MiB by default.

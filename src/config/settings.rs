@@ -54,6 +54,9 @@ pub(super) fn limits(section: Option<&Placed<file::LimitsSection>>, report: &mut
     if let Some(number) = &section.connections {
         limits.connections = count(number.value.0);
     }
+    if let Some(number) = &section.relayed_logins {
+        limits.relayed_logins = count(number.value.0);
+    }
     if let Some(number) = &section.requests_in_flight {
         limits.requests_in_flight = count(number.value.0);
     }

@@ -12,6 +12,7 @@ use tokio::time::{Sleep, sleep, timeout};
 use super::journal::Journal;
 use super::logins::Logins;
 use super::stream::{Side, Stream};
+use super::turns::{Place, Turn};
 use super::upstream::Upstream;
 use super::worker::Stop;
 use crate::cluster::Door;
@@ -27,6 +28,10 @@ pub struct Connection {
     door: Door,
     upstream: Arc<Upstream>,
     logins: Logins,
+    /// Its place among the logins that only the broker can check.
+    relaying: Place,
+    /// Its turn, until the broker has said yes, or the connection to it is closed.
+    turn: Option<Turn>,
     journal: Journal,
     stop: Stop,
     is_draining: bool,
@@ -72,6 +77,7 @@ impl Connection {
         door: Door,
         upstream: Arc<Upstream>,
         logins: Logins,
+        relaying: Place,
         journal: Journal,
         stop: Stop,
         preferred: usize,
@@ -84,6 +90,8 @@ impl Connection {
             door,
             upstream,
             logins,
+            relaying,
+            turn: None,
             journal,
             stop,
             is_draining: false,
@@ -162,23 +170,55 @@ impl Connection {
         }
     }
 
-    /// Connects to the broker. The answer to the login goes out meanwhile, and whatever ends the
-    /// connection ends the wait.
+    /// Connects to the broker, for somebody of whom nothing is known yet when it is his turn.
     async fn reach_broker(&mut self) -> Result<Next, End> {
+        if self.session.is_unverified() {
+            self.turn = Some(self.wait_for_turn().await?);
+        }
         let upstream = self.upstream.clone();
         let (door, preferred) = (self.door, self.preferred);
         let is_relayed = self.session.is_relayed();
-        let mut connecting = pin!(async {
+        let connecting = async {
             // A client that logs in there by itself needs no token of the gateway.
             if !is_relayed {
                 upstream.wait_for_token().await.map_err(End::NoToken)?;
             }
             upstream.connect(door, preferred).await.map_err(End::NoBroker)
-        });
-        let connected = loop {
+        };
+        let connected = self.wait_for(connecting).await?;
+        self.journal.connected(connected.is_ok());
+        let (node, stream) = connected?;
+        self.node = node;
+        self.broker = Some(Side::new(stream));
+        let mut out = Outbox::default();
+        let next = self.session.on_connected(Instant::now(), &mut out);
+        self.dispatch(out, Instant::now());
+        Ok(next)
+    }
+
+    async fn wait_for_turn(&mut self) -> Result<Turn, End> {
+        let relaying = self.relaying.clone();
+        match self.wait_for(relaying.take()).await {
+            Ok(Some(turn)) => Ok(turn),
+            // Too many wait with it, or it has waited for too long.
+            Ok(None) | Err(End::Closed(Reason::LoginTimeout)) => {
+                let mut out = Outbox::default();
+                let reason = self.session.on_no_turn(&mut out);
+                self.dispatch(out, Instant::now());
+                Err(End::Closed(reason))
+            }
+            Err(end) => Err(end),
+        }
+    }
+
+    /// Waits for what takes its time. The answer to the login goes out meanwhile, and whatever ends the
+    /// connection ends the wait.
+    async fn wait_for<T>(&mut self, work: impl Future<Output = T>) -> Result<T, End> {
+        let mut work = pin!(work);
+        loop {
             let woken = poll_fn(|cx| {
-                if let Poll::Ready(connected) = connecting.as_mut().poll(cx) {
-                    return Poll::Ready(Ok(connected));
+                if let Poll::Ready(done) = work.as_mut().poll(cx) {
+                    return Poll::Ready(Ok(done));
                 }
                 if let Poll::Ready(Err(error)) = self.client.poll_send(cx) {
                     return Poll::Ready(Err(Woken::End(End::ClientBroken(error))));
@@ -186,7 +226,7 @@ impl Connection {
                 self.poll_word(cx).map(Err)
             });
             let next = match woken.await {
-                Ok(connected) => break connected,
+                Ok(done) => return Ok(done),
                 Err(Woken::Draining) => {
                     self.is_draining = true;
                     self.session.drain()
@@ -197,15 +237,7 @@ impl Connection {
             if let Next::Close(reason) = next {
                 return Err(End::Closed(reason));
             }
-        };
-        self.journal.connected(connected.is_ok());
-        let (node, stream) = connected?;
-        self.node = node;
-        self.broker = Some(Side::new(stream));
-        let mut out = Outbox::default();
-        let next = self.session.on_connected(Instant::now(), &mut out);
-        self.dispatch(out, Instant::now());
-        Ok(next)
+        }
     }
 
     /// Sends and receives until there is something to do.
@@ -301,6 +333,9 @@ impl Connection {
         let next = self.session.on_broker_bytes(&mut broker.inbox, started, &mut out);
         broker.release();
         self.dispatch(out, started);
+        if self.turn.is_some() && self.session.principal().is_some() {
+            self.turn = None;
+        }
         next
     }
 

@@ -9,7 +9,7 @@ use tokio::time::timeout;
 
 use super::client_tokens::ClientTokens;
 use super::issuers::Issuers;
-use super::turns::{Origin, Turns};
+use super::turns::{Place, Turns};
 use crate::auth::{Authentication, Evidence, Method, PeerCertificate, Proven, Refused, SaslPlain, Verdict};
 use crate::names::Secret;
 
@@ -51,14 +51,11 @@ impl Logins {
 }
 
 /// Computes passwords for one client, off the threads that carry connections.
-pub struct Computing {
-    turns: Turns,
-    client: Origin,
-}
+pub struct Computing(Place);
 
 impl Computing {
     pub fn new(turns: Turns, client: IpAddr) -> Self {
-        Self { turns, client: client.into() }
+        Self(Place { turns, client: client.into() })
     }
 
     /// One turn for each two cores: whoever guesses passwords is not to have the machine for himself.
@@ -73,7 +70,7 @@ impl Computing {
         let principal = if passwords.answers_at_once(&username, &password) {
             passwords.verify(&username, &password)
         } else {
-            let Ok(Some(turn)) = timeout(WAIT_FOR_TURN, self.turns.take(self.client)).await else {
+            let Ok(Some(turn)) = timeout(WAIT_FOR_TURN, self.0.take()).await else {
                 let detail = "too many passwords are to be computed for clients from this address; \
                               is somebody guessing?";
                 return Err(Refused::new("busy", detail));

@@ -13,6 +13,13 @@ use tokio::sync::oneshot;
 #[derive(Clone)]
 pub struct Turns(Arc<Mutex<State>>);
 
+/// One client's place among those who want a turn.
+#[derive(Clone)]
+pub struct Place {
+    pub turns: Turns,
+    pub client: Origin,
+}
+
 /// Where somebody comes from: an address, and of IPv6 the network, of which one host may have every address.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Origin(IpAddr);
@@ -75,6 +82,12 @@ impl Turns {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Place {
+    pub async fn take(&self) -> Option<Turn> {
+        self.turns.take(self.client).await
     }
 }
 

@@ -5,8 +5,8 @@ use std::future::{Future, poll_fn};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll};
 use std::time::{Instant, SystemTime};
 
@@ -24,7 +24,7 @@ use super::entrance::{Entry, NoDoor};
 use super::journal::Journal;
 use super::logins::{Computing, Logins};
 use super::tenants::Tenants;
-use super::turns::Turns;
+use super::turns::{Place, Turns};
 use super::{IssuersByCluster, Upstreams, random};
 use crate::auth::PeerCertificate;
 use crate::cluster::Limits;
@@ -43,6 +43,8 @@ pub struct House {
     client_tokens: HashMap<Arc<str>, ClientTokens>,
     /// Turns at computing passwords.
     computing: Turns,
+    /// Turns at logins that only a broker can check, by virtual cluster.
+    relaying: Mutex<HashMap<Arc<str>, Turns>>,
     audit: Audit,
     stopping: Arc<Stopping>,
 }
@@ -66,6 +68,7 @@ impl House {
             issuers,
             client_tokens,
             computing: Computing::turns(),
+            relaying: Mutex::default(),
             audit,
             stopping: Arc::default(),
         }
@@ -73,6 +76,14 @@ impl House {
 
     pub fn hold_connection(&self) -> Held {
         Held::of(&self.connections)
+    }
+
+    /// The turns at logins that only the brokers of this virtual cluster can check; of one client's address
+    /// there are never all.
+    fn relaying(&self, cluster: &Arc<str>) -> Turns {
+        let mut relaying = self.relaying.lock().unwrap_or_else(PoisonError::into_inner);
+        let at_once = self.limits.relayed_logins;
+        relaying.entry(cluster.clone()).or_insert_with(|| Turns::new(at_once, at_once - at_once / 4)).clone()
     }
 
     /// Has every connection end when nothing is in flight on it.
@@ -242,9 +253,11 @@ async fn carry(accepted: Accepted, house: &House, preferred: usize) {
         client_tokens: house.client_tokens.get(&listener.cluster.name).cloned(),
         source: address.ip(),
     };
+    let turns = house.relaying(&listener.cluster.name);
+    let relaying = Place { turns, client: address.ip().into() };
     let versions = upstream.versions(door);
     let session = Session::new(listener, house.limits.clone(), versions, client, accepted_at);
-    Connection::new(session, stream, door, upstream, logins, journal, stop, preferred).run().await;
+    Connection::new(session, stream, door, upstream, logins, relaying, journal, stop, preferred).run().await;
 }
 
 /// The label of what concerns no virtual cluster, or none that is known.

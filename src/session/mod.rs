@@ -347,6 +347,16 @@ impl Session {
         matches!(&self.phase, Phase::Authenticating(Exchange { stage: Stage::AwaitingBroker(_), .. }))
     }
 
+    /// Whether nothing is known of who is to reach the broker, and the broker alone can say.
+    pub fn is_unverified(&self) -> bool {
+        match &self.phase {
+            Phase::Authenticating(Exchange { stage: Stage::AwaitingBroker(relayed), .. }) => {
+                relayed.attempt.forwarded.is_none()
+            }
+            _ => false,
+        }
+    }
+
     pub fn principal(&self) -> Option<&Principal> {
         self.who.as_ref().map(|who| &who.principal)
     }

@@ -80,6 +80,8 @@ pub enum Reason {
     LoginTimeout,
     #[error("the login was refused")]
     LoginFailed,
+    #[error("too many logins go on to the brokers at once")]
+    TooManyLogins,
     #[error("the client asks for a SASL mechanism that is not offered")]
     UnsupportedMechanism,
     #[error("a SASL message came out of turn")]
@@ -120,6 +122,7 @@ impl Reason {
         match self {
             Reason::LoginTimeout => "login_timeout",
             Reason::LoginFailed => "login_failed",
+            Reason::TooManyLogins => "too_many_logins",
             Reason::UnsupportedMechanism => "unsupported_mechanism",
             Reason::OutOfTurn => "out_of_turn",
             Reason::NotAuthenticated { .. } => "not_authenticated",
@@ -154,6 +157,7 @@ impl Reason {
         matches!(
             self,
             Reason::LoginFailed
+                | Reason::TooManyLogins
                 | Reason::UnsupportedMechanism
                 | Reason::OutOfTurn
                 | Reason::NotAuthenticated { .. }

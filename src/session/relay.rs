@@ -98,6 +98,16 @@ impl Session {
         Ok(next)
     }
 
+    /// It has not come to this login's turn at the broker. The client is told nothing, for a refusal is the
+    /// last word on its credentials, and it may come again.
+    pub fn on_no_turn(&mut self, out: &mut Outbox) -> Reason {
+        if let Phase::Authenticating(Exchange { mechanism, .. }) = &self.phase {
+            let detail = "too many logins go on to the brokers at once (limits.relayed_logins)";
+            self.tell_refused(&Refused::new("busy", detail), *mechanism, out);
+        }
+        Reason::TooManyLogins
+    }
+
     /// The client's answer to the broker's.
     pub(super) fn pass_on(
         &mut self,

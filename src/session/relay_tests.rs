@@ -7,7 +7,7 @@ use kafka_protocol::protocol::{Decodable, StrBytes};
 
 use super::tests::{Stage, bearer, request, session_with};
 use super::*;
-use crate::auth::{Authentication, BrokerLogin, Proven};
+use crate::auth::{Authentication, BrokerLogin, Method, Passthrough, Proven};
 use crate::names::Principal;
 
 #[expect(clippy::disallowed_methods, reason = "an Instant can only be had from the clock")]
@@ -103,4 +103,33 @@ fn p_06_a_relayed_session_that_is_renewed_ends_with_the_newer_token() {
     stage.broker_lets_in(seconds(3600));
     assert_eq!(told(&stage), (0, 52_000));
     assert_eq!(stage.session.deadline(), Some(stage.now + seconds(52)));
+}
+
+#[test]
+fn a_login_that_is_verified_here_asks_for_no_turn_and_one_that_is_not_does() {
+    for forwards_tokens in [true, false] {
+        let way = if forwards_tokens { bearer() } else { Method::Passthrough(Passthrough::SaslPlain) };
+        let authentication = Authentication { methods: vec![way], forwards_tokens };
+        let now = now();
+        let mut stage = Stage::before(session_with(authentication, BrokerLogin::Anonymous, now), now);
+        if forwards_tokens {
+            shows_token(&mut stage);
+            is_good(&mut stage, Duration::from_secs(60));
+        } else {
+            let mechanism = StrBytes::from_static_str("PLAIN");
+            let handshake = SaslHandshakeRequest::default().with_mechanism(mechanism);
+            stage.client_says(request(ApiKey::SaslHandshake, 1, &handshake));
+            let message = SaslAuthenticateRequest::default().with_auth_bytes(b"\0alice\0pencil"[..].into());
+            let next = stage.client_says(request(ApiKey::SaslAuthenticate, 1, &message));
+            assert!(matches!(next, Next::Connect), "{next:?}");
+        }
+        assert!(stage.session.is_relayed());
+        assert_eq!(stage.session.is_unverified(), !forwards_tokens);
+        let told_before = stage.told.len();
+        let mut out = Outbox::default();
+        assert_eq!(stage.session.on_no_turn(&mut out), Reason::TooManyLogins);
+        assert!(matches!(&out.events[..], [Event::LoginFailed { why: "busy", .. }]), "{:?}", out.events);
+        stage.keep(out);
+        assert_eq!(stage.told.len(), told_before, "the client may come again");
+    }
 }

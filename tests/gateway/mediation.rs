@@ -1,7 +1,9 @@
 //! Logins that go on to the broker: verified here before, or not at all.
 
 use std::collections::HashMap;
+use std::io::ErrorKind;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use kafka_protocol::messages::{
     MetadataRequest, SaslAuthenticateRequest, SaslAuthenticateResponse, SaslHandshakeRequest,
@@ -15,7 +17,7 @@ use sluicegate::wire::ApiKey;
 
 use crate::authenticate::{SASL_AUTHENTICATION_FAILED, expect_refusal, id_of_failure};
 use crate::support::broker::Broker;
-use crate::support::client::{Client, client_first};
+use crate::support::client::{Client, client_first, response_of};
 use crate::support::issuer::{ES256, Signer, claims, with};
 use crate::support::setup::{Policy, rule};
 use crate::support::stage::{Stage, token};
@@ -249,4 +251,99 @@ fn a_token_that_the_broker_does_not_take_is_refused_though_it_is_good_here() {
     let id = id_of_failure(&client.authenticate(&client_first(&token("alice"))));
     client.expect_close();
     stage.expect_audit("the refusal", |line| line["id"] == id.as_str() && line["outcome"] == "failure");
+}
+
+/// Where everybody knows alice's password, and so many may find out at once.
+fn crowded(limits: &str) -> Stage {
+    let alice = [("alice".to_owned(), ScramSecret::Password(Secret::new("pencil")))];
+    let users = Arc::new(ScramUsers::new(ScramMechanism::Sha512, &alice).expect("one user"));
+    let broker = Broker::start();
+    broker.on(|_: &SaslHandshakeRequest| SaslHandshakeResponse::default());
+    broker.on(move |request: &SaslAuthenticateRequest| {
+        let started = ScramServer::start(users.clone(), &request.auth_bytes, [9; 24]);
+        let (_, challenge) = started.expect("only first messages come here");
+        SaslAuthenticateResponse::default().with_auth_bytes(challenge.into())
+    });
+    let limits = format!("limits: {{{limits}}}");
+    Stage::before(vec![broker], |setup, _| {
+        setup.tenant().authentication =
+            vec!["{type: sasl_scram, algorithm: sha512, mediation: passthrough}".to_owned()];
+        setup.sections.push(limits);
+    })
+}
+
+/// Begins an exchange, and awaits nothing.
+fn begin(client: &mut Client) {
+    client.handshake_again("SCRAM-SHA-512");
+    let first = SaslAuthenticateRequest::default().with_auth_bytes(b"n,,n=alice,r=abcdefgh"[..].into());
+    client.send(1, &first);
+}
+
+/// The broker's challenge, at which the client may look as long as it likes.
+fn expect_challenge(client: &mut Client) {
+    let frame = client.read_frame();
+    let (_, answer) = response_of::<SaslAuthenticateRequest>(1, &frame);
+    assert_eq!((answer.error_code, answer.auth_bytes.is_empty()), (0, false));
+}
+
+fn expect_nothing(client: &mut Client) {
+    assert_eq!(client.read_frame_within(Duration::from_millis(500)), Err(ErrorKind::TimedOut));
+}
+
+#[test]
+fn strangers_do_not_reach_brokers_without_bound() {
+    let stage = crowded("relayed_logins: 2, login_timeout: 60s");
+    let mut strangers: Vec<Client> = (0..2).map(|_| stage.connect()).collect();
+    for stranger in &mut strangers {
+        begin(stranger);
+        expect_challenge(stranger);
+    }
+    let mut third = stage.connect();
+    begin(&mut third);
+    expect_nothing(&mut third);
+    said_to_broker(&stage, 2);
+    // One leaves, and it is the next one's turn.
+    strangers.pop();
+    expect_challenge(&mut third);
+    said_to_broker(&stage, 3);
+}
+
+#[test]
+fn a_crowd_of_strangers_leaves_room_for_who_comes_from_elsewhere() {
+    let stage = crowded("relayed_logins: 4, login_timeout: 60s");
+    let port = stage.setup.tenants[0].port;
+    let mut crowd: Vec<Client> = (0..10).map(|_| Client::connect_from([127, 0, 0, 2], port)).collect();
+    for (at, stranger) in crowd.iter_mut().enumerate() {
+        begin(stranger);
+        if at < 3 {
+            expect_challenge(stranger);
+        }
+    }
+    expect_nothing(&mut crowd[3]);
+    let mut other = Client::connect_from([127, 0, 0, 3], port);
+    begin(&mut other);
+    expect_challenge(&mut other);
+    said_to_broker(&stage, 4);
+}
+
+#[test]
+fn a_login_whose_turn_does_not_come_is_closed_and_told_in_the_audit_log() {
+    let stage = crowded("relayed_logins: 1, login_timeout: 10s");
+    let mut waits = stage.connect();
+    waits.handshake_again("SCRAM-SHA-512");
+    // Its time runs out first.
+    expect_nothing(&mut waits);
+    expect_nothing(&mut waits);
+    let mut stranger = stage.connect();
+    begin(&mut stranger);
+    expect_challenge(&mut stranger);
+    let first = SaslAuthenticateRequest::default().with_auth_bytes(b"n,,n=alice,r=abcdefgh"[..].into());
+    waits.send(1, &first);
+    waits.expect_close();
+    let line = stage.expect_audit("who waited", |line| line["outcome"] == "failure");
+    assert_eq!(line["reason"], "too many logins go on to the brokers at once (limits.relayed_logins)");
+    assert_eq!(line["mechanism"], "sasl_scram");
+    let closed = "sluicegate_connections_closed_total{virtual_cluster=\"team\",reason=\"too_many_logins\"}";
+    stage.expect_metric(closed, 1.0);
+    said_to_broker(&stage, 1);
 }
