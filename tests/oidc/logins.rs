@@ -3,14 +3,11 @@
 
 use crate::site::{
     OPAQUE, READER, STRANGER, WRITER, authentication, clients, expect_login, expect_refusal, provider, stage,
+    token,
 };
 use crate::support::keycloak::key_id;
 use crate::support::oidc::{self, KEYS, Key, OidcProvider};
 use crate::support::rotation;
-
-fn token(provider: &OidcProvider, (id, secret): (&str, &str)) -> String {
-    provider.token(id, secret)
-}
 
 #[test]
 fn keys_are_found_by_the_issuer_and_tokens_of_both_kinds_of_key_taken() {

@@ -7,5 +7,6 @@
 mod support;
 
 mod backend; // the gateway as its client, for the brokers' sake
+mod introspection; // tokens about which it is asked
 mod logins; //  whose tokens are taken
 mod site; //    gateways that take its tokens

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 use kafka_protocol::messages::MetadataRequest;
 
 use crate::support::client::client_first;
-use crate::support::oidc::{self, AUDIENCE, KEYS, OidcProvider, Registration};
+use crate::support::oidc::{self, AUDIENCE, KEYS, Key, OidcProvider, Registration};
 use crate::support::stage::Stage;
 
 /// A client whose tokens are for the gateway.
@@ -16,6 +16,14 @@ pub const WRITER: (&str, &str) = ("writer-app", "writer-secret");
 pub const STRANGER: (&str, &str) = ("stranger-app", "stranger-secret");
 /// A client whose tokens are opaque.
 pub const OPAQUE: (&str, &str) = ("opaque-app", "opaque-secret");
+/// Another, whose tokens are for somebody else.
+pub const OPAQUE_STRANGER: (&str, &str) = ("opaque-stranger-app", "opaque-secret");
+/// The gateway itself, which asks about tokens; and as it does so by a key.
+pub const GATEWAY: (&str, &str) = ("gateway", "gw-secret");
+pub const GATEWAY_BY_KEY: &str = "gateway-by-key";
+
+/// The key by which it does so.
+pub static GATEWAY_KEY: LazyLock<Key> = LazyLock::new(|| Key::es256("gateway-ec"));
 
 /// All of them.
 pub fn clients() -> Vec<Registration> {
@@ -25,6 +33,9 @@ pub fn clients() -> Vec<Registration> {
         registration(WRITER, "ES256"),
         registration(STRANGER, "RS256").for_audience("http://elsewhere.dev"),
         registration(OPAQUE, "RS256").with_opaque_tokens(),
+        registration(OPAQUE_STRANGER, "RS256").with_opaque_tokens().for_audience("http://elsewhere.dev"),
+        registration(GATEWAY, "RS256"),
+        Registration::by_key(GATEWAY_BY_KEY, &GATEWAY_KEY, "ES256"),
     ]
 }
 
@@ -41,6 +52,11 @@ pub fn authentication(provider: &OidcProvider) -> String {
          validate: {{issuer: \"{}\", audiences: [{{name: \"{AUDIENCE}\"}}], types: [at+jwt]}}}}",
         provider.issuer()
     )
+}
+
+/// A token of one of these clients.
+pub fn token(provider: &OidcProvider, (id, secret): (&str, &str)) -> String {
+    provider.token(id, secret)
 }
 
 /// A gateway that takes tokens by this item, before a scripted broker.
