@@ -1,7 +1,7 @@
 //! The addresses under which all this is served.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
@@ -17,6 +17,7 @@ use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
+use super::issued::Issued;
 use super::keys::{KeySet, OLD_KEYS_MAX, SigningKey};
 use super::request::{self, Refused};
 use super::settings::Settings;
@@ -28,6 +29,7 @@ pub struct Desk {
     settings: Settings,
     issuer_url: String,
     keys: ArcSwap<KeySet>,
+    issued: std::sync::Mutex<Issued>,
     /// Rotations go one after the other: each starts from the set that the last one left.
     rotation: Mutex<()>,
 }
@@ -37,7 +39,8 @@ impl Desk {
         let issuer_url = settings.issuer.clone().unwrap_or_else(|| url_of(local_addr));
         let key = generate(settings.algorithm, settings.key_id.clone()).await?;
         let keys = ArcSwap::from_pointee(KeySet::new(key));
-        Ok(Self { settings, issuer_url, keys, rotation: Mutex::new(()) })
+        let issued = std::sync::Mutex::default();
+        Ok(Self { settings, issuer_url, keys, issued, rotation: Mutex::new(()) })
     }
 
     pub fn issuer_url(&self) -> &str {
@@ -49,8 +52,7 @@ impl Desk {
     }
 
     fn token(&self, headers: &HeaderMap, body: &[u8]) -> Result<Value, Failure> {
-        let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
-        let (content_type, authorization) = (text(header::CONTENT_TYPE), text(header::AUTHORIZATION));
+        let (content_type, authorization) = who_asks(headers);
         let granted = request::grant(&self.settings.clients, content_type, authorization, body)?;
         let lifetime_seconds = self.settings.token_lifetime.as_secs();
         let stamp = Stamp {
@@ -60,14 +62,45 @@ impl Desk {
             lifetime_seconds,
             token_id: random_id()?,
         };
+        let expires_at = stamp.issued_at.saturating_add(lifetime_seconds);
         let claims = token::claims(granted.client, granted.scope.as_deref(), stamp);
-        let token = self.keys.load().signing().sign(&claims)?;
+        let token = match self.settings.opaque {
+            true => random_id()?,
+            false => self.keys.load().signing().sign(&claims)?,
+        };
+        self.issued().note(&token, &granted.client.id, claims.clone(), expires_at);
         let mut answer =
             json!({"access_token": token, "token_type": "Bearer", "expires_in": lifetime_seconds});
         if let Some(scope) = claims.get("scope") {
             answer["scope"] = scope.clone();
         }
         Ok(answer)
+    }
+
+    /// Source: RFC 7662 section 2.2.
+    fn introspect(&self, headers: &HeaderMap, body: &[u8]) -> Result<Value, Failure> {
+        let (content_type, authorization) = who_asks(headers);
+        let asked = request::inquiry(&self.settings.clients, content_type, authorization, body)?;
+        let issued = self.issued();
+        let Some(claims) = issued.find(&asked.token, unix_seconds()) else {
+            return Ok(json!({"active": false}));
+        };
+        let mut answer = claims.clone();
+        answer.insert("active".to_owned(), json!(true));
+        answer.insert("token_type".to_owned(), json!("Bearer"));
+        Ok(answer.into())
+    }
+
+    /// Source: RFC 7009 section 2.2: a token that is not there is as good as revoked.
+    fn revoke(&self, headers: &HeaderMap, body: &[u8]) -> Result<(), Failure> {
+        let (content_type, authorization) = who_asks(headers);
+        let asked = request::inquiry(&self.settings.clients, content_type, authorization, body)?;
+        self.issued().revoke(&asked.token, &asked.client.id);
+        Ok(())
+    }
+
+    fn issued(&self) -> std::sync::MutexGuard<'_, Issued> {
+        self.issued.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn rotate(&self, keep: usize) -> Result<Value, Failure> {
@@ -88,6 +121,8 @@ impl Desk {
             "issuer": self.issuer_url,
             "token_endpoint": format!("{base}/token"),
             "jwks_uri": format!("{base}/.well-known/jwks"),
+            "introspection_endpoint": format!("{base}/introspect"),
+            "revocation_endpoint": format!("{base}/revoke"),
             "grant_types_supported": ["client_credentials"],
             "response_types_supported": [],
             "subject_types_supported": ["public"],
@@ -102,6 +137,8 @@ pub fn router(desk: Arc<Desk>) -> Router {
     let path = url::Url::parse(desk.issuer_url()).map(|url| url.path().trim_end_matches('/').to_owned());
     let routes = Router::new()
         .route("/token", post(token))
+        .route("/introspect", post(introspect))
+        .route("/revoke", post(revoke))
         .route("/rotate", post(rotate))
         .route("/healthz", get(async || "ok\n"))
         .route("/.well-known/jwks", get(jwks))
@@ -124,6 +161,26 @@ async fn token(State(desk): State<Arc<Desk>>, headers: HeaderMap, body: Bytes) -
         Ok(answer) => (NO_STORE, Json(answer)).into_response(),
         Err(failure) => failure.into_response(),
     }
+}
+
+async fn introspect(State(desk): State<Arc<Desk>>, headers: HeaderMap, body: Bytes) -> Response {
+    match desk.introspect(&headers, &body) {
+        Ok(answer) => (NO_STORE, Json(answer)).into_response(),
+        Err(failure) => failure.into_response(),
+    }
+}
+
+async fn revoke(State(desk): State<Arc<Desk>>, headers: HeaderMap, body: Bytes) -> Response {
+    match desk.revoke(&headers, &body) {
+        Ok(()) => NO_STORE.into_response(),
+        Err(failure) => failure.into_response(),
+    }
+}
+
+/// The headers that say what a request's body is, and whose.
+fn who_asks(headers: &HeaderMap) -> (Option<&str>, Option<&str>) {
+    let text = |name: HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    (text(header::CONTENT_TYPE), text(header::AUTHORIZATION))
 }
 
 #[derive(serde::Deserialize)]
@@ -212,7 +269,7 @@ fn random_id() -> Result<String, IssuerError> {
 const NO_STORE: [(HeaderName, &str); 2] = [(header::CACHE_CONTROL, "no-store"), (header::PRAGMA, "no-cache")];
 const BASIC: axum::http::HeaderValue =
     axum::http::HeaderValue::from_static("Basic realm=\"sluicegate issuer\"");
-/// A token request is a few short parameters.
+/// A few short parameters, or a token.
 const BODY_BYTES_MAX: usize = 16 * 1024;
 
 #[cfg(test)]

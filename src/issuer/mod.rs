@@ -1,15 +1,17 @@
 //! The development issuer: a small OAuth server behind `sluicegate issuer`.
 //!
-//! Gives out access tokens by client credentials and publishes the keys that verify them, so that a
-//! demo or a test needs no identity provider. It keeps no state, forgets its keys when it ends, and
-//! guards nothing but the clients' secrets: it is not for production, and says so at every start.
+//! Gives out access tokens by client credentials, publishes the keys that verify them and says of each
+//! whether it is active, so that a demo or a test needs no identity provider. It forgets its keys and
+//! its tokens when it ends, and guards nothing but the clients' secrets: it is not for production, and
+//! says so at every start.
 //!
 //! Knows nothing of the house; to the gateway it is an issuer like any other.
 #![allow(clippy::disallowed_methods)] // a server: tokens are stamped with the time of day
 
 mod endpoints; // the addresses under which all this is served
+mod issued; //    which tokens were given out and are still good
 mod keys; //      the signing key, and the set that verifies what it and its forerunners signed
-mod request; //   who asks for a token, and for what; every way to refuse
+mod request; //   who asks for a token or about one, and for what; every way to refuse
 mod settings; //  what the operator asks for, and the words of the command line
 mod token; //     what a token says
 
@@ -94,7 +96,8 @@ impl Issuer {
         let _ = writeln!(
             text,
             "issuer {} listens on {}\n  keys   {url}/.well-known/jwks\n  token  \
-             curl -u {client} -d grant_type=client_credentials {url}/token   (curl asks for the secret)",
+             curl -u {client} -d grant_type=client_credentials {url}/token   (curl asks for the secret)\n  ask    \
+             curl -u {client} -d token=TOKEN {url}/introspect",
             self.url(),
             self.local_addr,
         );

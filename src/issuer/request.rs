@@ -1,4 +1,4 @@
-//! Who asks for a token, and for what; every way to refuse.
+//! Who asks for a token or about one, and for what; every way to refuse.
 
 use std::collections::HashMap;
 
@@ -26,11 +26,7 @@ pub fn grant<'a>(
     authorization: Option<&str>,
     body: &[u8],
 ) -> Result<Granted<'a>, Refused> {
-    let media_type = content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim();
-    if !media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
-        return Err(Refused::NotAForm);
-    }
-    let mut form = Form::parse(body)?;
+    let mut form = Form::read(content_type, body)?;
     match form.take("grant_type").as_deref() {
         Some("client_credentials") => {}
         Some(_) => return Err(Refused::GrantType),
@@ -44,7 +40,29 @@ pub fn grant<'a>(
     Ok(Granted { client, scope })
 }
 
-/// Why there is no token.
+/// A request about a token, by a client that has proven who it is.
+#[derive(Debug)]
+pub struct Inquiry<'a> {
+    pub client: &'a Client,
+    pub token: String,
+}
+
+/// Reads one request to introspect or to revoke a token.
+///
+/// Source: RFC 7662 section 2.1, RFC 7009 section 2.1.
+pub fn inquiry<'a>(
+    clients: &'a [Client],
+    content_type: Option<&str>,
+    authorization: Option<&str>,
+    body: &[u8],
+) -> Result<Inquiry<'a>, Refused> {
+    let mut form = Form::read(content_type, body)?;
+    let client = authenticate(clients, authorization, &mut form)?;
+    let token = form.take("token").ok_or(Refused::Missing("token"))?;
+    Ok(Inquiry { client, token })
+}
+
+/// Why nothing is granted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Refused {
     #[error("send the parameters as application/x-www-form-urlencoded")]
@@ -83,6 +101,14 @@ impl Refused {
 struct Form(HashMap<String, String>);
 
 impl Form {
+    fn read(content_type: Option<&str>, body: &[u8]) -> Result<Self, Refused> {
+        let media_type = content_type.unwrap_or_default().split(';').next().unwrap_or_default().trim();
+        if !media_type.eq_ignore_ascii_case("application/x-www-form-urlencoded") {
+            return Err(Refused::NotAForm);
+        }
+        Self::parse(body)
+    }
+
     fn parse(body: &[u8]) -> Result<Self, Refused> {
         let mut parameters = HashMap::new();
         for (name, value) in form_urlencoded::parse(body).filter(|(_, value)| !value.is_empty()) {
@@ -223,6 +249,26 @@ mod tests {
         check(Some(&who), &format!("{ASK}&{ASK}"), Err(Refused::Repeated));
         let refused = grant(&[], Some("application/json"), None, ASK.as_bytes()).unwrap_err();
         assert_eq!(refused, Refused::NotAForm);
+    }
+
+    #[test]
+    fn who_asks_about_a_token_proves_himself_too() {
+        let clients = [Client::new("app", "secret")];
+        let check = |authorization: Option<&str>, body: &str, expected: Result<&str, Refused>| {
+            let asked = inquiry(&clients, Some(FORM), authorization, body.as_bytes());
+            assert_eq!(
+                asked.map(|asked| asked.token).as_deref().map_err(|refused| *refused),
+                expected,
+                "{body}"
+            );
+        };
+        let who = basic("app:secret");
+        check(Some(&who), "token=a&token_type_hint=access_token", Ok("a"));
+        check(None, "token=a&client_id=app&client_secret=secret", Ok("a"));
+        check(Some(&who), "token=", Err(Refused::Missing("token")));
+        check(Some(&basic("app:wrong")), "token=a", Err(Refused::WrongCredentials));
+        check(None, "token=a", Err(Refused::NoCredentials));
+        assert_eq!(inquiry(&clients, None, Some(&who), b"token=a").unwrap_err(), Refused::NotAForm);
     }
 
     #[test]

@@ -22,6 +22,8 @@ pub struct Settings {
     pub token_lifetime: Duration,
     /// The first key's id; by default its RFC 7638 thumbprint.
     pub key_id: Option<String>,
+    /// Whether tokens say nothing by themselves, so that the issuer must be asked.
+    pub opaque: bool,
 }
 
 /// Who may have a token, and what his tokens say besides the usual.
@@ -93,6 +95,10 @@ pub struct Args {
     /// The `kid` of the first key [default: its RFC 7638 thumbprint]
     #[arg(long, value_name = "ID")]
     pub key_id: Option<String>,
+
+    /// Give out tokens that are no JWTs; only /introspect says what they are worth
+    #[arg(long)]
+    pub opaque: bool,
 }
 
 impl TryFrom<Args> for Settings {
@@ -121,6 +127,7 @@ impl TryFrom<Args> for Settings {
             algorithm: args.algorithm,
             token_lifetime: args.token_lifetime,
             key_id: args.key_id,
+            opaque: args.opaque,
         };
         settings.check()?;
         Ok(settings)
@@ -230,6 +237,8 @@ Examples:
   sluicegate issuer --client app:secret --claim 'app:groups=[\"ops\"]' --claim app:tenant=blue
   sluicegate issuer --client app:secret --algorithm ES256 --audience kafka --token-lifetime 1h
   curl -u reader-app:reader-secret -d grant_type=client_credentials http://127.0.0.1:9080/token
+  curl -u reader-app:reader-secret -d token=TOKEN http://127.0.0.1:9080/introspect
+  curl -u reader-app:reader-secret -d token=TOKEN http://127.0.0.1:9080/revoke
   curl -X POST 'http://127.0.0.1:9080/rotate?keep=0'";
 
 #[cfg(test)]
@@ -276,6 +285,7 @@ mod tests {
             "--algorithm=eddsa",
             "--token-lifetime=90s",
             "--key-id=first",
+            "--opaque",
         ])
         .unwrap();
         assert_eq!(
@@ -287,7 +297,7 @@ mod tests {
         assert_eq!(settings.issuer.as_deref(), Some("http://issuer:9080/realms/kafka"));
         assert_eq!(settings.algorithm, Algorithm::EdDsa);
         assert_eq!(settings.token_lifetime, Duration::from_secs(90));
-        assert_eq!(settings.key_id.as_deref(), Some("first"));
+        assert_eq!((settings.key_id.as_deref(), settings.opaque), (Some("first"), true));
     }
 
     #[test]

@@ -42,6 +42,20 @@ impl Running {
         answer["access_token"].as_str().unwrap().to_owned()
     }
 
+    /// What a client is answered that asks about a token; null where the answer is empty.
+    async fn about(&self, path: &str, client: &str, token: &str) -> Result<Value, StatusCode> {
+        let (id, secret) = client.split_once(':').unwrap();
+        let request = self.http.post(format!("{}/{path}", self.base)).basic_auth(id, Some(secret));
+        let response = request.form(&[("token", token)]).send().await.unwrap();
+        assert_eq!(response.headers()["cache-control"], "no-store");
+        match response.status() {
+            StatusCode::OK => {
+                Ok(serde_json::from_slice(&response.bytes().await.unwrap()).unwrap_or_default())
+            }
+            status => Err(status),
+        }
+    }
+
     async fn get(&self, path: &str) -> Value {
         let response = self.http.get(format!("{}{path}", self.base)).send().await.unwrap();
         assert_eq!(response.status(), StatusCode::OK, "{path}");
@@ -80,6 +94,7 @@ fn settings() -> Settings {
         algorithm: Algorithm::EdDsa,
         token_lifetime: Duration::from_secs(300),
         key_id: None,
+        opaque: false,
     }
 }
 
@@ -172,6 +187,41 @@ async fn after_a_rotation_old_tokens_are_verified_until_the_old_keys_are_dropped
 }
 
 #[tokio::test]
+async fn of_its_tokens_it_says_whether_they_are_active_and_whose() {
+    for opaque in [false, true] {
+        let issuer = Running::start(|settings| {
+            settings.opaque = opaque;
+            settings.clients.push(Client::new("other-app", "other-secret"));
+        })
+        .await;
+        let token = issuer.token().await;
+        assert_eq!(token.contains('.'), !opaque);
+        let said = issuer.about("introspect", "reader-app:reader-secret", &token).await.unwrap();
+        for (name, expected) in [
+            ("active", json!(true)),
+            ("token_type", json!("Bearer")),
+            ("client_id", json!("reader-app")),
+            ("iss", json!(issuer.base)),
+            ("aud", json!(["http://kafka.dev"])),
+            ("groups", json!(["ops"])),
+        ] {
+            assert_eq!(said[name], expected, "{name}");
+        }
+        let inactive = Ok(json!({"active": false}));
+        assert_eq!(issuer.about("introspect", "reader-app:reader-secret", "stranger").await, inactive);
+        for path in ["introspect", "revoke"] {
+            let asked = issuer.about(path, "reader-app:wrong", &token).await;
+            assert_eq!(asked, Err(StatusCode::UNAUTHORIZED), "{path}");
+        }
+        issuer.about("revoke", "other-app:other-secret", &token).await.unwrap();
+        let said = issuer.about("introspect", "other-app:other-secret", &token).await.unwrap();
+        assert_eq!(said["active"], true, "another's is not revoked");
+        issuer.about("revoke", "reader-app:reader-secret", &token).await.unwrap();
+        assert_eq!(issuer.about("introspect", "reader-app:reader-secret", &token).await, inactive);
+    }
+}
+
+#[tokio::test]
 async fn a_named_key_is_followed_by_numbered_ones() {
     let issuer = Running::start(|settings| settings.key_id = Some("dev".to_owned())).await;
     assert_eq!(issuer.rotate("").await, json!({"kid": "dev-2", "replaced": "dev"}));
@@ -185,6 +235,7 @@ async fn discovery_leads_to_the_keys_and_to_the_token() {
         assert_eq!(document["issuer"], issuer.base);
         assert_eq!(document["token_endpoint"], format!("{}/token", issuer.base));
         assert_eq!(document["jwks_uri"], format!("{}/.well-known/jwks", issuer.base));
+        assert_eq!(document["introspection_endpoint"], format!("{}/introspect", issuer.base));
     }
     let response = issuer.http.get(format!("{}/healthz", issuer.base)).send().await.unwrap();
     assert_eq!(response.text().await.unwrap(), "ok\n");

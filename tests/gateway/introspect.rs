@@ -15,7 +15,7 @@ use crate::authenticate::id_of_failure;
 use crate::support::broker::Broker;
 use crate::support::client::{Client, authenticate, client_first};
 use crate::support::issuer::{AUDIENCE, ES256, ISSUER, RS256, claims, with};
-use crate::support::process::{Gateway, sluicegate};
+use crate::support::process::{Gateway, Issuer, sluicegate};
 use crate::support::setup::{Policy, Setup, oauth_bearer, rule};
 use crate::support::stage::{Stage, token, wait_until};
 use crate::support::tls::Authority;
@@ -374,6 +374,23 @@ fn a_client_logs_in_again_only_while_its_token_is_active() {
     assert!(!client.authenticate(&client_first(OPAQUE)).auth_bytes.is_empty());
     id_of_failure(&client.authenticate(b"\x01"));
     client.expect_close();
+}
+
+#[test]
+fn opaque_tokens_of_the_development_issuer_open_sessions_until_they_are_revoked() {
+    let issuer = Issuer::start(&["reader-app:reader-secret", "gateway:gw-secret"], &["--opaque"]);
+    let url = issuer.url();
+    let stage = stage(vec![format!(
+        "{{type: oauth_bearer, introspection: {{endpoint: \"{url}/introspect\", client_id: gateway, \
+         client_secret: gw-secret, cache_lifetime_max: 0s}}, \
+         validate: {{issuer: \"{url}\", audiences: [{{name: \"{AUDIENCE}\"}}]}}}}"
+    )]);
+    let token = issuer.token("reader-app", "reader-secret");
+    assert!(is_let_in(&stage, &token));
+    stage.expect_audit("the login", |line| line["principal"] == "reader-app");
+    issuer.revoke("reader-app", "reader-secret", &token);
+    assert!(!is_let_in(&stage, &token));
+    stage.expect_metric(&refusals("inactive"), 1.0);
 }
 
 #[test]
