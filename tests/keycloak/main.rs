@@ -10,6 +10,7 @@ mod support;
 mod changes; // clients, roles, secrets and keys that the administrator changes
 mod clients; // Kafka's clients and librdkafka, with a real Kafka behind the gateway
 mod https; // by an authority that nobody else knows
+mod introspection; // Keycloak asked about its tokens
 mod logins; // whose tokens are taken, and what they grant
 mod oauth_over_plain; // client ids and secrets that come as names and passwords
 mod register; // clients that the binary registers, and what it tells when Keycloak says no

@@ -25,6 +25,8 @@ const CLIENTS: &[&str] = &[
     "gateway:gw-secret",
     // Each of these belongs to one case, which changes it.
     "disabled-app:some-secret:reader",
+    "suspended-app:some-secret:reader",
+    "asked-app:some-secret:reader",
     "promoted-app:some-secret",
     "renewed-app:some-secret:reader",
     "plain-disabled-app:some-secret:reader",

@@ -112,6 +112,19 @@ impl Keycloak {
         format!("{}/protocol/openid-connect/token", self.issuer(realm))
     }
 
+    pub fn introspection_url(&self, realm: &str) -> String {
+        format!("{}/introspect", self.token_url(realm))
+    }
+
+    /// Ends a client's token before its time.
+    pub fn revoke(&self, realm: &str, client: &str, secret: &str, token: &str) {
+        let form = format!("token={token}&client_id={client}&client_secret={secret}");
+        let path = format!("/realms/{realm}/protocol/openid-connect/revoke");
+        let form_follows = "content-type: application/x-www-form-urlencoded";
+        let (code, answer) = self.http("POST", &path, form_follows, &form);
+        assert_eq!(code, 200, "{answer}");
+    }
+
     /// What a client is answered that asks for a token: the status and the document.
     pub fn ask_for_token(&self, realm: &str, client: &str, secret: &str) -> (u16, Value) {
         let form = format!("grant_type=client_credentials&client_id={client}&client_secret={secret}");
@@ -145,6 +158,16 @@ impl Keycloak {
         change(&mut found);
         let id = text(&found, "id");
         self.administer("PUT", &format!("/{realm}/clients/{id}"), Some(&found));
+    }
+
+    /// Has a client's tokens say that they are for another client too.
+    pub fn add_audience(&self, realm: &str, client: &str, other: &str) {
+        let id = text(&self.client(realm, client), "id");
+        let mapper = json!({
+            "name": other, "protocol": "openid-connect", "protocolMapper": "oidc-audience-mapper",
+            "config": {"included.client.audience": other, "access.token.claim": "true"},
+        });
+        self.administer("POST", &format!("/{realm}/clients/{id}/protocol-mappers/models"), Some(&mapper));
     }
 
     /// Gives a client another secret, and returns it; the one before counts no more.
