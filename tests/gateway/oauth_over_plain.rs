@@ -4,17 +4,22 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
+use aws_lc_rs::digest;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use kafka_protocol::messages::{MetadataRequest, SaslAuthenticateRequest, SaslAuthenticateResponse};
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject;
+use rustls::version::TLS13;
 use serde_json::{Value, json};
 
 use crate::authenticate::id_of_failure;
 use crate::support::client::{Client, authenticate};
-use crate::support::issuer::{ES256, claims, with};
+use crate::support::issuer::{ES256, b64, claims, with};
 use crate::support::process::Issuer;
 use crate::support::setup::{Policy, rule};
 use crate::support::stage::{Stage, wait_until};
+use crate::support::tls::{Authority, written};
 use crate::support::token_server::{Question, TokenServer, granted, http};
 
 const SECRET: &str = "open-sesame-4711";
@@ -395,5 +400,54 @@ fn the_shorter_of_two_lifetimes_is_the_session_s() {
         });
         let (_, lifetime) = log_in(&stage, "app");
         assert_eq!(lifetime, expected);
+    }
+}
+
+#[test]
+fn a_token_endpoint_is_told_secrets_only_behind_a_certificate_of_the_file_s_ca() {
+    let ours = Authority::new("our authority");
+    let server = TokenServer::start_tls(&ours.pair(&["127.0.0.1"]), |question| {
+        Some(client_of(question).map_or_else(invalid_client, |id| granted_to(&id, 300, json!({}))))
+    });
+    let trusting = |authority: &Authority| {
+        let bundle = authority.pem().replace('\n', "\\n");
+        stage(&server.url(), &format!(", tls: {{ca_bundle: \"{bundle}\"}}"))
+    };
+    log_in(&trusting(&ours), "app");
+    assert_eq!(server.asked().len(), 1);
+    let stage = trusting(&Authority::new("our authority"));
+    refuse(&stage, "app", SECRET, "token_endpoint", "invalid peer certificate");
+    assert_eq!(server.asked().len(), 1, "nothing is said to whom nobody vouches for");
+    assert_silent(&stage);
+}
+
+#[test]
+fn j_15_a_token_that_is_bound_to_a_certificate_is_good_on_its_connection_alone() {
+    let dir = tempfile::tempdir().expect("a temporary directory");
+    let (servers, clients) = (Authority::new("servers"), Authority::new("clients"));
+    let [own, other] = ["app", "other"].map(|name| clients.pair(&[name]));
+    let own_der = CertificateDer::from_pem_slice(own.certificate.as_bytes()).expect("it is PEM");
+    let thumbprint = b64(digest::digest(&digest::SHA256, &own_der));
+    let server =
+        TokenServer::start(move |_| Some(granted_to("app", 300, json!({"cnf": {"x5t#S256": thumbprint}}))));
+    let certificate = servers.pair(&["localhost"]).write(dir.path(), "server");
+    let bundle = written(dir.path(), "clients.crt", &clients.pem());
+    let stage = Stage::start_with(1, |setup, _| {
+        let plain = format!("{{type: sasl_plain, token_endpoint: {{endpoint: \"{}\"}}}}", server.url());
+        setup.tenant().authentication.push(plain);
+        setup.tenant().listener.push(format!(
+            "tls_server: {{certificates: [{certificate}], \
+             client_authentication: {{mode: requested, trust_bundle: {bundle}}}}}"
+        ));
+    });
+    for (pair, error_code) in [(Some(&own), 0), (Some(&other), 58), (None, 58), (Some(&own), 0)] {
+        let config = servers.client_with(&[&TLS13], pair);
+        let mut client =
+            Client::connect_tls(stage.setup.tenants[0].port, config).expect("the handshake succeeds");
+        assert_eq!(client.ask_for_mechanism("PLAIN").error_code, 0);
+        assert_eq!(say(&mut client, "app", SECRET).error_code, error_code);
+    }
+    for label in ["certificate_mismatch", "certificate_missing"] {
+        assert_eq!(logins(&stage, label), 1.0, "{label}");
     }
 }
