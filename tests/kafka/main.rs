@@ -42,6 +42,7 @@ mod fetching; //   by name and by id, in sessions, from the nearest replica
 mod fronts; //     TLS toward clients
 mod hazards; //    what a naive gateway gets wrong, by the number it has in the protocol notes
 mod logins; //    whom the gateway lets in, by each way there is
+mod messages; //   of a login, one by one
 mod namespaces; // enforced prefixes, additional names, two backends
 mod oauth_over_plain; // clients that have a client id and know only passwords
 mod old; //       Kafka 3.9: alone, and beside 4.3
