@@ -8,6 +8,7 @@
     produce TOPIC VALUE        -> ok
     produce-compressed TOPIC CODEC | produce-all TOPIC PARTITIONS
     keep-producing TOPIC SECONDS -> ok cuts=0             (how often it was cut off)
+    write-until FILE TOPIC NAME... -> ok                  (as each of these, until the file is there)
     round-trips TOPIC GROUP FILE -> ok                    (writes and reads numbers until the file is there)
     consume TOPIC[,TOPIC] GROUP COUNT -> ok VALUE ...      (from the beginning, committed)
     consume-all TOPIC GROUP COUNT                         (the same, sorted: partitions come in no order)
@@ -125,6 +126,21 @@ def keep_producing(topic, seconds):
     for error in cuts:
         print(error, file=sys.stderr)
     return f"cuts={len(cuts)}"
+
+
+def write_until(file, topic, *names):
+    producers = []
+    for name in names:
+        become(name)
+        producers.append(Producer({**SETTINGS, "message.timeout.ms": SECONDS * 1000}))
+    deadline = time.monotonic() + 3 * SECONDS
+    while not os.path.exists(file):
+        for producer in producers:
+            deliver(producer, topic, "value")
+        if time.monotonic() > deadline:
+            raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+        time.sleep(0.05)
+    return ""
 
 
 def round_trips(topic, group, stop_file):
@@ -322,7 +338,7 @@ def delete_group(group):
 VERBS = {
     verb.__name__.replace("_", "-"): verb
     for verb in (
-        produce, produce_compressed, produce_all, keep_producing, round_trips, transact, move, fence, consume, consume_all, create, delete, partitions, configs, set_config, topics, topic, groups, delete_group,
+        produce, produce_compressed, produce_all, keep_producing, write_until, round_trips, transact, move, fence, consume, consume_all, create, delete, partitions, configs, set_config, topics, topic, groups, delete_group,
     )
 }
 

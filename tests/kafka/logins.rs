@@ -89,12 +89,23 @@ fn each_way_on_one_port(tool: Tool, prefix: &str) {
          as wrong-512 -> ok
          produce orders never -> SASL_AUTHENTICATION_FAILED",
     );
-    expect_login(&gateway, "oauth_bearer", BATCH);
-    expect_refusal(&gateway, "oauth_bearer", "issuer", &told);
-    for mechanism in ["sasl_plain", "sasl_scram"] {
-        expect_login(&gateway, mechanism, BATCH);
-        expect_login(&gateway, mechanism, "ops");
-        expect_refusal(&gateway, mechanism, "there is no such name, or its password is another", &told);
+    for (client, mechanism, principal) in [
+        ("token", "oauth_bearer", BATCH),
+        ("plain", "sasl_plain", BATCH),
+        ("hashed", "sasl_plain", "ops"),
+        ("scram-256", "sasl_scram", BATCH),
+        ("kept-256", "sasl_scram", "ops"),
+        ("scram-512", "sasl_scram", BATCH),
+        ("kept-512", "sasl_scram", "ops"),
+    ] {
+        expect_login(&gateway, client, mechanism, principal);
+    }
+    expect_refusal(&gateway, "strange-token", "oauth_bearer", "issuer", &told);
+    let why = "there is no such name, or its password is another";
+    for (client, mechanism) in
+        [("wrong-plain", "sasl_plain"), ("wrong-256", "sasl_scram"), ("wrong-512", "sasl_scram")]
+    {
+        expect_refusal(&gateway, client, mechanism, why, &told);
     }
 }
 
@@ -159,7 +170,7 @@ fn a_certificate_is_the_login(tool: Tool, prefix: &str) {
          produce orders never -> SSL_AUTHENTICATION_FAILED",
     );
     for principal in ["batch", "reader"] {
-        expect_login(&site.gateway, "client_certificate", principal);
+        expect_login(&site.gateway, principal, "client_certificate", principal);
     }
     let log = site.gateway.process.log();
     for why in ["peer sent no certificates", "invalid peer certificate: BadSignature"] {

@@ -48,6 +48,7 @@ mod oauth_over_plain; // clients that have a client id and know only passwords
 mod old; //       Kafka 3.9: alone, and beside 4.3
 mod operate; //    ACLs of the backend, and calls about the whole Kafka cluster
 mod relayed; //    whom the broker lets in, by what the client says
+mod renewals; //   sessions that are prolonged by either side's clock
 mod rolling; //   brokers that become another version, one by one
 mod server_names; // one port before three brokers
 mod sharing; //   share groups

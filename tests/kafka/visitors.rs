@@ -17,7 +17,7 @@ pub const BATCH_SECRET: &str = "batch-secret";
 /// A wrong password that is nowhere else in a log.
 pub const WRONG: &str = "open-sesame-8352";
 
-/// The clients of one process, each by its name there.
+/// The clients of one process, each by its name there, which the audit log has as its client id.
 pub struct Visitors<'s> {
     site: &'s Site,
     tool: Tool,
@@ -44,7 +44,7 @@ impl<'s> Visitors<'s> {
             Librdkafka => format!("bootstrap.servers={bootstrap}\n"),
             _ => properties(&bootstrap, None),
         };
-        self.settings.push((name, common + &lines));
+        self.settings.push((name, format!("client.id={name}\n{common}{lines}")));
         self
     }
 
@@ -108,21 +108,28 @@ pub fn start(setup: &Setup) -> Gateway {
     Gateway::start_in(&setup.text(), setup.admin_port, &[("BATCH_PASSWORD", BATCH_SECRET)])
 }
 
-/// Waits until the audit log says that somebody was let in so.
-pub fn expect_login(gateway: &Gateway, mechanism: &str, principal: &str) {
-    gateway.expect_audit(&format!("{principal} by {mechanism}"), |line| {
-        is_login(line, mechanism, "success") && line["principal"] == principal
+/// Waits until the audit log says that this client was let in so.
+pub fn expect_login(gateway: &Gateway, client: &str, mechanism: &str, principal: &str) {
+    gateway.expect_audit(&format!("{client}, let in"), |line| {
+        is_login(line, client, mechanism, "success") && line["principal"] == principal
     });
 }
 
-/// Waits until the audit log says that somebody was turned away for this reason, under an id that a client was told.
-pub fn expect_refusal(gateway: &Gateway, mechanism: &str, reason: &str, told: &str) {
-    gateway.expect_audit(&format!("{reason:?} by {mechanism}, of an id in:\n{told}\n"), |line| {
-        let (why, id) = (line["reason"].as_str().unwrap_or(""), line["id"].as_str().unwrap_or(""));
-        is_login(line, mechanism, "failure") && why.contains(reason) && !id.is_empty() && told.contains(id)
-    });
+/// Waits until the audit log says that this client was turned away for this reason, under an id that it was told.
+pub fn expect_refusal(gateway: &Gateway, client: &str, mechanism: &str, reason: &str, told: &str) {
+    gateway.expect_audit(
+        &format!("{client}, turned away for {reason:?}, with an id in:\n{told}\n"),
+        |line| {
+            let (why, id) = (line["reason"].as_str().unwrap_or(""), line["id"].as_str().unwrap_or(""));
+            is_login(line, client, mechanism, "failure")
+                && why.contains(reason)
+                && !id.is_empty()
+                && told.contains(id)
+        },
+    );
 }
 
-fn is_login(line: &Value, mechanism: &str, outcome: &str) -> bool {
-    line["event"] == "login" && line["mechanism"] == mechanism && line["outcome"] == outcome
+fn is_login(line: &Value, client: &str, mechanism: &str, outcome: &str) -> bool {
+    let said = ["event", "client_id", "mechanism", "outcome"].map(|key| line[key].as_str().unwrap_or(""));
+    said == ["login", client, mechanism, outcome]
 }

@@ -199,16 +199,23 @@ impl Gateway {
         whole.lines().map(|line| serde_json::from_str(line).expect("an audit line is JSON")).collect()
     }
 
-    /// Waits for an audit line, and returns it.
-    pub fn expect_audit(&self, what: &str, is_it: impl Fn(&Value) -> bool) -> Value {
+    /// Waits until there are so many such audit lines, or more, and returns them.
+    pub fn expect_audits(&self, what: &str, count: usize, is_it: impl Fn(&Value) -> bool) -> Vec<Value> {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            if let Some(line) = self.audit().into_iter().find(&is_it) {
-                return line;
+            let found: Vec<Value> = self.audit().into_iter().filter(&is_it).collect();
+            if found.len() >= count {
+                return found;
             }
-            assert!(Instant::now() < deadline, "no audit line of {what} in {:#?}", self.audit());
+            let all = self.audit();
+            assert!(Instant::now() < deadline, "{} audit lines of {what} in {all:#?}", found.len());
             sleep(Duration::from_millis(10));
         }
+    }
+
+    /// Waits for an audit line, and returns it.
+    pub fn expect_audit(&self, what: &str, is_it: impl Fn(&Value) -> bool) -> Value {
+        self.expect_audits(what, 1, is_it).remove(0)
     }
 }
 
