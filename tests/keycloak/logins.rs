@@ -1,7 +1,8 @@
 //! Whose tokens are taken, and what they grant.
 
 use crate::site::{
-    OTHER, REALM, ROTATING, TOPIC_AUTHORIZATION_FAILED, keycloak, sees_orders, stage, stage_with,
+    OTHER, REALM, ROTATING, SASL_AUTHENTICATION_FAILED, TOPIC_AUTHORIZATION_FAILED, authentication, keycloak,
+    sees_orders, stage, stage_with,
 };
 use crate::support::keycloak::AUDIENCE;
 use crate::support::rotation::is_let_in;
@@ -74,4 +75,37 @@ fn a_realm_says_itself_where_its_keys_are() {
     assert_eq!(told_of_orders(&stage, &keycloak.token(REALM, "reader-app", "reader-secret")), 0);
     assert!(!is_let_in(&stage, &keycloak.token(REALM, "producer-app", "producer-secret")));
     assert!(!is_let_in(&stage, &keycloak.token(OTHER, "reader-app", "reader-secret")));
+}
+
+#[test]
+fn a_client_that_knows_nothing_of_oauth_logs_in_by_its_id_and_its_secret() {
+    let Some(keycloak) = keycloak() else { return };
+    for way in ["basic", "post"] {
+        let by_plain = format!(
+            "{{type: sasl_plain, token_endpoint: {{endpoint: \"{}\", client_authentication: {way}}}}}",
+            keycloak.token_url(REALM)
+        );
+        let stage = stage_with(
+            vec![authentication(keycloak, REALM), by_plain],
+            "context.auth.token.claims.realm_access.roles.includes('reader')",
+        );
+        let log_in = |id: &str, secret: &str| {
+            let mut client = stage.connect();
+            let answer = client.authenticate_by_plain(id, secret);
+            (client, answer.error_code)
+        };
+        let (mut reader, code) = log_in("reader-app", "reader-secret");
+        assert_eq!((code, sees_orders(&mut reader)), (0, 0));
+        let (mut writer, code) = log_in("producer-app", "producer-secret");
+        assert_eq!((code, sees_orders(&mut writer)), (0, TOPIC_AUTHORIZATION_FAILED));
+        for (id, secret, word) in
+            [("reader-app", "producer-secret", "unauthorized_client"), ("nobody", "s", "invalid_client")]
+        {
+            assert_eq!(log_in(id, secret).1, SASL_AUTHENTICATION_FAILED);
+            stage.expect_audit(word, |line| {
+                line["outcome"] == "failure"
+                    && line["reason"].as_str().is_some_and(|reason| reason.contains(word))
+            });
+        }
+    }
 }

@@ -34,6 +34,7 @@ const CLIENTS: &[&str] = &[
 ];
 
 pub const TOPIC_AUTHORIZATION_FAILED: i16 = 29;
+pub const SASL_AUTHENTICATION_FAILED: i16 = 58;
 
 /// Keycloak, for as long as the test binary lives; `None` when it is not here.
 pub fn keycloak() -> Option<&'static Keycloak> {

@@ -8,7 +8,7 @@ use std::sync::LazyLock;
 use kafka_protocol::messages::MetadataRequest;
 use serde_json::json;
 
-use crate::site::{authentication, expect_login, stage};
+use crate::site::{SPELLED, authentication, expect_login, stage};
 use crate::support::bearer_broker::{broker, last_token, said};
 use crate::support::issuer::{ES256, KeyServer, now_seconds};
 use crate::support::oidc::{self, KEYS, Key, OidcProvider, Registration};
@@ -16,8 +16,6 @@ use crate::support::process::{Gateway, http_get};
 use crate::support::setup::Setup;
 use crate::support::stage::{Stage, wait_until};
 
-/// With all that a form and a header would take for something of their own.
-const SECRET: &str = "s3cret a+b&c=d:e%20/f\\\"?";
 const FETCHED: &str = "sluicegate_token_fetches_total{backend=\"backend\",result=\"success\"}";
 const REFUSED: &str = "sluicegate_token_fetches_total{backend=\"backend\",result=\"refused\"}";
 
@@ -29,7 +27,7 @@ static ED: LazyLock<Key> = LazyLock::new(|| Key::ed25519("gateway-ed"));
 fn provider() -> Option<&'static OidcProvider> {
     static PROVIDER: LazyLock<OidcProvider> = LazyLock::new(|| {
         let clients = [
-            Registration::new("by-secret", SECRET, "RS256"),
+            Registration::new(SPELLED.0, SPELLED.1, "RS256"),
             Registration::by_key("by-rs256", &RSA, "RS256"),
             Registration::by_key("by-ps256", &RSA, "PS256"),
             Registration::by_key("by-es256", &EC, "ES256"),
@@ -51,7 +49,7 @@ fn login(provider: &OidcProvider, client: &str, proof: &str) -> String {
 }
 
 fn secret() -> String {
-    format!("client_secret: {}", json!(SECRET))
+    format!("client_secret: {}", json!(SPELLED.1))
 }
 
 fn assertion(key: &Key, algorithm: &str, more: &str) -> String {
@@ -85,8 +83,8 @@ fn check(client: &str, proof: &str) {
 
 #[test]
 fn a_secret_is_said_in_the_header_or_in_the_body_whatever_stands_in_it() {
-    check("by-secret", &secret());
-    check("by-secret", &format!("{}, client_authentication: post, scope: kafka", secret()));
+    check(SPELLED.0, &secret());
+    check(SPELLED.0, &format!("{}, client_authentication: post, scope: kafka", secret()));
 }
 
 #[test]
@@ -143,8 +141,8 @@ fn a_proof_that_does_not_hold_gets_no_token_and_readyz_says_the_issuers_word() {
     let Some(provider) = provider() else { return };
     let stranger = Key::es256("gateway-ec");
     for (client, proof) in [
-        ("by-secret", "client_secret: another".to_owned()),
-        ("by-secret", "client_secret: another, client_authentication: post".to_owned()),
+        (SPELLED.0, "client_secret: another".to_owned()),
+        (SPELLED.0, "client_secret: another, client_authentication: post".to_owned()),
         ("nobody", secret()),
         ("by-es256", assertion(&stranger, "ES256", "")),
         ("by-es256", assertion(&EC, "ES256", ", audience: \"https://elsewhere.example\"")),

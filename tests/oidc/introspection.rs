@@ -11,7 +11,7 @@ use crate::support::rotation::is_let_in;
 use crate::support::stage::wait_until;
 
 /// An item of `authentication`: the provider is asked about tokens, as whom `client` says, and by what else `more` says.
-fn asking(provider: &OidcProvider, client: &str, more: &str) -> String {
+pub fn asking(provider: &OidcProvider, client: &str, more: &str) -> String {
     format!(
         "{{type: oauth_bearer, introspection: {{endpoint: \"{}\", {client}}}, \
          validate: {{issuer: \"{}\", audiences: [{{name: \"{AUDIENCE}\"}}]}}, claims_mapping: {{sub: client_id}}{more}}}",
@@ -20,7 +20,8 @@ fn asking(provider: &OidcProvider, client: &str, more: &str) -> String {
     )
 }
 
-fn by_secret() -> String {
+/// As whom it is asked.
+pub fn by_secret() -> String {
     format!("client_id: {}, client_secret: {}", GATEWAY.0, GATEWAY.1)
 }
 

@@ -9,4 +9,5 @@ mod support;
 mod backend; // the gateway as its client, for the brokers' sake
 mod introspection; // tokens about which it is asked
 mod logins; //  whose tokens are taken
+mod passwords; // its clients' ids and secrets by PLAIN
 mod site; //    gateways that take its tokens

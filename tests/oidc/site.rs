@@ -18,6 +18,8 @@ pub const STRANGER: (&str, &str) = ("stranger-app", "stranger-secret");
 pub const OPAQUE: (&str, &str) = ("opaque-app", "opaque-secret");
 /// Another, whose tokens are for somebody else.
 pub const OPAQUE_STRANGER: (&str, &str) = ("opaque-stranger-app", "opaque-secret");
+/// A client whose secret has all that a form and a header would take for something of their own.
+pub const SPELLED: (&str, &str) = ("spelled-app", "s3cret a+b&c=d:e%20/f\\\"?");
 /// The gateway itself, which asks about tokens; and as it does so by a key.
 pub const GATEWAY: (&str, &str) = ("gateway", "gw-secret");
 pub const GATEWAY_BY_KEY: &str = "gateway-by-key";
@@ -34,6 +36,7 @@ pub fn clients() -> Vec<Registration> {
         registration(STRANGER, "RS256").for_audience("http://elsewhere.dev"),
         registration(OPAQUE, "RS256").with_opaque_tokens(),
         registration(OPAQUE_STRANGER, "RS256").with_opaque_tokens().for_audience("http://elsewhere.dev"),
+        registration(SPELLED, "ES256"),
         registration(GATEWAY, "RS256"),
         Registration::by_key(GATEWAY_BY_KEY, &GATEWAY_KEY, "ES256"),
     ]
@@ -61,7 +64,12 @@ pub fn token(provider: &OidcProvider, (id, secret): (&str, &str)) -> String {
 
 /// A gateway that takes tokens by this item, before a scripted broker.
 pub fn stage(authentication: &str) -> Stage {
-    Stage::start_with(1, |setup, _| setup.tenant().authentication = vec![authentication.to_owned()])
+    stage_with(vec![authentication.to_owned()])
+}
+
+/// The same with any items.
+pub fn stage_with(authentication: Vec<String>) -> Stage {
+    Stage::start_with(1, |setup, _| setup.tenant().authentication = authentication)
 }
 
 /// A login by this token is one of this principal, whose requests are answered.

@@ -290,6 +290,12 @@ impl Client {
         answer.session_lifetime_ms
     }
 
+    /// Agrees on PLAIN, says a name and a password, and returns what comes of it.
+    pub fn authenticate_by_plain(&mut self, name: &str, password: &str) -> SaslAuthenticateResponse {
+        assert_eq!(self.ask_for_mechanism("PLAIN").error_code, 0);
+        self.authenticate(format!("\0{name}\0{password}").as_bytes())
+    }
+
     /// As `wire::split_frame`, but an empty frame is one: that is what a raw login is answered with.
     fn split_frame(&mut self) -> Option<Bytes> {
         let length = i32::from_be_bytes(*self.inbox.first_chunk()?);
