@@ -1,7 +1,7 @@
 //! Tokens that no key can verify: the issuer is asked about them, once for all who bring them, and not believed blindly.
 
 use std::fs;
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Condvar, Mutex, OnceLock};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use crate::authenticate::id_of_failure;
 use crate::support::broker::Broker;
 use crate::support::client::{Client, authenticate, client_first};
-use crate::support::issuer::{AUDIENCE, ES256, ISSUER, RS256, claims, with};
+use crate::support::issuer::{AUDIENCE, ES256, ISSUER, RS256, claims, now_seconds, with};
 use crate::support::process::{Gateway, Issuer, sluicegate};
 use crate::support::setup::{Policy, Setup, oauth_bearer, rule};
 use crate::support::stage::{Stage, token, wait_until};
@@ -228,12 +228,14 @@ fn i_17_s_28_an_active_token_is_asked_about_once_for_a_bounded_time() {
     server.answers(|_| Some(inactive()));
     wait_until("revoked", || !is_let_in(&stage, OPAQUE));
     // By the token's own end: inside the clock skew it logs in still, and is asked about each time.
-    let end = crate::support::issuer::now_seconds() + 2;
-    let server = TokenServer::start(move |_| Some(active(json!({"exp": end}))));
+    let end = Arc::new(OnceLock::new());
+    let said = end.clone();
+    let server =
+        TokenServer::start(move |_| Some(active(json!({"exp": said.get_or_init(|| now_seconds() + 3)}))));
     let stage = self::stage(vec![asked_at(&server, "", ", clock_skew: 5m")]);
     assert!(is_let_in(&stage, OPAQUE));
     wait_until("asked again", || is_let_in(&stage, OPAQUE) && server.asked().len() > 1);
-    assert!(crate::support::issuer::now_seconds() >= end, "it was kept to its end");
+    assert!(end.get().is_some_and(|end| now_seconds() >= *end), "it was kept to its end");
     // Not at all.
     let server = endpoint();
     let stage = self::stage(vec![asked_at(&server, ", cache_lifetime_max: 0s", "")]);
@@ -404,6 +406,16 @@ fn an_endpoint_is_trusted_by_the_ca_that_the_file_names() {
     assert!(is_let_in(&trusting(&ours), OPAQUE));
     assert!(!is_let_in(&trusting(&Authority::new("our authority")), OPAQUE));
     assert_eq!(server.asked().len(), 1, "nothing is said to whom nobody vouches for");
+}
+
+#[test]
+fn a_connection_that_ends_as_it_is_used_is_no_answer() {
+    let server =
+        TokenServer::start(|asked| Some(if asked.earlier == 0 { String::new() } else { active(json!({})) }));
+    let stage = stage(vec![asked_at(&server, ", timeout: 60s", "")]);
+    assert!(is_let_in(&stage, OPAQUE));
+    assert_eq!(server.asked().len(), 2);
+    stage.expect_metric(&introspections(&server, "active"), 1.0);
 }
 
 #[test]

@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use tokio::sync::{Semaphore, mpsc, oneshot};
 use tokio::task::{Id, JoinSet};
@@ -172,13 +172,15 @@ impl Inquirer {
 impl Shared {
     /// Asks the endpoint, whatever was known before.
     async fn ask(&self, way: &Way, token: &BearerToken) -> Found {
-        let Introspection { name, endpoint, client_id, proof, kept_max, .. } = &*self.introspection;
-        let form = vec![
-            ("token", Zeroizing::new(token.expose().to_owned())),
-            ("token_type_hint", Zeroizing::new("access_token".to_owned())),
-        ];
-        let asked_at = SystemTime::now();
-        let answer = oauth::post(&way.client, endpoint, client_id, proof, form, way.timeout).await;
+        let Introspection { name, kept_max, .. } = &*self.introspection;
+        let (asked_at, started) = (SystemTime::now(), Instant::now());
+        let mut answer = self.post(way, token).await;
+        // A server may close a connection at the moment at which it is used again; that is known soon, and
+        // to be asked twice changes nothing there.
+        let is_soon = started.elapsed() < way.timeout / 2;
+        if is_soon && answer.as_ref().is_err_and(|failed| failed.outcome == "unreachable") {
+            answer = self.post(way, token).await;
+        }
         let answer = match answer {
             Ok(answer) => answer,
             Err(Failed { outcome, why, .. }) => {
@@ -200,6 +202,15 @@ impl Shared {
             self.known.put(TokenDigest::of(token), found.clone(), bytes, until);
         }
         Ok(found)
+    }
+
+    async fn post(&self, way: &Way, token: &BearerToken) -> Result<Zeroizing<Vec<u8>>, Failed> {
+        let Introspection { endpoint, client_id, proof, .. } = &*self.introspection;
+        let form = vec![
+            ("token", Zeroizing::new(token.expose().to_owned())),
+            ("token_type_hint", Zeroizing::new("access_token".to_owned())),
+        ];
+        oauth::post(&way.client, endpoint, client_id, proof, form, way.timeout).await
     }
 }
 
