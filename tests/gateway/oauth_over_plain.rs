@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 
 use crate::authenticate::id_of_failure;
 use crate::support::client::{Client, authenticate};
-use crate::support::issuer::{ES256, b64, claims, with};
+use crate::support::issuer::{ES256, ISSUER, b64, claims, with};
 use crate::support::process::Issuer;
 use crate::support::setup::{Policy, rule};
 use crate::support::stage::{Stage, wait_until};
@@ -450,4 +450,36 @@ fn j_15_a_token_that_is_bound_to_a_certificate_is_good_on_its_connection_alone()
     for label in ["certificate_mismatch", "certificate_missing"] {
         assert_eq!(logins(&stage, label), 1.0, "{label}");
     }
+}
+
+#[test]
+fn a_token_that_only_its_issuer_can_read_is_asked_about_as_any_other() {
+    let server = TokenServer::start(|question| {
+        let id = client_of(question);
+        Some(id.map_or_else(invalid_client, |id| granted(&format!("opaque-{id}"), ", \"expires_in\": 300")))
+    });
+    let introspection = TokenServer::start(|question| {
+        let said = match question.says("token") {
+            Some("opaque-app") => with(claims("app", 300), json!({"active": true})),
+            _ => json!({"active": false}),
+        };
+        Some(http(200, "application/json", &said.to_string()))
+    });
+    let stage = Stage::start_with(1, |setup, _| {
+        let url = introspection.introspection_url();
+        setup.tenant().authentication = vec![
+            format!(
+                "{{type: oauth_bearer, validate: {{issuer: \"{ISSUER}\"}}, \
+                 introspection: {{endpoint: \"{url}\", client_id: gateway, client_secret: gw-secret}}}}"
+            ),
+            format!("{{type: sasl_plain, token_endpoint: {{endpoint: \"{}\"}}}}", server.url()),
+        ];
+    });
+    for _ in 0..2 {
+        let (_, lifetime) = log_in(&stage, "app");
+        assert!((200_000..=310_000).contains(&lifetime), "{lifetime}");
+    }
+    stage.expect_audit("app", |line| line["principal"] == "app" && line["outcome"] == "success");
+    refuse(&stage, "other", SECRET, "inactive", "");
+    assert_eq!((server.asked().len(), introspection.asked().len()), (2, 2));
 }
