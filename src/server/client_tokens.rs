@@ -4,16 +4,17 @@
 //! while it is being asked for waits for the one answer; a name with another password is always asked for.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tokio::time::timeout;
 use tracing::warn;
 
 use super::issuers::Issuers;
 use super::oauth::{self, Failed};
+use super::turns::Turns;
 use super::{http, random};
 use crate::auth::{
     HeldToken, LoginEndpoint, LoginKey, PeerCertificate, Proven, Recent, Refused, TokenDigest, TokenEndpoint,
@@ -58,7 +59,7 @@ impl ClientTokens {
             key: LoginKey::new(random()),
             held: Recent::default(),
             asking: Mutex::default(),
-            turns: Turns::default(),
+            turns: Turns::new(EXCHANGES_MAX, EXCHANGES_OF_SOURCE_MAX),
             metrics,
         })))
     }
@@ -127,7 +128,7 @@ impl ClientTokens {
 impl Shared {
     /// One exchange at the token endpoint. While the endpoint itself fails, a token that is not over serves on.
     async fn exchange(&self, digest: TokenDigest, endpoint: &TokenEndpoint, source: IpAddr) -> Asked {
-        let answer = match self.turns.take(source, WAIT_FOR_TURN).await {
+        let answer = match timeout(WAIT_FOR_TURN, self.turns.take(source.into())).await.ok().flatten() {
             Some(_turn) => oauth::token(&self.client, endpoint, self.endpoint.http.timeout).await,
             None => Err(Failed::of("busy")("too many are asking; is somebody guessing?".to_owned())),
         };
@@ -177,59 +178,6 @@ impl Drop for Asking {
     }
 }
 
-/// How many exchanges go on at once: so many in all, and of one address fewer.
-///
-/// Whoever guesses waits for himself; of those who wait for a turn, no address has more than its own few.
-struct Turns {
-    all: Arc<Semaphore>,
-    by_source: Mutex<HashMap<IpAddr, Weak<Semaphore>>>,
-}
-
-impl Default for Turns {
-    fn default() -> Self {
-        Self { all: Arc::new(Semaphore::new(EXCHANGES_MAX)), by_source: Mutex::default() }
-    }
-}
-
-impl Turns {
-    async fn take(&self, source: IpAddr, patience: Duration) -> Option<Turn> {
-        let of_source = self.of(network_of(source));
-        let turn = async {
-            let of_source = of_source.acquire_owned().await.ok()?;
-            let of_all = self.all.clone().acquire_owned().await.ok()?;
-            Some(Turn { _of_source: of_source, _of_all: of_all })
-        };
-        timeout(patience, turn).await.ok()?
-    }
-
-    fn of(&self, network: IpAddr) -> Arc<Semaphore> {
-        let mut by_source = locked(&self.by_source);
-        if let Some(known) = by_source.get(&network).and_then(Weak::upgrade) {
-            return known;
-        }
-        if by_source.len() >= SOURCES_MAX {
-            by_source.retain(|_, known| known.strong_count() > 0);
-        }
-        let new = Arc::new(Semaphore::new(EXCHANGES_OF_SOURCE_MAX));
-        by_source.insert(network, Arc::downgrade(&new));
-        new
-    }
-}
-
-/// The right to one exchange.
-struct Turn {
-    _of_source: OwnedSemaphorePermit,
-    _of_all: OwnedSemaphorePermit,
-}
-
-/// Whose an address is: of IPv6 everybody has a whole network.
-fn network_of(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !0 << 64).into(),
-        address => address,
-    }
-}
-
 /// No panic leaves these maps half-changed, so a poisoned one is as good as any.
 fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
@@ -238,65 +186,4 @@ fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 /// What one token endpoint is asked at once.
 const EXCHANGES_MAX: usize = 64;
 const EXCHANGES_OF_SOURCE_MAX: usize = 16;
-/// Of more addresses those are forgotten of which nobody waits.
-const SOURCES_MAX: usize = 1024;
 const WAIT_FOR_TURN: Duration = Duration::from_secs(5);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// For what is there at once, or never.
-    const PATIENCE: Duration = Duration::from_millis(10);
-
-    #[tokio::test]
-    async fn an_address_waits_for_its_own_turns_and_keeps_none_of_another_s() {
-        let turns = Turns::default();
-        let [guesser, other] = ["192.0.2.1", "192.0.2.2"].map(|text| text.parse().unwrap());
-        let mut held = Vec::new();
-        for _ in 0..EXCHANGES_OF_SOURCE_MAX {
-            held.push(turns.take(guesser, PATIENCE).await.expect("a turn"));
-        }
-        assert!(turns.take(guesser, PATIENCE).await.is_none());
-        assert!(turns.take(other, PATIENCE).await.is_some());
-        held.pop();
-        assert!(turns.take(guesser, PATIENCE).await.is_some());
-    }
-
-    #[tokio::test]
-    async fn all_addresses_together_have_so_many_turns_and_no_more() {
-        let turns = Turns::default();
-        let source = |number: u32| IpAddr::V4(number.to_be_bytes().into());
-        let mut held = Vec::new();
-        for number in 0..EXCHANGES_MAX {
-            held.push(turns.take(source(u32::try_from(number).unwrap()), PATIENCE).await.expect("a turn"));
-        }
-        assert!(turns.take(source(u32::MAX), PATIENCE).await.is_none());
-    }
-
-    #[tokio::test]
-    async fn addresses_of_which_nobody_waits_are_forgotten() {
-        let turns = Turns::default();
-        let held = turns.take("2001:db8::1".parse().unwrap(), PATIENCE).await;
-        for number in 0..10_000_u32 {
-            drop(turns.take(IpAddr::V4(number.to_be_bytes().into()), PATIENCE).await);
-        }
-        let known = locked(&turns.by_source);
-        assert!(known.len() <= SOURCES_MAX && known.contains_key(&"2001:db8::".parse().unwrap()));
-        drop(held);
-    }
-
-    #[test]
-    fn a_network_of_ipv6_is_one_and_an_address_in_two_forms_too() {
-        let check = |address: &str, expected: &str| {
-            assert_eq!(
-                network_of(address.parse().unwrap()),
-                expected.parse::<IpAddr>().unwrap(),
-                "{address}"
-            );
-        };
-        check("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::");
-        check("::ffff:192.0.2.1", "192.0.2.1");
-        check("192.0.2.1", "192.0.2.1");
-    }
-}

@@ -54,7 +54,13 @@ fn a_client_id_is_a_name(tool: Tool, prefix: &str, renewed: &str) {
         ),
     );
     expect_login(&gateway, "batch", "sasl_plain", BATCH);
-    expect_refusal(&gateway, "wrong", "sasl_plain", "the token endpoint refuses: 127.0.0.1 answers 401", &told);
+    expect_refusal(
+        &gateway,
+        "wrong",
+        "sasl_plain",
+        "the token endpoint refuses: 127.0.0.1 answers 401",
+        &told,
+    );
     gateway.expect_audit("a session that was renewed", |line| {
         line["reason"] == "re-authentication" && line["outcome"] == "success" && line["principal"] == BATCH
     });
