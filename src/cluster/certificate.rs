@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use x509_parser::certificate::X509Certificate;
 use x509_parser::extensions::GeneralName;
 use x509_parser::prelude::FromDer;
+use x509_parser::revocation_list::CertificateRevocationList;
 
 /// What one certificate says of itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -48,6 +49,14 @@ impl CertificateFacts {
     }
 }
 
+/// By when the next list of revoked certificates is to follow this one in DER, in seconds since 1970.
+///
+/// Errors: it is no such list, or says no such time.
+pub fn revocation_list_end(der: &[u8]) -> Option<i64> {
+    let (_, list) = CertificateRevocationList::from_der(der).ok()?;
+    list.next_update().map(|end| end.timestamp())
+}
+
 fn address(bytes: &[u8]) -> Option<IpAddr> {
     let v4 = <[u8; 4]>::try_from(bytes).map(IpAddr::from);
     v4.or_else(|_| <[u8; 16]>::try_from(bytes).map(IpAddr::from)).ok()
@@ -55,7 +64,10 @@ fn address(bytes: &[u8]) -> Option<IpAddr> {
 
 #[cfg(test)]
 mod tests {
-    use rcgen::{CertificateParams, KeyPair};
+    use rcgen::{
+        BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, IsCa,
+        KeyIdMethod, KeyPair,
+    };
 
     use super::*;
 
@@ -84,6 +96,25 @@ mod tests {
         ] {
             assert_eq!(facts.covers(host), expected, "{host}");
         }
+    }
+
+    #[test]
+    fn a_list_of_revoked_certificates_says_when_the_next_is_due() {
+        let mut params = CertificateParams::default();
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        let list = CertificateRevocationListParams {
+            this_update: rcgen::date_time_ymd(2029, 1, 2),
+            next_update: rcgen::date_time_ymd(2030, 1, 2),
+            crl_number: 1.into(),
+            issuing_distribution_point: None,
+            revoked_certs: Vec::new(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        let list = list.signed_by(&issuer).unwrap();
+        assert_eq!(revocation_list_end(list.der()), Some(1_893_542_400));
+        assert_eq!(revocation_list_end(issuer.der()), None);
+        assert_eq!(revocation_list_end(b"no list"), None);
     }
 
     #[test]

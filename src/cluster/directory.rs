@@ -67,6 +67,8 @@ pub struct ClientAuthentication {
     pub is_required: bool,
     /// The certificates of those who may vouch for a client, as PEM.
     pub trust_bundle: Pem,
+    /// The lists of what these have revoked, as PEM; without one nobody asks.
+    pub crl: Option<Pem>,
 }
 
 /// A certificate chain and its key, as PEM.
@@ -79,8 +81,11 @@ pub struct Certificate {
 impl ServerTls {
     /// Every text that TLS is made of here.
     pub fn pems(&mut self) -> impl Iterator<Item = &mut Pem> {
-        let bundle = self.client_authentication.iter_mut().map(|wanted| &mut wanted.trust_bundle);
+        let of_clients = self
+            .client_authentication
+            .iter_mut()
+            .flat_map(|wanted| std::iter::once(&mut wanted.trust_bundle).chain(&mut wanted.crl));
         let pairs = self.certificates.iter_mut().flat_map(|pair| [&mut pair.chain, &mut pair.key]);
-        pairs.chain(bundle)
+        pairs.chain(of_clients)
     }
 }

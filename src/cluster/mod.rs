@@ -19,7 +19,7 @@ mod tenancy; //   a prefix that each login brings
 
 pub use address::{Address, AddressBook, BootstrapPort, Door, InvalidAddress, PortMap};
 pub use backend::{BackendCluster, ClientIdentity, TlsVersions, UpstreamTls};
-pub use certificate::CertificateFacts;
+pub use certificate::{CertificateFacts, revocation_list_end};
 pub use directory::{Behind, Certificate, ClientAuthentication, Directory, Entrance, Listener, ServerTls};
 pub use gate::{Cause, Denial, Gate, No};
 pub use ids::TopicIds;

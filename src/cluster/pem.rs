@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
 
 use crate::names::Secret;
 
@@ -69,6 +69,13 @@ impl Pem {
         if certificates.is_empty() { Err(pem::Error::NoItemsFound) } else { Ok(certificates) }
     }
 
+    /// The lists of revoked certificates in it, at least one.
+    pub fn revocation_lists(&self) -> Result<Vec<CertificateRevocationListDer<'static>>, pem::Error> {
+        let found = CertificateRevocationListDer::pem_slice_iter(self.text.expose().as_bytes());
+        let lists = found.collect::<Result<Vec<_>, _>>()?;
+        if lists.is_empty() { Err(pem::Error::NoItemsFound) } else { Ok(lists) }
+    }
+
     /// The private key in it; what is wrong with one that is none is not told, since it may quote it.
     pub fn private_key(&self) -> Option<PrivateKeyDer<'static>> {
         PrivateKeyDer::from_pem_slice(self.text.expose().as_bytes()).ok()
@@ -127,6 +134,7 @@ mod tests {
     fn what_is_no_pem_holds_nothing() {
         let pem = Pem::fixed("hunter2");
         assert!(pem.certificates().is_err());
+        assert!(pem.revocation_lists().is_err());
         assert!(pem.private_key().is_none());
     }
 }

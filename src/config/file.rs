@@ -717,6 +717,8 @@ section! {
         required mode: ClientAuthenticationMode,
         /// The certificates of those who may vouch for a client, as PEM.
         required trust_bundle: Text,
+        /// The lists of what these have revoked, as PEM, one of each issuer; nobody asks by default.
+        optional crl: Text,
     }
 }
 

@@ -14,8 +14,8 @@ use super::shape::{List, Placed, items};
 use super::yaml::Text;
 use crate::auth::{Method, Passthrough};
 use crate::cluster::{
-    AddressBook, Behind, BootstrapPort, Certificate, ClientAuthentication, Entrance, Listener, PortMap,
-    ServerTls,
+    AddressBook, Behind, BootstrapPort, Certificate, ClientAuthentication, Entrance, Listener, Pem, PortMap,
+    ServerTls, revocation_list_end,
 };
 
 /// Reads the listeners: each virtual cluster at each of them, and the ports that are opened.
@@ -186,11 +186,30 @@ fn client_authentication(
     report: &mut Report,
 ) -> Option<ClientAuthentication> {
     let bundle = section.trust_bundle.as_ref().filter(|bundle| check_certificates(bundle, report));
+    let crl = match &section.crl {
+        Some(crl) => Some(checked_crl(crl, report)?),
+        None => None,
+    };
     let mode = section.mode.as_ref()?.value;
     Some(ClientAuthentication {
+        crl,
         is_required: mode == file::ClientAuthenticationMode::Required,
         trust_bundle: bundle?.value.pem(),
     })
+}
+
+/// Lists of revoked certificates that say when they end: one that does not would serve for ever.
+fn checked_crl(crl: &Placed<Text>, report: &mut Report) -> Option<Pem> {
+    let pem = crl.value.pem();
+    let lists = pem.revocation_lists().unwrap_or_default();
+    if lists.is_empty() || lists.iter().any(|list| revocation_list_end(list).is_none()) {
+        report.error(
+            crl.at,
+            "this holds no list of revoked certificates in PEM form with a next update; write ${file['path']} to bring in a file",
+        );
+        return None;
+    }
+    Some(pem)
 }
 
 /// The policies of one listener that count.

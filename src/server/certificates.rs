@@ -13,7 +13,7 @@ use tracing::{info, warn};
 use super::entrance::ServerSide;
 use super::tls::{TlsError, client_config, server_config};
 use super::upstream::Upstream;
-use crate::cluster::{CertificateFacts, Pem, ServerTls, UpstreamTls};
+use crate::cluster::{CertificateFacts, Pem, ServerTls, UpstreamTls, revocation_list_end};
 use crate::telemetry::{CertificateOwner, Metrics};
 
 /// Everything that TLS is made of, on both sides.
@@ -144,7 +144,16 @@ impl Kept {
         for (certificate, end) in self.material.ends() {
             metrics.certificate_ends(self.owner, name, &certificate, end);
             let left = end.saturating_sub(now);
-            if left <= 0 {
+            if certificate == CRL {
+                // A list is new every few days, so that it ends soon is nothing to tell of.
+                if left <= 0 {
+                    warn!(
+                        owner,
+                        name,
+                        "the list of revoked certificates is too old, and nobody comes in by a certificate; replace it"
+                    );
+                }
+            } else if left <= 0 {
                 warn!(owner, name, certificate, "this certificate has expired; replace it");
             } else if left < SOON_SECONDS {
                 let days = left / DAY_SECONDS;
@@ -181,6 +190,8 @@ impl Material {
                 }
                 let bundle = tls.client_authentication.as_ref().map(|wanted| &wanted.trust_bundle);
                 ends.extend(bundle.and_then(last_end).map(|end| ("trust_bundle".to_owned(), end)));
+                let crl = tls.client_authentication.as_ref().and_then(|wanted| wanted.crl.as_ref());
+                ends.extend(crl.and_then(list_end).map(|end| (CRL.to_owned(), end)));
             }
             Material::Backend(tls, _) => {
                 ends.extend(
@@ -204,6 +215,12 @@ fn last_end(bundle: &Pem) -> Option<i64> {
     each_end(bundle).max()
 }
 
+/// Of several lists, the first that is too old keeps somebody out.
+fn list_end(crl: &Pem) -> Option<i64> {
+    let lists = crl.revocation_lists().unwrap_or_default();
+    lists.iter().filter_map(|der| revocation_list_end(der)).min()
+}
+
 fn each_end(pem: &Pem) -> impl Iterator<Item = i64> {
     let certificates = pem.certificates().unwrap_or_default();
     certificates.into_iter().filter_map(|der| Some(CertificateFacts::from_der(&der)?.not_after))
@@ -217,6 +234,8 @@ fn read_file(path: &Path) -> Result<String, String> {
     Ok(text)
 }
 
+/// The key of lists of revoked certificates.
+const CRL: &str = "crl";
 /// Certificates are renewed days before their end, so nobody waits for this.
 const LOOK_INTERVAL: Duration = Duration::from_secs(2);
 const TELL_INTERVAL: Duration = Duration::from_secs(24 * 3600);

@@ -20,13 +20,13 @@ use crate::cluster::{CertificateFacts, ClientAuthentication, Pem, ServerTls, Tls
 /// Why certificates or keys can not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum TlsError {
-    #[error("this holds no certificate in PEM form: {0}")]
+    #[error("this holds no certificate, or no list of revoked ones, in PEM form: {0}")]
     Certificate(#[from] rustls::pki_types::pem::Error),
     #[error("the key is not a PEM private key")]
     Key,
     #[error("the certificate and its key can not be used: {0}")]
     Unusable(#[from] rustls::Error),
-    #[error("the trust bundle can not be used: {0}")]
+    #[error("the trust bundle, or its list of revoked certificates, can not be used: {0}")]
     TrustBundle(#[from] rustls::server::VerifierBuilderError),
     #[error("neither TLS 1.2 nor TLS 1.3 is allowed; name at least one")]
     NoVersion,
@@ -63,6 +63,11 @@ fn client_verifier(
     let builder =
         WebPkiClientVerifier::builder_with_provider(Arc::new(roots(&wanted.trust_bundle)?), provider);
     let builder = if wanted.is_required { builder } else { builder.allow_unauthenticated() };
+    let builder = match &wanted.crl {
+        // A certificate of which no list speaks, or only one that is too old, is not taken.
+        Some(crl) => builder.with_crls(crl.revocation_lists()?).enforce_revocation_expiration(),
+        None => builder,
+    };
     Ok(builder.build()?)
 }
 

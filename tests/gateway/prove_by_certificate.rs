@@ -1,18 +1,21 @@
 //! Listeners that ask clients for certificates.
 #![allow(clippy::disallowed_methods, reason = "certificates end by the real clock")]
 
+use std::path::Path;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use kafka_protocol::messages::{ApiVersionsRequest, MetadataRequest};
 use rcgen::CertificateParams;
-use rustls::AlertDescription::{CertificateExpired, CertificateRequired, UnknownCA, UnsupportedCertificate};
+use rustls::AlertDescription::{
+    CertificateExpired, CertificateRequired, CertificateRevoked, UnknownCA, UnsupportedCertificate,
+};
 use rustls::version::{TLS12, TLS13};
 use rustls::{AlertDescription, SupportedProtocolVersion};
 use tempfile::TempDir;
 
-use crate::support::client::{Client, alert_in};
+use crate::support::client::{Client, alert_in, request_bytes};
 use crate::support::setup::{Policy, Setup, rule};
-use crate::support::stage::{Stage, token};
+use crate::support::stage::{Stage, token, wait_until};
 use crate::support::tls::{Authority, Pair, written};
 
 /// A gateway whose listener asks for certificates, and those who vouch for either side.
@@ -20,7 +23,7 @@ struct Site {
     stage: Stage,
     servers: Authority,
     clients: Authority,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 impl Site {
@@ -29,18 +32,28 @@ impl Site {
     }
 
     fn start_with(mode: &str, change: impl FnOnce(&mut Setup)) -> Self {
+        Self::start_wanting(mode, |_, _| String::new(), change)
+    }
+
+    /// With more in `client_authentication`, which may lie in this folder.
+    fn start_wanting(
+        mode: &str,
+        more: impl FnOnce(&Authority, &Path) -> String,
+        change: impl FnOnce(&mut Setup),
+    ) -> Self {
         let dir = tempfile::tempdir().expect("a temporary directory");
         let (servers, clients) = (Authority::new("servers"), Authority::new("clients"));
         let certificate = servers.pair(&["localhost"]).write(dir.path(), "server");
         let bundle = written(dir.path(), "clients.crt", &clients.pem());
+        let more = more(&clients, dir.path());
         let stage = Stage::start_with(1, |setup, _| {
             change(setup);
             setup.tenant().listener.push(format!(
                 "tls_server: {{certificates: [{certificate}], \
-                 client_authentication: {{mode: {mode}, trust_bundle: {bundle}}}}}"
+                 client_authentication: {{mode: {mode}, trust_bundle: {bundle}{more}}}}}"
             ));
         });
-        Self { stage, servers, clients, _dir: dir }
+        Self { stage, servers, clients, dir }
     }
 
     fn connect(
@@ -237,4 +250,66 @@ fn p_06_a_session_by_certificate_is_closed_when_the_certificate_ends() {
     let expired = "sluicegate_connections_closed_total{virtual_cluster=\"team\",reason=\"session_expired\"}";
     site.stage.expect_metric(expired, 1.0);
     lasting.ask(9, &MetadataRequest::default());
+}
+
+const CRL: &str = "clients.crl";
+
+/// A gateway that looks who is revoked: the certificate of this number, by a list for so many seconds.
+fn revoking(number: u64, seconds: i64) -> Site {
+    let more = |clients: &Authority, dir: &Path| {
+        format!(", crl: {}", written(dir, CRL, &clients.revokes(&[number], seconds)))
+    };
+    Site::start_wanting("requested", more, |_| {})
+}
+
+fn numbered(site: &Site, number: u64) -> Pair {
+    site.from(|params| params.serial_number = Some(number.into()))
+}
+
+#[test]
+fn a_revoked_certificate_is_turned_away_from_the_next_list_on() {
+    let site = revoking(7, 3600);
+    let (seven, eight) = (numbered(&site, 7), numbered(&site, 8));
+    for version in [&TLS12, &TLS13] {
+        assert_eq!(site.alert_for(version, Some(&seven)), Some(CertificateRevoked));
+        site.expect_heard(version, Some(&eight));
+        site.expect_heard(version, None);
+    }
+    let mut before = site.connect(&TLS13, Some(&eight)).expect("the handshake succeeds");
+    before.log_in(&token("alice"));
+    before.ask(0, &ApiVersionsRequest::default());
+    written(site.dir.path(), CRL, &site.clients.revokes(&[8], 3600));
+    wait_until("revoked", || {
+        let Ok(mut client) = site.connect(&TLS13, Some(&eight)) else { return false };
+        let _ = client.try_send_bytes(&request_bytes(0, 1, None, &ApiVersionsRequest::default()));
+        client.read_frame_or_alert().is_err()
+    });
+    assert_eq!(site.alert_for(&TLS13, Some(&eight)), Some(CertificateRevoked));
+    before.ask(0, &ApiVersionsRequest::default());
+    site.expect_heard(&TLS13, Some(&seven));
+    // What is no list is not taken.
+    written(site.dir.path(), CRL, "no list");
+    let refused =
+        "sluicegate_certificate_reloads_total{owner=\"listener\",name=\"team-listener\",result=\"refused\"}";
+    site.stage.expect_metric(refused, 1.0);
+    assert_eq!(site.alert_for(&TLS13, Some(&eight)), Some(CertificateRevoked));
+}
+
+#[test]
+fn a_list_that_is_too_old_lets_nobody_in_by_a_certificate() {
+    let site = revoking(7, -60);
+    let alert = site.alert_for(&TLS13, Some(&numbered(&site, 8)));
+    assert!(alert.is_some(), "nobody knows whether it is revoked");
+    site.expect_heard(&TLS13, None);
+    assert!(site.stage.gateway.process.log().contains("the list of revoked certificates is too old"));
+}
+
+#[test]
+fn a_list_of_another_issuer_says_nothing_of_a_certificate() {
+    let more = |_: &Authority, dir: &Path| {
+        format!(", crl: {}", written(dir, CRL, &Authority::new("others").revokes(&[7], 3600)))
+    };
+    let site = Site::start_wanting("required", more, |_| {});
+    assert_eq!(site.alert_for(&TLS13, Some(&numbered(&site, 8))), Some(UnknownCA));
+    site.stage.broker().assert_untouched();
 }

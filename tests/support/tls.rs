@@ -7,11 +7,11 @@ use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rcgen::{
-    BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair,
-    KeyUsagePurpose,
+    BasicConstraints, CertificateParams, CertificateRevocationListParams, CertifiedIssuer, DnType,
+    ExtendedKeyUsagePurpose, IsCa, KeyIdMethod, KeyPair, KeyUsagePurpose, RevokedCertParams,
 };
 use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
@@ -39,7 +39,7 @@ impl Authority {
         let mut params = CertificateParams::default();
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.key_usages = vec![KeyUsagePurpose::KeyCertSign];
+        params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
         let key = KeyPair::generate().expect("a key can be made");
         Self { issuer: CertifiedIssuer::self_signed(params, key).expect("an authority can be made") }
     }
@@ -47,6 +47,28 @@ impl Authority {
     /// As PEM.
     pub fn pem(&self) -> String {
         self.issuer.pem()
+    }
+
+    /// A list that revokes the certificates of these numbers, and is good for so many seconds, as PEM.
+    pub fn revokes(&self, numbers: &[u64], seconds: i64) -> String {
+        let epoch = rcgen::date_time_ymd(1970, 1, 1);
+        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is later");
+        let end = i64::try_from(since_1970.as_secs()).expect("seconds are few") + seconds;
+        let revoked = |number: &u64| RevokedCertParams {
+            serial_number: (*number).into(),
+            revocation_time: epoch,
+            reason_code: None,
+            invalidity_date: None,
+        };
+        let list = CertificateRevocationListParams {
+            this_update: epoch,
+            next_update: epoch + Duration::from_secs(end.unsigned_abs()),
+            crl_number: 1.into(),
+            issuing_distribution_point: None,
+            revoked_certs: numbers.iter().map(revoked).collect(),
+            key_identifier_method: KeyIdMethod::Sha256,
+        };
+        list.signed_by(&self.issuer).and_then(|list| list.pem()).expect("a list can be made")
     }
 
     /// A certificate for these hosts, or for a client of this name, as it is after a change.

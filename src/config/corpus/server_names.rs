@@ -175,6 +175,12 @@ fn what_a_listener_asks_of_clients_is_checked() {
     assert!(wanted("required").is_required && !wanted("requested").is_required);
     let files: Vec<_> = wanted("required").trust_bundle.files().map(Path::to_owned).collect();
     assert_eq!(files, [Path::new("/etc/gw/crt")]);
+    assert!(wanted("required").crl.is_none());
+    let no_list = "this holds no list of revoked certificates in PEM form with a next update; write ${file['path']} to bring in a file";
+    for crl in ["x", "\"${file['crt']}\""] {
+        let source = with(&format!("mode: required, trust_bundle: \"${{file['crt']}}\", crl: {crl}"));
+        refuses(&source, &[&format!("26:167: {no_list}")]);
+    }
     refuses(
         &with("mode: optional, trust_bundle: x"),
         &[
