@@ -247,7 +247,10 @@ impl Upstream {
 /// No delay for small frames, and an end to peers that are gone without a word.
 pub fn tune(stream: &TcpStream) -> io::Result<()> {
     stream.set_nodelay(true)?;
-    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_AFTER).with_interval(KEEPALIVE_AFTER / 3);
+    let keepalive = TcpKeepalive::new()
+        .with_time(KEEPALIVE_AFTER)
+        .with_interval(KEEPALIVE_AGAIN_AFTER)
+        .with_retries(KEEPALIVE_UNANSWERED_MAX);
     SockRef::from(stream).set_tcp_keepalive(&keepalive)
 }
 
@@ -257,7 +260,9 @@ const NOBODY: i32 = -1;
 const REMEMBERED_MAX: usize = 1000;
 /// A broker that does not answer by now is as good as gone; clients try another.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
-const KEEPALIVE_AFTER: Duration = Duration::from_secs(60);
+const KEEPALIVE_AFTER: Duration = Duration::from_secs(30);
+const KEEPALIVE_AGAIN_AFTER: Duration = Duration::from_secs(10);
+const KEEPALIVE_UNANSWERED_MAX: u32 = 3;
 /// Connections that wait for one answer; more are turned away, and try again.
 const WAITING_MAX: usize = 1024;
 /// How many brokers a bootstrap connection tries.
