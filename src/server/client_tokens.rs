@@ -3,17 +3,16 @@
 //! A token is held for the client's next logins, by a keyed hash of what it showed. Whoever shows the same
 //! while it is being asked for waits for the one answer; a name with another password is always asked for.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use tokio::sync::watch;
 use tokio::time::timeout;
 use tracing::warn;
 
 use super::issuers::Issuers;
 use super::oauth::{self, Failed};
+use super::together::Together;
 use super::turns::Turns;
 use super::{http, random};
 use crate::auth::{
@@ -33,7 +32,7 @@ struct Shared {
     client: reqwest::Client,
     key: LoginKey,
     held: Recent<HeldToken>,
-    asking: Mutex<HashMap<TokenDigest, watch::Receiver<Option<Asked>>>>,
+    asking: Together<Asked>,
     turns: Turns,
     metrics: Metrics,
 }
@@ -58,8 +57,8 @@ impl ClientTokens {
             client,
             key: LoginKey::new(random()),
             held: Recent::default(),
-            asking: Mutex::default(),
-            turns: Turns::new(EXCHANGES_MAX, EXCHANGES_OF_SOURCE_MAX),
+            asking: Together::default(),
+            turns: Turns::new(EXCHANGES_MAX, EXCHANGES_OF_SOURCE_MAX, WAITING_OF_SOURCE_MAX),
             metrics,
         })))
     }
@@ -77,7 +76,7 @@ impl ClientTokens {
         let digest = TokenDigest::of_login(&shared.key, username, password);
         let now = SystemTime::now();
         if let Some(held) = shared.held.get(&digest, now).filter(|held| held.is_fresh(now)) {
-            if let Ok(identity) = issuers.verify(&held.token, certificate).await {
+            if let Ok(identity) = issuers.verify(&held.token, certificate, source.into()).await {
                 return Ok(identity.into());
             }
             // Its key may be gone at the issuer by now; a new token has another.
@@ -87,41 +86,26 @@ impl ClientTokens {
             return Err(Refused::new("wrong_password", "the name has characters that no client id has"));
         };
         let held = self.ask(digest, endpoint, source).await?;
-        let verified = issuers.verify(&held.token, certificate).await;
+        let verified = issuers.verify(&held.token, certificate, source.into()).await;
         if verified.is_err() {
             shared.held.remove(&digest);
         }
         Ok(Proven::from(verified?))
     }
 
-    /// Asks for a token, or waits for the answer where the same is being asked already.
+    /// Asks for a token, once for all who show the same.
     async fn ask(&self, digest: TokenDigest, endpoint: TokenEndpoint, source: IpAddr) -> Asked {
-        let mut answer = {
-            let mut asking = locked(&self.0.asking);
-            // Whoever was asking may have the answer since this one looked.
+        let shared = self.0.clone();
+        let known = || {
             let now = SystemTime::now();
-            if let Some(held) = self.0.held.get(&digest, now).filter(|held| held.is_fresh(now)) {
-                return Ok(held);
-            }
-            match asking.get(&digest) {
-                Some(answer) => answer.clone(),
-                None => {
-                    let (answered, answer) = watch::channel(None);
-                    asking.insert(digest, answer.clone());
-                    let asked = Asking { shared: self.0.clone(), digest };
-                    // A task of its own: the others wait on, whatever becomes of the first.
-                    tokio::spawn(async move {
-                        let answer = asked.shared.exchange(digest, &endpoint, source).await;
-                        drop(asked);
-                        answered.send_replace(Some(answer));
-                    });
-                    answer
-                }
-            }
+            shared.held.get(&digest, now).filter(|held| held.is_fresh(now)).map(Ok)
         };
-        let answered = answer.wait_for(Option::is_some).await.ok().and_then(|answer| answer.clone());
-        answered
-            .unwrap_or_else(|| Err(Refused::new("token_endpoint", "the token endpoint could not be asked")))
+        let exchange = {
+            let shared = shared.clone();
+            async move { shared.exchange(digest, &endpoint, source).await }
+        };
+        let answer = shared.asking.ask(digest, known, exchange).await;
+        answer.unwrap_or_else(|| Err(Refused::new("token_endpoint", "the token endpoint could not be asked")))
     }
 }
 
@@ -166,24 +150,8 @@ impl Shared {
     }
 }
 
-/// Something that is being asked for; whoever asks once this is gone has it asked anew.
-struct Asking {
-    shared: Arc<Shared>,
-    digest: TokenDigest,
-}
-
-impl Drop for Asking {
-    fn drop(&mut self) {
-        locked(&self.shared.asking).remove(&self.digest);
-    }
-}
-
-/// No panic leaves these maps half-changed, so a poisoned one is as good as any.
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 /// What one token endpoint is asked at once.
 const EXCHANGES_MAX: usize = 64;
 const EXCHANGES_OF_SOURCE_MAX: usize = 16;
+const WAITING_OF_SOURCE_MAX: usize = 4096;
 const WAIT_FOR_TURN: Duration = Duration::from_secs(5);

@@ -28,7 +28,9 @@ impl Logins {
     /// Shape: the certificate is that of the connection; a token may be bound to it.
     pub async fn verify(&self, evidence: Evidence, certificate: Option<&PeerCertificate>) -> Verdict {
         match evidence {
-            Evidence::Token(token) => Ok(self.issuers.verify(&token, certificate).await?.into()),
+            Evidence::Token(token) => {
+                Ok(self.issuers.verify(&token, certificate, self.source.into()).await?.into())
+            }
             Evidence::Password { username, password } => {
                 let plain = self.authentication.methods.iter().find_map(|method| match method {
                     Method::SaslPlain(plain) => Some(plain),
@@ -62,7 +64,7 @@ impl Computing {
     pub fn turns() -> Turns {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let at_once = cores.div_ceil(2);
-        Turns::new(at_once, at_once)
+        Turns::new(at_once, at_once, WAITING_EACH_MAX)
     }
 
     async fn verify(&self, plain: &SaslPlain, username: String, password: Secret) -> Verdict {
@@ -90,5 +92,7 @@ fn wrong() -> Refused {
     Refused::new("wrong_password", "there is no such name, or its password is another")
 }
 
+/// More than come from one place at once, unless they guess: clients behind one address log in together.
+const WAITING_EACH_MAX: usize = 256;
 /// A client waits about as long.
 const WAIT_FOR_TURN: Duration = Duration::from_secs(10);

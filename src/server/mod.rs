@@ -20,6 +20,7 @@ mod oauth; //      asking OAuth servers as one of their clients
 mod stream; //     a socket of either kind, and one side of a connection
 mod tenants; //    the listeners as they are now
 mod tls; //        TLS for both sides
+mod together; //   one question for all who ask the same
 mod tokens; //     fetching our own tokens for brokers
 mod turns; //      at what there is little of, fairly between those who want it
 mod upstream; //   connecting to brokers
@@ -29,7 +30,7 @@ pub use tls::TlsError;
 
 use std::collections::HashMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -47,7 +48,7 @@ use crate::telemetry::{Audit, Metrics};
 use brokers::BrokerFinder;
 use certificates::Certificates;
 use client_tokens::ClientTokens;
-use issuers::{Issuers, KeySets, Keys, Runners};
+use issuers::{Issuers, KeyFetcher, KeySets, Keys};
 use listener::Doors;
 use tenants::Tenants;
 use tokens::Tokens;
@@ -99,10 +100,12 @@ pub fn verify_once(
     let directory =
         Directory { clusters, backends: Vec::new(), listeners: Vec::new(), entrances: Vec::new() };
     let verdict = runtime.block_on(async {
-        let (issuers, _, runners) = issuers(&directory, limits, &Metrics::new())?;
-        runners.start();
+        let (issuers, _, fetchers) = issuers(&directory, limits, &Metrics::new())?;
+        for fetcher in fetchers {
+            tokio::spawn(fetcher.run());
+        }
         match issuers.get(&cluster.name) {
-            Some(issuers) => Ok(issuers.verify(token, None).await),
+            Some(issuers) => Ok(issuers.verify(token, None, IpAddr::from(Ipv4Addr::LOCALHOST).into()).await),
             None => Ok(Err(Rejected::NoKeys)),
         }
     });
@@ -123,7 +126,7 @@ async fn serve(settings: Settings) -> Result<(), ServerError> {
     let doors = Doors::open(&directory, &mut certificates).await?;
 
     let (upstreams, finders) = upstreams(&directory, admin, &limits, &tenants, &metrics)?;
-    let (issuers, key_sets, runners) = issuers(&directory, &limits, &metrics)?;
+    let (issuers, key_sets, fetchers) = issuers(&directory, &limits, &metrics)?;
     let client_tokens = client_tokens(&directory, &metrics)?;
     for upstream in upstreams.values() {
         certificates.of_backend(upstream);
@@ -133,7 +136,9 @@ async fn serve(settings: Settings) -> Result<(), ServerError> {
     }
     tokio::spawn(certificates.watch());
     let first_looks: Vec<_> = finders.into_iter().map(look).collect();
-    runners.start();
+    for fetcher in fetchers {
+        tokio::spawn(fetcher.run());
+    }
     metrics.watch_audit(&audit);
     let readiness = admin::Readiness::new(upstreams.values().cloned().collect(), key_sets);
     if let Some(socket) = admin_socket {
@@ -219,7 +224,7 @@ fn issuers(
     directory: &Directory,
     limits: &Limits,
     metrics: &Metrics,
-) -> Result<(IssuersByCluster, Vec<Keys>, Runners), ServerError> {
+) -> Result<(IssuersByCluster, Vec<Keys>, Vec<KeyFetcher>), ServerError> {
     let mut key_sets = KeySets::new(limits, metrics.clone());
     let mut issuers = HashMap::new();
     for cluster in &directory.clusters {
@@ -230,8 +235,8 @@ fn issuers(
         }
         issuers.insert(cluster.name.clone(), Issuers::new(of_cluster));
     }
-    let (keys, runners) = key_sets.finish();
-    Ok((issuers, keys, runners))
+    let (keys, fetchers) = key_sets.finish();
+    Ok((issuers, keys, fetchers))
 }
 
 /// Who asks for the tokens of clients that show a name and a password, by virtual cluster.

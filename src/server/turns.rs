@@ -33,6 +33,7 @@ pub struct Turn {
 struct State {
     free: usize,
     each_at_most: usize,
+    waiting_each_max: usize,
     /// How many turns an origin has; none that has none.
     had: HashMap<Origin, usize>,
     /// Who waits, by origin.
@@ -42,11 +43,12 @@ struct State {
 }
 
 impl Turns {
-    /// So many at once, of which one origin has at most so many.
-    pub fn new(at_once: usize, each_at_most: usize) -> Self {
+    /// So many at once, of which one origin has at most so many, and so many more of it may wait.
+    pub fn new(at_once: usize, each_at_most: usize, waiting_each_max: usize) -> Self {
         Self(Arc::new(Mutex::new(State {
             free: at_once,
             each_at_most: each_at_most.max(1),
+            waiting_each_max,
             had: HashMap::new(),
             waiting: HashMap::new(),
             round: VecDeque::new(),
@@ -111,14 +113,13 @@ impl State {
         }
     }
 
-    /// Limits: `WAITING_EACH_MAX` of one origin.
     fn wait(&mut self, origin: Origin) -> Option<oneshot::Receiver<Turn>> {
         let waiting = self.waiting.entry(origin).or_insert_with(|| {
             self.round.push_back(origin);
             VecDeque::new()
         });
         waiting.retain(|waiter| !waiter.is_closed());
-        if waiting.len() >= WAITING_EACH_MAX {
+        if waiting.len() >= self.waiting_each_max {
             return None;
         }
         let (waiter, turn) = oneshot::channel();
@@ -166,9 +167,6 @@ impl From<IpAddr> for Origin {
 /// What a host of IPv6 is given is a network of this many bits (RFC 4291 section 2.5.4).
 const NETWORK: u128 = !(u64::MAX as u128);
 
-/// More than come from one place at once, unless they guess: clients behind one address log in together.
-const WAITING_EACH_MAX: usize = 256;
-
 #[cfg(test)]
 mod tests {
     use std::future::Future;
@@ -202,7 +200,7 @@ mod tests {
 
     #[test]
     fn a_13_who_comes_from_elsewhere_is_next_whatever_the_crowd() {
-        let turns = Turns::new(1, 1);
+        let turns = Turns::new(1, 1, 100);
         let first = at_once(&turns, 2).unwrap();
         let mut crowd: Vec<Waiting<'_>> = (0..100).map(|_| wait(&turns, 2)).collect();
         let mut other = wait(&turns, 3);
@@ -219,9 +217,9 @@ mod tests {
 
     #[test]
     fn a_13_so_many_wait_of_one_origin_and_no_more() {
-        let turns = Turns::new(1, 1);
+        let turns = Turns::new(1, 1, 100);
         let _first = at_once(&turns, 2).unwrap();
-        let mut crowd: Vec<Waiting<'_>> = (0..WAITING_EACH_MAX).map(|_| wait(&turns, 2)).collect();
+        let mut crowd: Vec<Waiting<'_>> = (0..100).map(|_| wait(&turns, 2)).collect();
         assert!(at_once(&turns, 2).is_none());
         let _other = wait(&turns, 3);
         // Who gives up makes room.
@@ -232,7 +230,7 @@ mod tests {
 
     #[test]
     fn a_turn_is_lost_by_nobody_who_gives_up() {
-        let turns = Turns::new(1, 1);
+        let turns = Turns::new(1, 1, 100);
         for gives_up_late in [false, true] {
             let first = at_once(&turns, 2).unwrap();
             let (leaves, mut stays) = (wait(&turns, 2), wait(&turns, 3));
@@ -251,7 +249,7 @@ mod tests {
 
     #[test]
     fn one_origin_never_has_all_turns_where_that_is_said() {
-        let turns = Turns::new(4, 3);
+        let turns = Turns::new(4, 3, 100);
         let mut had: Vec<Turn> = (0..3).map(|_| at_once(&turns, 2).unwrap()).collect();
         let mut fourth = wait(&turns, 2);
         let other = at_once(&turns, 3).unwrap();

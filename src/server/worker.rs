@@ -83,7 +83,10 @@ impl House {
     fn relaying(&self, cluster: &Arc<str>) -> Turns {
         let mut relaying = self.relaying.lock().unwrap_or_else(PoisonError::into_inner);
         let at_once = self.limits.relayed_logins;
-        relaying.entry(cluster.clone()).or_insert_with(|| Turns::new(at_once, at_once - at_once / 4)).clone()
+        relaying
+            .entry(cluster.clone())
+            .or_insert_with(|| Turns::new(at_once, at_once - at_once / 4, WAITING_EACH_MAX))
+            .clone()
     }
 
     /// Has every connection end when nothing is in flight on it.
@@ -262,4 +265,6 @@ async fn carry(accepted: Accepted, house: &House, preferred: usize) {
 
 /// The label of what concerns no virtual cluster, or none that is known.
 pub const NO_CLUSTER: &str = "";
+/// Logins of one address that wait for their turn at a broker; more are refused.
+const WAITING_EACH_MAX: usize = 4096;
 const STOPPING: &str = "the gateway is shutting down";

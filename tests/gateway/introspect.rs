@@ -262,8 +262,10 @@ fn i_17_a_herd_with_one_token_asks_once() {
 
 #[test]
 fn a_flood_of_tokens_is_no_flood_at_the_endpoint() {
-    const AT_ONCE: usize = 64;
+    /// Of one address.
+    const AT_ONCE: usize = 48;
     const FLOOD: usize = AT_ONCE + 10;
+    const OF_ANOTHER: [u8; 4] = [127, 0, 0, 2];
     let (server, gate) = (endpoint(), Gate::default());
     let stage = Stage::start_with(1, |setup, _| {
         setup.tenant().authentication = vec![asked_at(&server, ", timeout: 60s", "")];
@@ -280,9 +282,14 @@ fn a_flood_of_tokens_is_no_flood_at_the_endpoint() {
     wait_until("asked", || server.asked().len() == AT_ONCE + 1);
     assert!(is_let_in(&stage, OPAQUE), "what is known does not wait");
     assert_eq!(server.asked().len(), AT_ONCE + 1);
+    let mut other = Client::connect_from(OF_ANOTHER, stage.setup.tenants[0].port);
+    other.handshake();
+    let correlation_id = other.send(2, &authenticate(&client_first(&format!("{OPAQUE}-of-another"))));
+    wait_until("asked for another", || server.asked().len() == AT_ONCE + 2);
     gate.open();
+    assert!(is_answered_well((other, correlation_id)));
     assert!(flood.into_iter().all(is_answered_well));
-    assert_eq!(server.asked().len(), FLOOD + 1);
+    assert_eq!(server.asked().len(), FLOOD + 2);
 }
 
 #[test]

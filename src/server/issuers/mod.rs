@@ -19,10 +19,11 @@ use crate::auth::{
     Rejected, Rules, Unverified, Verifier,
 };
 use crate::cluster::Limits;
+use crate::server::turns::Origin;
 use crate::telemetry::Metrics;
 use asking::Ways;
-use fetcher::KeyFetcher;
-use introspector::{Inquirer, Introspector};
+pub use fetcher::KeyFetcher;
+use introspector::Introspector;
 
 /// The issuers whose tokens a virtual cluster takes.
 #[derive(Clone, Default)]
@@ -67,10 +68,11 @@ impl Issuers {
         &self,
         token: &BearerToken,
         certificate: Option<&PeerCertificate>,
+        origin: Origin,
     ) -> Result<Identity, Rejected> {
         match self.finder(token) {
             Finder::Keys(issuer, keys) => issuer.verify(keys, token, certificate).await,
-            Finder::Endpoints(endpoints) => introspect(&endpoints, token, certificate).await,
+            Finder::Endpoints(endpoints) => introspect(&endpoints, token, certificate, origin).await,
         }
     }
 
@@ -109,6 +111,7 @@ async fn introspect(
     endpoints: &[(&Issuer, &Introspector)],
     token: &BearerToken,
     certificate: Option<&PeerCertificate>,
+    origin: Origin,
 ) -> Result<Identity, Rejected> {
     let identity = |issuer: &Issuer, said: &Introspected| {
         said.identity(&issuer.verifier.rules, certificate, SystemTime::now())
@@ -123,7 +126,7 @@ async fn introspect(
     for (place, (issuer, introspector)) in endpoints.iter().enumerate() {
         issuer.metrics.token_looked_up(introspector.name(), "new");
         let (introspector, token) = ((*introspector).clone(), token.clone());
-        asking.spawn(async move { (place, introspector.ask(token).await) });
+        asking.spawn(async move { (place, introspector.ask(token, origin).await) });
     }
     let mut refused = Err(Rejected::NoKeys);
     while let Some(answered) = asking.join_next().await {
@@ -187,37 +190,18 @@ impl Keys {
 /// All issuers of a gateway: one key set for each place, and the endpoints of each virtual cluster.
 pub struct KeySets {
     by_source: HashMap<KeySource, Keys>,
-    runners: Runners,
+    fetchers: Vec<KeyFetcher>,
     ways: Ways,
     key_set_bytes: usize,
     login_timeout: Duration,
     metrics: Metrics,
 }
 
-/// Those who ask issuers, for all who wait.
-#[derive(Default)]
-pub struct Runners {
-    fetchers: Vec<KeyFetcher>,
-    inquirers: Vec<Inquirer>,
-}
-
-impl Runners {
-    /// Has them run from here on.
-    pub fn start(self) {
-        for fetcher in self.fetchers {
-            tokio::spawn(fetcher.run());
-        }
-        for inquirer in self.inquirers {
-            tokio::spawn(inquirer.run());
-        }
-    }
-}
-
 impl KeySets {
     pub fn new(limits: &Limits, metrics: Metrics) -> Self {
         let &Limits { key_set_bytes, login_timeout, .. } = limits;
-        let (ways, runners) = (Ways::default(), Runners::default());
-        Self { by_source: HashMap::new(), runners, ways, key_set_bytes, login_timeout, metrics }
+        let (ways, fetchers) = (Ways::default(), Vec::new());
+        Self { by_source: HashMap::new(), fetchers, ways, key_set_bytes, login_timeout, metrics }
     }
 
     /// An issuer whose keys are fetched once for all who take them from the same place.
@@ -241,10 +225,7 @@ impl KeySets {
         rules: &Rules,
     ) -> Result<Introspector, reqwest::Error> {
         let (metrics, ways) = (self.metrics.clone(), &mut self.ways);
-        let (introspector, inquirer) =
-            Introspector::new(introspection.clone(), rules, ways, self.login_timeout, metrics)?;
-        self.runners.inquirers.push(inquirer);
-        Ok(introspector)
+        Introspector::new(introspection.clone(), rules, ways, self.login_timeout, metrics)
     }
 
     fn keys(&mut self, bearer: &OauthBearer, source: &KeySource) -> Result<Keys, reqwest::Error> {
@@ -266,14 +247,14 @@ impl KeySets {
             self.key_set_bytes,
             self.metrics.clone(),
         )?;
-        self.runners.fetchers.push(fetcher);
+        self.fetchers.push(fetcher);
         self.by_source.insert(source.clone(), keys.clone());
         Ok(keys)
     }
 
-    /// Every way to a key set, and who is to run for the issuers.
-    pub fn finish(self) -> (Vec<Keys>, Runners) {
-        (self.by_source.into_values().collect(), self.runners)
+    /// Every way to a key set, and who is to run for it.
+    pub fn finish(self) -> (Vec<Keys>, Vec<KeyFetcher>) {
+        (self.by_source.into_values().collect(), self.fetchers)
     }
 }
 
@@ -375,7 +356,7 @@ mod tests {
             .map(|(name, file)| sets.issuer(&bearer(name, Some(file), None)).unwrap().verifier.ring)
             .into();
         assert!(Arc::ptr_eq(&rings[0], &rings[1]) && !Arc::ptr_eq(&rings[0], &rings[2]));
-        let (keys, runners) = sets.finish();
-        assert_eq!((keys.len(), runners.fetchers.len()), (2, 2));
+        let (keys, fetchers) = sets.finish();
+        assert_eq!((keys.len(), fetchers.len()), (2, 2));
     }
 }
