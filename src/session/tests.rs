@@ -14,6 +14,7 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::{Encodable, StrBytes};
 use uuid::Uuid;
 
+use super::deadlines::LOOKUP_TIMEOUT;
 use super::*;
 use crate::auth::{
     Authentication, BearerToken, BrokerLogin, KeyPlace, KeyRing, KeySource, Method, OauthBearer, OwnToken,
