@@ -286,6 +286,31 @@ fn every_test_that_the_security_page_names_is_there() {
     }
 }
 
+/// A row is of one rule, and a test of it is found by the rule's id: `a_11_…` is one of A-11.
+#[test]
+fn every_rule_of_the_security_page_has_a_test_that_bears_its_id() {
+    let is_id = |cell: &str| {
+        let (letter, number) = cell.split_once('-').unwrap_or_default();
+        letter.len() == 1 && number.len() == 2 && number.bytes().all(|byte| byte.is_ascii_digit())
+    };
+    let rows = SECURITY.lines().filter_map(|line| line.strip_prefix("| ")?.split_once(" | "));
+    let mut told = BTreeSet::new();
+    for (id, rest) in rows.filter(|(id, _)| !matches!(*id, "rule" | "---")) {
+        assert!(is_id(id), "{id} is not one rule");
+        assert!(told.insert(id), "{id} stands twice");
+        let shown_by = rest.rsplit(" | ").next().unwrap();
+        let mark = format!("_{}_", id.to_lowercase().replace('-', "_"));
+        let bears = |name: &str| format!("_{name}").contains(&mark);
+        let is_shown = shown_by.split('`').skip(1).step_by(2).any(bears);
+        let says_why_not = shown_by.strip_prefix("none: ").is_some_and(|why| why.len() > "why |".len());
+        assert!(is_shown || says_why_not, "{id}: no test bears it, and nothing says why: {shown_by}");
+    }
+    let all = [("A", 1..=19), ("J", 1..=22), ("I", 1..=18), ("S", 1..=14), ("S", 20..=33), ("P", 1..=17)];
+    let all =
+        all.into_iter().flat_map(|(letter, numbers)| numbers.map(move |at| format!("{letter}-{at:02}")));
+    assert_eq!(told, all.collect::<Vec<_>>().iter().map(String::as_str).collect());
+}
+
 #[test]
 fn every_operation_and_resource_is_told() {
     for word in Operation::WORDS.iter().chain(&Resource::WORDS) {

@@ -507,7 +507,7 @@ mod tests {
     }
 
     #[test]
-    fn a_feature_is_shown_once_all_that_it_needs_is() {
+    fn p_16_a_feature_is_shown_once_all_that_it_needs_is() {
         for (feature, needs) in [
             (
                 "transaction.version",

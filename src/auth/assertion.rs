@@ -94,7 +94,7 @@ mod tests {
     }
 
     #[test]
-    fn an_assertion_says_who_it_is_for_and_is_signed_by_the_client_s_key() {
+    fn s_33_an_assertion_says_who_it_is_for_and_is_signed_by_the_client_s_key() {
         for (algorithm, kind) in [
             (Algorithm::Es256, &PKCS_ECDSA_P256_SHA256),
             (Algorithm::Es384, &PKCS_ECDSA_P384_SHA384),

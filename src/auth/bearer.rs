@@ -373,7 +373,7 @@ mod tests {
     }
 
     #[test]
-    fn auth_stands_once_and_so_does_each_extension() {
+    fn j_22_s_06_s_07_auth_stands_once_and_so_does_each_extension() {
         for pairs in [
             "auth=Bearer a|auth=Bearer b",
             "auth=Bearer a|Auth=x",

@@ -424,7 +424,7 @@ mod tests {
     const ALL_OF_RSA: &[&str] = &["RS256", "RS384", "RS512", "PS256", "PS384", "PS512"];
 
     #[test]
-    fn a_key_is_for_the_algorithms_of_its_kind_and_its_alg_pins_one() {
+    fn j_01_s_25_a_key_is_for_the_algorithms_of_its_kind_and_its_alg_pins_one() {
         check(ISSUER.rsa_jwk(), json!({}), Ok(ALL_OF_RSA));
         check(ISSUER.p256_jwk(), json!({}), Ok(&["ES256"]));
         check(ISSUER.p384_jwk(), json!({}), Ok(&["ES384"]));
@@ -503,7 +503,7 @@ mod tests {
     }
 
     #[test]
-    fn secrets_and_private_keys_are_never_taken_for_public_ones() {
+    fn i_12_secrets_and_private_keys_are_never_taken_for_public_ones() {
         check(json!({"kty": "oct", "kid": "a"}), json!({"k": "AAAA"}), Err(Unfit::Symmetric));
         check(json!({"kty": "oct", "kid": "a"}), json!({}), Err(Unfit::Symmetric));
         for member in PRIVATE_MEMBERS {
@@ -525,7 +525,7 @@ mod tests {
     }
 
     #[test]
-    fn an_rsa_modulus_is_odd_and_of_2048_to_8192_bits() {
+    fn j_17_s_22_an_rsa_modulus_is_odd_and_of_2048_to_8192_bits() {
         let odd = |bytes: usize, first: u8| {
             let mut n = vec![0x5b; bytes];
             n[0] = first;

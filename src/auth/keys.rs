@@ -233,7 +233,7 @@ mod tests {
     }
 
     #[test]
-    fn without_an_id_exactly_one_key_may_be_meant() {
+    fn i_10_without_an_id_exactly_one_key_may_be_meant() {
         let mut second = ISSUER.p256_jwk();
         second["kid"] = json!("second");
         let mut nameless = ISSUER.ed25519_jwk();
@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn an_id_that_stands_twice_means_no_key_and_the_others_stay() {
+    fn i_11_an_id_that_stands_twice_means_no_key_and_the_others_stay() {
         let mut twin = ISSUER.ed25519_jwk();
         twin["kid"] = json!("p256");
         let (set, skipped) = read(json!({"keys": [ISSUER.p256_jwk(), ISSUER.rsa_jwk(), twin]})).unwrap();
@@ -262,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn jsonwebtoken_gap_broken_keys_are_told_only_when_they_are_used() {
+    fn s_21_jsonwebtoken_gap_broken_keys_are_told_only_when_they_are_used() {
         let broken = json!({"kty": "EC", "crv": "P-256", "kid": "broken", "x": "AA", "y": "AA"});
         let members = json!({"keys": [broken, 1, {"kty": "new"}, {}, ISSUER.rsa_jwk()], "other": [1]});
         let (set, skipped) = read(members).unwrap();

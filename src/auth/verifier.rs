@@ -595,7 +595,7 @@ mod tests {
     }
 
     #[test]
-    fn jsonwebtoken_gap_a_token_of_any_length_is_decoded() {
+    fn j_07_jsonwebtoken_gap_a_token_of_any_length_is_decoded() {
         let long = ISSUER.token(Algorithm::EdDsa, &claims(json!({"x": "x".repeat(16 * 1024)})));
         check_text(long.expose(), Err("too_long"));
         let generous = Rules { token_bytes_max: usize::MAX, ..rules() };
@@ -616,7 +616,7 @@ mod tests {
     }
 
     #[test]
-    fn a_token_is_three_parts_of_strict_base64url() {
+    fn j_05_j_06_s_20_a_token_is_three_parts_of_strict_base64url() {
         let token = ISSUER.token(Algorithm::EdDsa, &claims(json!({})));
         let good = token.expose();
         let parts: Vec<&str> = good.split('.').collect();
@@ -656,7 +656,7 @@ mod tests {
     }
 
     #[test]
-    fn a_header_that_speaks_for_the_sender_or_of_encryption_is_refused() {
+    fn j_03_j_04_s_24_a_header_that_speaks_for_the_sender_or_of_encryption_is_refused() {
         for member in FORBIDDEN_IN_TESTS {
             let header = format!(r#"{{"alg":"EdDSA","kid":"ed","{member}":"x"}}"#);
             check_header(&header, Err("forbidden_header"));
@@ -678,7 +678,7 @@ mod tests {
     const FORBIDDEN_IN_TESTS: [&str; 8] = ["jwk", "jku", "x5u", "b64", "zip", "enc", "epk", "p2c"];
 
     #[test]
-    fn the_key_decides_and_the_header_can_only_agree() {
+    fn j_02_the_key_decides_and_the_header_can_only_agree() {
         let claims = claims(json!({})).to_string();
         for (header, expected) in [
             (r#"{"alg":"RS256","kid":"ed"}"#, "wrong_key_for_algorithm"),
@@ -694,7 +694,7 @@ mod tests {
     }
 
     #[test]
-    fn an_ecdsa_signature_is_two_numbers_of_fixed_width_within_the_order() {
+    fn j_18_s_22_an_ecdsa_signature_is_two_numbers_of_fixed_width_within_the_order() {
         let message =
             format!("{}.{}", b64(r#"{"alg":"ES256","kid":"p256"}"#), b64(claims(json!({})).to_string()));
         let raw = ISSUER.signature(Algorithm::Es256, message.as_bytes());
@@ -729,7 +729,7 @@ mod tests {
     }
 
     #[test]
-    fn dates_are_numbers_and_every_boundary_has_a_side() {
+    fn j_08_s_23_dates_are_numbers_and_every_boundary_has_a_side() {
         let now = NOW_SECONDS;
         check(json!({"exp": null}), Err("expiry_missing"));
         check(json!({"exp": now - 9}), Ok(()));
@@ -754,7 +754,7 @@ mod tests {
     }
 
     #[test]
-    fn a_session_ends_with_the_token_or_sooner_and_is_never_endless() {
+    fn j_09_a_session_ends_with_the_token_or_sooner_and_is_never_endless() {
         let lifetime = |max: Option<u64>, exp: Value| {
             let rules = Rules { session_lifetime_max: max.map(Duration::from_secs), ..rules() };
             let identity = verdict(&rules, json!({"exp": exp})).unwrap();
@@ -776,7 +776,7 @@ mod tests {
     }
 
     #[test]
-    fn issuer_and_audience_are_compared_to_the_letter() {
+    fn j_10_j_11_s_23_issuer_and_audience_are_compared_to_the_letter() {
         for iss in ["https://idp.example/", "HTTPS://idp.example", "https://idp.example ", ""] {
             check(json!({"iss": iss}), Err("issuer_mismatch"));
         }
@@ -793,7 +793,7 @@ mod tests {
     }
 
     #[test]
-    fn the_principal_is_text_as_it_stands() {
+    fn j_12_the_principal_is_text_as_it_stands() {
         check(json!({"sub": null}), Err("principal_missing"));
         let long = "a".repeat(257);
         for sub in
@@ -829,7 +829,7 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_may_stand_inside_others() {
+    fn s_32_a_claim_may_stand_inside_others() {
         let path = |text| ClaimPath::parse(text).unwrap();
         let rules = Rules { principal_claim: path("person.name"), scope_claim: path("['x.y']"), ..rules() };
         let identity = verdict(&rules, json!({"person": {"name": "zoe"}, "x.y": "a b"})).unwrap();
@@ -977,7 +977,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_said_about_claims_before_the_signature_is_known() {
+    fn j_16_nothing_is_said_about_claims_before_the_signature_is_known() {
         let token = ISSUER.token(Algorithm::EdDsa, &claims(json!({"exp": 1, "iss": "x", "cnf": {}})));
         let (message, _) = token.expose().rsplit_once('.').unwrap();
         check_text(&format!("{message}.{}", b64([0; 64])), Err("bad_signature"));

@@ -529,7 +529,7 @@ mod tests {
     }
 
     #[test]
-    fn a_tagged_field_that_nobody_knows_is_left_out() {
+    fn p_15_a_tagged_field_that_nobody_knows_is_left_out() {
         // SaslAuthenticate v2: four bytes, then one tagged field of an unknown tag.
         let body = [5, 1, 2, 3, 4, 1, 9, 2, 0xaa, 0xbb];
         let measured = grammar().walk(36, Direction::Request, 2, &body, 100).unwrap();

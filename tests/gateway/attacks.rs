@@ -23,7 +23,7 @@ fn text(text: &str) -> StrBytes {
 }
 
 #[test]
-fn a_stranger_who_asks_for_versions_again_and_again_is_shown_the_door() {
+fn a_08_a_stranger_who_asks_for_versions_again_and_again_is_shown_the_door() {
     let stage = Stage::start();
     let mut stranger = stage.connect();
     let too_new = [0, 18, 0, 99, 0, 0, 0, 1, 0xff, 0xff];
@@ -162,7 +162,7 @@ fn an_extension_is_no_claim_and_a_claim_of_another_type_is_not_equal() {
 }
 
 #[test]
-fn a_session_is_not_renewed_by_the_namesake_of_another_issuer() {
+fn p_02_a_session_is_not_renewed_by_the_namesake_of_another_issuer() {
     const OTHER: &str = "https://other.example";
     let stage = Stage::start_with(1, |setup, jwks| {
         let ours = oauth_bearer(jwks, "");

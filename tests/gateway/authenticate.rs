@@ -67,7 +67,7 @@ fn a_session_lasts_no_longer_than_the_file_says() {
 }
 
 #[test]
-fn each_bad_token_is_refused_for_its_own_reason_and_the_client_is_told_none() {
+fn s_02_each_bad_token_is_refused_for_its_own_reason_and_the_client_is_told_none() {
     let good = claims("alice", 3600);
     let now = good["iat"].as_i64().expect("iat is a number");
     let changed = |exchanged| ES256.token(&with(good.clone(), exchanged));
@@ -176,7 +176,7 @@ pub fn id_of_failure(answer: &SaslAuthenticateResponse) -> String {
 }
 
 #[test]
-fn guessing_is_slow_and_holds_nobody_up() {
+fn a_12_guessing_is_slow_and_holds_nobody_up() {
     let stage = Stage::start();
     let refused = |first: &[u8], more: &[u8]| {
         let mut client = stage.connect();
@@ -231,7 +231,7 @@ fn after_a_refused_token_only_the_end_of_the_login_is_heard() {
 }
 
 #[test]
-fn a_malformed_first_message_is_refused_at_once() {
+fn s_05_a_malformed_first_message_is_refused_at_once() {
     let token = token("alice");
     let long = "x".repeat(17 * 1024);
     let cases = [
@@ -280,7 +280,7 @@ fn a_client_may_answer_the_document_with_one_byte_only() {
 }
 
 #[test]
-fn a_client_acts_as_the_tokens_principal_or_not_at_all() {
+fn j_21_s_03_a_client_acts_as_the_tokens_principal_or_not_at_all() {
     let stage = Stage::start();
     let token = token("a,b");
     let mut client = stage.connect();
@@ -317,7 +317,7 @@ fn sasl_extensions_are_accepted_and_seen_by_conditions() {
 }
 
 #[test]
-fn another_mechanism_is_answered_with_those_there_are_and_closed() {
+fn a_11_s_08_another_mechanism_is_answered_with_those_there_are_and_closed() {
     let stage = Stage::start();
     for mechanism in ["PLAIN", "SCRAM-SHA-256", "oauthbearer", "", "OAUTHBEARER "] {
         let mut client = stage.connect();
@@ -330,7 +330,7 @@ fn another_mechanism_is_answered_with_those_there_are_and_closed() {
 }
 
 #[test]
-fn a_raw_login_after_handshake_0_is_answered_by_an_empty_frame() {
+fn a_10_a_raw_login_after_handshake_0_is_answered_by_an_empty_frame() {
     let stage = Stage::start();
     let mut client = stage.connect();
     raw_handshake(&mut client);
@@ -363,7 +363,7 @@ fn request_of_a_session() -> Vec<u8> {
 }
 
 #[test]
-fn any_other_request_before_login_ends_the_connection() {
+fn a_06_any_other_request_before_login_ends_the_connection() {
     let stage = Stage::start();
     let served = ApiKey::all().map(|key| key as i16);
     let unknown = [-1, 95, 999, i16::MAX];
@@ -428,7 +428,7 @@ fn api_versions() -> ApiVersionsRequest {
 }
 
 #[test]
-fn hazard_7_a_too_new_api_versions_is_answered_in_version_0() {
+fn hazard_7_a_07_a_too_new_api_versions_is_answered_in_version_0() {
     let stage = Stage::start();
     let mut client = stage.connect();
     // Nobody knows what the body of version 9 will be.
@@ -464,7 +464,7 @@ fn hazard_8_the_answer_to_api_versions_has_the_oldest_header() {
 }
 
 #[test]
-fn what_is_pipelined_behind_a_token_waits_for_the_verdict() {
+fn a_09_what_is_pipelined_behind_a_token_waits_for_the_verdict() {
     let stage = Stage::start();
     // Refused: nothing of it is done.
     let mut client = stage.connect();
@@ -514,7 +514,7 @@ fn many_topics() -> MetadataRequest {
 }
 
 #[test]
-fn a_client_that_does_not_log_in_is_closed_in_time() {
+fn a_01_a_03_a_client_that_does_not_log_in_is_closed_in_time() {
     let timeout = Duration::from_millis(500);
     let stage = Stage::start_with(1, |setup, _| {
         setup.sections.push("limits: {login_timeout: 500ms}".to_owned());

@@ -42,7 +42,7 @@ fn first_message(token: &str, extensions: &str) -> Bytes {
 }
 
 #[test]
-fn a_token_is_fetched_by_client_credentials_and_taken_to_brokers() {
+fn s_33_a_token_is_fetched_by_client_credentials_and_taken_to_brokers() {
     let key = KeyPair::generate().expect("a key can be made").serialize_pem().replace('\n', "\\n");
     let check = |keys: &str, is_right: fn(&Question) -> bool| {
         let server = TokenServer::start(|_| Some(granted(TOKEN, ", \"expires_in\": 300")));

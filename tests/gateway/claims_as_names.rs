@@ -62,7 +62,7 @@ fn two_tenants_are_two_clusters() {
 }
 
 #[test]
-fn a_token_that_says_no_tenant_is_refused() {
+fn j_13_a_token_that_says_no_tenant_is_refused() {
     let stage = Stage::start_with(1, a_prefix_from_the_token);
     let hostile = [
         json!("a.b"),

@@ -33,7 +33,7 @@ fn token_by(signer: &Signer) -> String {
 }
 
 #[test]
-fn a_key_that_is_new_at_the_issuer_is_fetched_before_the_login_is_answered() {
+fn i_08_a_key_that_is_new_at_the_issuer_is_fetched_before_the_login_is_answered() {
     let stage = eager();
     let new = Signer::es256("new");
     assert!(is_let_in(&stage, &token_by(&ES256)));

@@ -288,7 +288,7 @@ fn an_issuer_with_a_certificate_of_its_own_is_trusted_by_its_bundle_alone() {
 }
 
 #[test]
-fn an_issuer_is_asked_through_the_proxy_that_the_file_names() {
+fn i_03_an_issuer_is_asked_through_the_proxy_that_the_file_names() {
     let proxy = HostileIssuer::start();
     let url = "http://idp.invalid/keys";
     proxy.answers(url, Answer::Body(jwks(&[&ES256])));

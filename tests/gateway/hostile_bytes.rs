@@ -36,7 +36,7 @@ const MORE_KIB_MAX: u64 = 64 << 10;
 const MORE_ADDRESSES_KIB_MAX: u64 = 3 << 20;
 
 #[test]
-fn a_clients_broken_body_ends_its_own_connection_only() {
+fn a_05_a_clients_broken_body_ends_its_own_connection_only() {
     let stage = Stage::start_with(1, |setup, _| setup.tenant().offer_everything());
     for row in rows() {
         stage.broker().on_key(row.key, answer_by_itself);
@@ -124,7 +124,7 @@ fn good_answer(asked: &Asked) -> Bytes {
 }
 
 #[test]
-fn an_answer_under_a_wrong_correlation_id_ends_the_pair() {
+fn p_12_an_answer_under_a_wrong_correlation_id_ends_the_pair() {
     let says = |asked: &Asked| {
         let mut frame = good_answer(asked).to_vec();
         frame[3] ^= 1;
@@ -184,7 +184,7 @@ fn librdkafkas_seven_bytes_are_the_only_ones_beyond_a_metadata_request() {
 }
 
 #[test]
-fn a_broken_login_ends_its_own_connection_only() {
+fn a_05_a_broken_login_ends_its_own_connection_only() {
     let stage = Stage::start();
     let mut witness = stage.log_in("witness");
     let own: [(i16, RangeInclusive<i16>); 3] = [(18, 0..=4), (17, 0..=1), (36, 0..=2)];
@@ -228,7 +228,7 @@ fn a_stranger_who_asks_for_more_than_a_login_is_not_even_read() {
 }
 
 #[test]
-fn lengths_that_can_not_be_end_a_strangers_connection_without_memory() {
+fn a_04_lengths_that_can_not_be_end_a_strangers_connection_without_memory() {
     const STRANGERS: usize = 250;
     let stage = Stage::start();
     let mut witness = stage.log_in("witness");
@@ -273,7 +273,7 @@ fn an_announced_frame_takes_memory_only_as_it_comes() {
 }
 
 #[test]
-fn other_protocols_are_turned_away() {
+fn a_16_other_protocols_are_turned_away() {
     let stage = Stage::start();
     let mut witness = stage.log_in("witness");
     let hello = [&[0x16, 3, 1, 2, 0, 1, 0, 1, 0xfc, 3, 3][..], &[0x5a; 506]].concat();
@@ -292,7 +292,7 @@ fn other_protocols_are_turned_away() {
 }
 
 #[test]
-fn random_bytes_are_turned_away() {
+fn a_16_random_bytes_are_turned_away() {
     const BLOBS: u64 = 400;
     let stage = Stage::start();
     let mut witness = stage.log_in("witness");

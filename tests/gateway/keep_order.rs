@@ -69,7 +69,7 @@ fn hazard_13_a_question_about_versions_waits_its_turn() {
 }
 
 #[test]
-fn hazard_14_five_requests_under_one_correlation_id_get_their_own_answers() {
+fn hazard_14_p_11_five_requests_under_one_correlation_id_get_their_own_answers() {
     let stage = stage();
     stage.broker().hold(ApiKey::Metadata);
     let mut client = stage.log_in("alice");
@@ -115,7 +115,7 @@ fn hazard_14_the_same_request_twice_is_answered_twice() {
 }
 
 #[test]
-fn hazard_11_nothing_answers_a_produce_that_wants_no_answer() {
+fn hazard_11_p_13_nothing_answers_a_produce_that_wants_no_answer() {
     let stage = stage();
     stage.broker().on_key(ApiKey::Produce, |_| Reply::Nothing);
     stage.broker().has_topics(&["my-orders"]);
@@ -142,7 +142,7 @@ fn hazard_11_a_broker_that_answers_nevertheless_is_not_believed() {
 }
 
 #[test]
-fn hazard_12_without_acks_the_granted_part_goes_on_and_the_connection_ends() {
+fn hazard_12_p_13_without_acks_the_granted_part_goes_on_and_the_connection_ends() {
     let stage = stage();
     stage.broker().on_key(ApiKey::Produce, |_| Reply::Nothing);
     let mut client = stage.log_in("alice");

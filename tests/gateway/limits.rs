@@ -33,7 +33,7 @@ fn frame_of<R: kafka_protocol::protocol::Request>(version: i16, request: &R, byt
 }
 
 #[test]
-fn frame_bytes_before_login() {
+fn s_12_frame_bytes_before_login() {
     let stage = stage("frame_bytes_before_login: 2KiB, token_bytes: 1KiB");
     let versions = ApiVersionsRequest::default();
     let mut client = stage.connect();
@@ -87,7 +87,7 @@ fn is_served(port: u16) -> bool {
 }
 
 #[test]
-fn connections() {
+fn a_14_connections() {
     let stage = stage("connections: 3");
     let port = stage.setup.tenants[0].port;
     let mut clients: Vec<Client> = (0..3).map(|_| stage.log_in("alice")).collect();

@@ -2,6 +2,7 @@
 //!
 //! One file for each thing that a user can see. A test whose name begins with `hazard_` and a number shows that the
 //! gateway does not fall into that hazard of the Kafka protocol.
+//! One whose name bears the ids of rules, like `a_11_s_08_`, shows what `docs/security.md` says of them.
 
 #![allow(clippy::disallowed_methods, reason = "a dialogue is had with a real process, by the real clock")]
 #![allow(clippy::float_cmp, reason = "metrics that count are whole numbers")]

@@ -393,7 +393,7 @@ fn live(stage: &Stage) -> Vec<String> {
 }
 
 #[test]
-fn no_secret_stands_in_any_log_at_any_level() {
+fn s_31_no_secret_stands_in_any_log_at_any_level() {
     for format in ["text", "json"] {
         let mut stage = Stage::before(vec![plain()], |setup, _| {
             setup.sections.push(format!("logging: {{format: {format}, level: trace}}"));

@@ -121,7 +121,7 @@ fn a_requested_certificate_may_be_left_out_and_must_be_good() {
 }
 
 #[test]
-fn rule_a17_a_chain_without_end_harms_nobody() {
+fn a_17_a_chain_without_end_harms_nobody() {
     let site = Site::start("required");
     let mut bomb = site.from(|_| {});
     for _ in 0..100 {

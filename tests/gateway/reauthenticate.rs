@@ -62,7 +62,7 @@ fn closed_for(stage: &Stage, reason: &str, count: f64) {
 }
 
 #[test]
-fn new_claims_count_from_the_next_request() {
+fn p_03_new_claims_count_from_the_next_request() {
     let stage = stage();
     let mut client = stage.log_in("alice");
     assert_eq!(sees_orders(&mut client), TOPIC_AUTHORIZATION_FAILED);
@@ -81,7 +81,7 @@ fn new_claims_count_from_the_next_request() {
 }
 
 #[test]
-fn hazard_37_another_principal_may_not_take_a_session_over() {
+fn hazard_37_p_01_another_principal_may_not_take_a_session_over() {
     let stage = stage();
     let mut client = stage.log_in("alice");
     client.handshake_again("OAUTHBEARER");
@@ -94,7 +94,7 @@ fn hazard_37_another_principal_may_not_take_a_session_over() {
 }
 
 #[test]
-fn hazard_37_another_mechanism_may_not_take_a_session_over() {
+fn hazard_37_p_02_s_10_another_mechanism_may_not_take_a_session_over() {
     let stage = stage();
     let mut client = stage.log_in("alice");
     client.handshake_again("OAUTHBEARER");
@@ -118,7 +118,7 @@ fn hazard_37_another_mechanism_may_not_take_a_session_over() {
 }
 
 #[test]
-fn a_bad_token_ends_the_session_it_was_to_renew() {
+fn p_04_a_bad_token_ends_the_session_it_was_to_renew() {
     let stage = stage();
     let expired = ES256.token(&claims("alice", -60));
     let forged = Signer::es256("es256").token(&claims("alice", 3600));
@@ -160,7 +160,7 @@ fn between_handshake_and_token_there_is_no_session() {
 }
 
 #[test]
-fn a_second_login_within_a_second_is_refused_and_the_session_goes_on() {
+fn p_05_s_09_a_second_login_within_a_second_is_refused_and_the_session_goes_on() {
     let stage = stage();
     let mut client = stage.connect();
     client.handshake();
@@ -228,7 +228,7 @@ fn metadata_of_orders() -> kafka_protocol::messages::MetadataResponse {
 }
 
 #[test]
-fn hazard_36_an_idle_session_is_closed_when_its_token_ends() {
+fn hazard_36_p_06_s_11_an_idle_session_is_closed_when_its_token_ends() {
     let stage = stage();
     let mut client = stage.connect();
     let begun = Instant::now();
@@ -239,7 +239,7 @@ fn hazard_36_an_idle_session_is_closed_when_its_token_ends() {
 }
 
 #[test]
-fn hazard_36_a_busy_session_is_closed_when_its_token_ends() {
+fn hazard_36_p_06_s_11_a_busy_session_is_closed_when_its_token_ends() {
     let stage = stage();
     let mut client = stage.connect();
     let begun = Instant::now();
@@ -257,7 +257,7 @@ fn hazard_36_a_busy_session_is_closed_when_its_token_ends() {
 }
 
 #[test]
-fn hazard_36_a_session_with_a_request_in_flight_is_closed_when_its_token_ends() {
+fn hazard_36_p_07_a_session_with_a_request_in_flight_is_closed_when_its_token_ends() {
     let stage = stage();
     stage.broker().hold(ApiKey::Metadata);
     let mut client = stage.connect();
@@ -301,7 +301,7 @@ fn a_renewed_session_may_be_a_shorter_one() {
 }
 
 #[test]
-fn a_session_ends_after_the_longest_time_that_the_file_allows() {
+fn p_08_a_session_ends_after_the_longest_time_that_the_file_allows() {
     let stage = Stage::start_with(1, |setup, jwks| {
         setup.tenant().authentication = vec![oauth_bearer(jwks, ", session_lifetime_max: 1s")];
     });

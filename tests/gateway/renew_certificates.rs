@@ -186,7 +186,7 @@ impl Upstream {
 }
 
 #[test]
-fn rule_b08_a_broker_that_is_not_trusted_is_not_spoken_to_until_the_bundle_says_so() {
+fn b_08_a_broker_that_is_not_trusted_is_not_spoken_to_until_the_bundle_says_so() {
     let (old, new, clients) = (Authority::new("old"), Authority::new("new"), Authority::new("clients"));
     let upstream = Upstream::start("", &old, &old.pair(&["127.0.0.1"]), &clients);
     let mut open = upstream.stage.log_in("alice");
@@ -221,7 +221,7 @@ fn the_gateways_own_certificate_and_the_name_of_brokers_are_as_the_file_says() {
 }
 
 #[test]
-fn rule_b08_what_is_not_verified_is_told() {
+fn b_08_what_is_not_verified_is_told() {
     let (brokers, clients) = (Authority::new("brokers"), Authority::new("clients"));
     let pair = brokers.pair(&["elsewhere.example"]);
     let upstream = Upstream::start(", insecure_skip_verify: true", &brokers, &pair, &clients);
@@ -231,7 +231,7 @@ fn rule_b08_what_is_not_verified_is_told() {
 }
 
 #[test]
-fn rule_b07_credentials_wait_for_tls() {
+fn b_07_credentials_wait_for_tls() {
     let broker = Broker::start();
     let keys = KeyServer::start(&[&ES256]);
     let mut setup = Setup::new(&[broker.address()], &format!("{{endpoint: \"{}\"}}", keys.url()));

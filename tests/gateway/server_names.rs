@@ -107,7 +107,7 @@ fn one_wildcard_serves_all_names_under_a_shared_suffix() {
 }
 
 #[test]
-fn rule_a15_a_name_that_leads_nowhere_is_an_alert_and_none_leads_to_a_default() {
+fn a_15_a_name_that_leads_nowhere_is_an_alert_and_none_leads_to_a_default() {
     let site = Site::start(1, "sni_suffix: .gw.example, destination: {name: red}", &["*.red.gw.example"]);
     for version in [&TLS12, &TLS13] {
         let config = || site.authority.client_with(&[version], None);
@@ -132,7 +132,7 @@ fn rule_a15_a_name_that_leads_nowhere_is_an_alert_and_none_leads_to_a_default() 
 }
 
 #[test]
-fn rule_a15_no_old_version_and_no_early_data_is_taken() {
+fn a_15_no_old_version_and_no_early_data_is_taken() {
     let site = Site::start(1, "sni_suffix: .gw.example", &["*.red.gw.example"]);
     for version in [0, 1, 2] {
         let mut client = Client::connect(site.port);
@@ -152,7 +152,7 @@ fn rule_a15_no_old_version_and_no_early_data_is_taken() {
 }
 
 #[test]
-fn rule_p17_a_token_for_one_tenant_is_refused_at_the_name_of_another_as_any_other() {
+fn p_17_a_token_for_one_tenant_is_refused_at_the_name_of_another_as_any_other() {
     let hosts = ["*.red.gw.example", "*.blue.gw.example"];
     let site = Site::start(1, "sni_suffix: .gw.example", &hosts);
     let refused = |name: &str, token: &str| {
@@ -171,7 +171,7 @@ fn rule_p17_a_token_for_one_tenant_is_refused_at_the_name_of_another_as_any_othe
 
 /// A TLS session is taken up again only under the name that it began with.
 #[test]
-fn rule_p17_a_session_of_one_name_is_none_of_another() {
+fn p_17_a_session_of_one_name_is_none_of_another() {
     let hosts = ["*.red.gw.example", "*.blue.gw.example"];
     let site = Site::start(1, "sni_suffix: .gw.example", &hosts);
     let config = site.authority.client();

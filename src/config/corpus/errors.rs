@@ -281,7 +281,7 @@ fn a_listener_leads_to_one_virtual_cluster() {
 }
 
 #[test]
-fn a_key_set_that_can_not_be_fetched_is_told() {
+fn i_18_a_key_set_that_can_not_be_fetched_is_told() {
     let url = "https://idp.example/jwks\"";
     for wrong in ["idp.example/jwks", "ftp://idp.example/jwks", "file:///etc/passwd", "https://"] {
         check(
