@@ -2,7 +2,9 @@
 
 use serde_json::Value;
 
+use super::PeerCertificate;
 use super::bearer::BearerToken;
+use super::confirmation::check_confirmation;
 use super::json::{self, Object};
 use super::rejected::Rejected;
 use super::verifier::{Parts, Rules, VALUES_MAX, decoded};
@@ -45,6 +47,11 @@ impl Unverified {
     /// Who the token claims its bearer is.
     pub fn principal(&self, rules: &Rules) -> Result<Principal, Rejected> {
         rules.principal(&self.0)
+    }
+
+    /// Whether it is anybody's, or bound to this certificate.
+    pub fn check_confirmation(&self, certificate: Option<&PeerCertificate>) -> Result<(), Rejected> {
+        check_confirmation(&self.0, certificate)
     }
 
     pub fn into_claims(self) -> Value {

@@ -15,6 +15,7 @@ use super::stream::{Side, Stream};
 use super::turns::{Place, Turn};
 use super::upstream::Upstream;
 use super::worker::Stop;
+use crate::auth::Verdict;
 use crate::cluster::Door;
 use crate::session::{Event, Next, Outbox, Reason, Session};
 
@@ -32,6 +33,8 @@ pub struct Connection {
     relaying: Place,
     /// Its turn, until the broker has said yes, or the connection to it is closed.
     turn: Option<Turn>,
+    /// What is being found out about its login.
+    verdict: Option<Pin<Box<dyn Future<Output = Verdict> + Send>>>,
     journal: Journal,
     stop: Stop,
     is_draining: bool,
@@ -61,6 +64,7 @@ enum Woken {
     /// The client has left while its request is held.
     ClientLeft,
     BrokerBytes,
+    Verdict(Verdict),
     Draining,
     Deadline,
     End(End),
@@ -92,6 +96,7 @@ impl Connection {
             logins,
             relaying,
             turn: None,
+            verdict: None,
             journal,
             stop,
             is_draining: false,
@@ -131,11 +136,8 @@ impl Connection {
             match next {
                 Next::Close(reason) => return End::Closed(reason),
                 Next::Verify(evidence) => {
-                    let verdict = self.logins.verify(evidence, self.session.certificate()).await;
-                    let mut out = Outbox::default();
-                    next = self.session.on_verdict(verdict, Instant::now(), &mut out);
-                    self.dispatch(out, Instant::now());
-                    continue;
+                    let certificate = self.session.certificate().cloned();
+                    self.verdict = Some(Box::pin(self.logins.verify(evidence, certificate)));
                 }
                 Next::Connect => match self.reach_broker().await {
                     Ok(next_step) => {
@@ -161,6 +163,7 @@ impl Connection {
                     return End::ClientGone;
                 }
                 Woken::End(end) => return end,
+                Woken::Verdict(verdict) => self.take_verdict(verdict),
                 Woken::Draining => {
                     self.is_draining = true;
                     self.session.drain()
@@ -245,6 +248,12 @@ impl Connection {
         // Before the traffic: there may always be some.
         if !self.is_draining && self.stop.is_told() {
             return Poll::Ready(Woken::Draining);
+        }
+        if let Some(verdict) = &mut self.verdict
+            && let Poll::Ready(verdict) = verdict.as_mut().poll(cx)
+        {
+            self.verdict = None;
+            return Poll::Ready(Woken::Verdict(verdict));
         }
         match self.poll_traffic(cx) {
             Poll::Ready(woken) => Poll::Ready(woken),
@@ -336,6 +345,14 @@ impl Connection {
         if self.turn.is_some() && self.session.principal().is_some() {
             self.turn = None;
         }
+        next
+    }
+
+    fn take_verdict(&mut self, verdict: Verdict) -> Next {
+        let now = Instant::now();
+        let mut out = Outbox::default();
+        let next = self.session.on_verdict(verdict, now, &mut out);
+        self.dispatch(out, now);
         next
     }
 

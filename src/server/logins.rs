@@ -14,6 +14,7 @@ use crate::auth::{Authentication, Evidence, Method, PeerCertificate, Proven, Ref
 use crate::names::Secret;
 
 /// What the logins of one virtual cluster are checked with.
+#[derive(Clone)]
 pub struct Logins {
     pub issuers: Issuers,
     pub authentication: Arc<Authentication>,
@@ -26,7 +27,16 @@ pub struct Logins {
 
 impl Logins {
     /// Shape: the certificate is that of the connection; a token may be bound to it.
-    pub async fn verify(&self, evidence: Evidence, certificate: Option<&PeerCertificate>) -> Verdict {
+    pub fn verify(
+        &self,
+        evidence: Evidence,
+        certificate: Option<Arc<PeerCertificate>>,
+    ) -> impl Future<Output = Verdict> + use<> {
+        let logins = self.clone();
+        async move { logins.find_out(evidence, certificate.as_deref()).await }
+    }
+
+    async fn find_out(&self, evidence: Evidence, certificate: Option<&PeerCertificate>) -> Verdict {
         match evidence {
             Evidence::Token(token) => {
                 Ok(self.issuers.verify(&token, certificate, self.source.into()).await?.into())
@@ -41,6 +51,11 @@ impl Logins {
                         let proven =
                             tokens.verify(&self.issuers, &username, &password, self.source, certificate);
                         let proven = proven.await?;
+                        // Somebody of the file's own is known by his password and by nothing else.
+                        if plain.passwords.knows(proven.principal.name()) {
+                            let detail = "the token names one of the principals that the file itself knows";
+                            return Err(Refused::new("principal_taken", detail));
+                        }
                         let lifetime = [proven.lifetime, plain.session_lifetime_max];
                         Ok(Proven { lifetime: lifetime.into_iter().flatten().min(), ..proven })
                     }
@@ -53,6 +68,7 @@ impl Logins {
 }
 
 /// Computes passwords for one client, off the threads that carry connections.
+#[derive(Clone)]
 pub struct Computing(Place);
 
 impl Computing {

@@ -5,9 +5,10 @@
 use std::time::{Duration, Instant};
 
 use super::login::Login;
-use super::phase::Phase;
+use super::phase::{Exchange, Phase, Stage};
 use super::requests::Held;
 use super::{LoginFailed, Next, Outbox, Reason, Session, Upstream};
+use crate::auth::Refused;
 
 impl Session {
     /// When the shell must call [`Session::on_deadline`], if nothing happens before.
@@ -43,9 +44,21 @@ impl Session {
         }
         match self.deadline() {
             Some(deadline) if now >= deadline => {
+                self.tell_unverified(out);
                 Next::Close(if self.who.is_some() { Reason::SessionExpired } else { Reason::LoginTimeout })
             }
             _ => self.rest(),
+        }
+    }
+
+    /// A login of which nobody could say in time whether it is right has its line in the audit log.
+    fn tell_unverified(&mut self, out: &mut Outbox) {
+        if let Phase::Authenticating(Exchange { mechanism, stage: Stage::AwaitingVerdict(_), .. }) =
+            self.phase
+        {
+            let detail =
+                "it was not found out within limits.login_timeout whether it is right; is its issuer slow?";
+            self.tell_refused(&Refused::new("timeout", detail), mechanism, out);
         }
     }
 

@@ -8,7 +8,7 @@ use std::time::Instant;
 use bytes::{Bytes, BytesMut};
 use kafka_protocol::error::ResponseError;
 
-use super::phase::{Exchange, Phase, Stage};
+use super::phase::{Exchange, Phase, Stage, Who};
 use super::sasl;
 use super::{Event, Mechanism, Next, Outbox, Reason, Session, Step, client};
 use crate::api::versions;
@@ -38,7 +38,11 @@ impl Session {
         let flexible = grammar().header_flexible(head.key, Direction::Request, head.version);
         let (header, body) = read_request(frame, flexible).map_err(client)?;
         out.events.push(Event::Request { key: head.key, bytes: frame.len() });
-        self.client_id = header.client_id.as_deref().filter(|id| !id.is_empty()).map(shortened);
+        // Who is logged in is called so until the next login, if there may be one.
+        let may_be_renewed = |who: &Who| who.mechanism.sasl_name().is_some() && key == ApiKey::SaslHandshake;
+        if self.who.as_ref().is_none_or(may_be_renewed) {
+            self.client_id = header.client_id.as_deref().filter(|id| !id.is_empty()).map(shortened);
+        }
         match key {
             ApiKey::SaslHandshake => self.on_handshake(&header, &body, now, out),
             _ => self.on_authenticate(&header, &body, now, out),

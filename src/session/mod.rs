@@ -220,19 +220,25 @@ impl Session {
     }
 
     /// By which the client proved itself in TLS, where it did.
-    pub fn certificate(&self) -> Option<&PeerCertificate> {
-        self.client.certificate.as_deref()
+    pub fn certificate(&self) -> Option<&Arc<PeerCertificate>> {
+        self.client.certificate.as_ref()
     }
 
-    /// Whether what the client sent waits for the broker's answer to words of our own.
+    /// Whether what the client sent waits for the broker's answer to words of our own, or for a verdict.
     pub fn is_held(&self) -> bool {
-        self.held.is_some() || matches!(self.upstream, Upstream::Renewing { .. })
+        let is_renewing = matches!(self.upstream, Upstream::Renewing { .. });
+        self.held.is_some() || is_renewing || self.is_being_verified()
+    }
+
+    fn is_being_verified(&self) -> bool {
+        matches!(self.phase, Phase::Authenticating(Exchange { stage: Stage::AwaitingVerdict(_), .. }))
     }
 
     /// The client has left while it was held. What it sent is still meant, above all by a producer that
-    /// wants no answer, but not for long.
+    /// wants no answer, but not for long; who is not logged in has sent nothing that is.
     pub fn on_client_left(&mut self, now: Instant) {
-        self.left_until.get_or_insert(now + LEFT_FOR);
+        let waits = if self.who.is_some() { LEFT_FOR } else { Duration::ZERO };
+        self.left_until.get_or_insert(now + waits);
     }
 
     /// Takes no further request; ends when those in flight are answered.

@@ -49,6 +49,7 @@ impl Session {
                 let first = first.map_err(|why| Refused::new(why.label(), why.to_string()))?;
                 (attempt.authzid, attempt.extensions) = (first.authzid, first.extensions);
                 let said = Unverified::read(&first.token, self.limits.token_bytes)?;
+                said.check_confirmation(self.client.certificate.as_deref())?;
                 let (issuer, principal) = (said.issuer().map(str::to_owned), said.principal(rules)?);
                 Ok(Proven { principal, issuer, claims: said.into_claims().into(), lifetime: None })
             }

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use base64::Engine as _;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use kafka_protocol::messages::{SaslAuthenticateRequest, SaslAuthenticateResponse, SaslHandshakeRequest};
 use kafka_protocol::protocol::{Decodable, StrBytes};
 
@@ -63,6 +65,27 @@ fn check(token: u64, answers_after: u64, broker: u64, expected: u64) {
     assert!(matches!(stage.passes(seconds(expected) - Duration::from_millis(1)), Next::Read));
     assert!(matches!(stage.passes(Duration::from_millis(1)), Next::Close(Reason::SessionExpired)));
     assert_eq!(stage.now, end);
+}
+
+#[test]
+fn j_15_a_token_that_is_bound_to_a_sender_goes_on_to_no_broker() {
+    let goes_on = |claims: &str| {
+        let way = Method::Passthrough(Passthrough::OauthBearer(Box::default()));
+        let authentication = Authentication { methods: vec![way], forwards_tokens: false };
+        let now = now();
+        let mut stage = Stage::before(session_with(authentication, BrokerLogin::Anonymous, now), now);
+        let mechanism = StrBytes::from_static_str("OAUTHBEARER");
+        let handshake = SaslHandshakeRequest::default().with_mechanism(mechanism);
+        stage.client_says(request(ApiKey::SaslHandshake, 1, &handshake));
+        let claims = BASE64_URL_SAFE_NO_PAD.encode(claims);
+        let message = format!("n,,\x01auth=Bearer e30.{claims}.e30\x01\x01");
+        let message = SaslAuthenticateRequest::default().with_auth_bytes(message.into());
+        matches!(stage.client_says(request(ApiKey::SaslAuthenticate, 1, &message)), Next::Connect)
+    };
+    assert!(goes_on(r#"{"sub": "alice"}"#));
+    for bound in [r#"{"jkt": "x"}"#, r#"{"x5t#S256": "AAAA"}"#, "5"] {
+        assert!(!goes_on(&format!(r#"{{"sub": "alice", "cnf": {bound}}}"#)), "{bound}");
+    }
 }
 
 #[test]

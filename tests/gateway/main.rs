@@ -47,6 +47,7 @@ mod renew_certificates; // files that change while the gateway runs
 mod sasl_messages; // a login by token, to the letter
 mod server_names; // many virtual clusters behind one port
 mod share_families; // what members of share groups ask for, in the form of `families`
+mod slow_verdicts; // logins of which it takes long to find out whether they are right
 mod strangers; // who has not logged in
 mod streams_groups; // topics that a coordinator makes for applications
 mod token_rules; // what a token must say, and that none is verified twice

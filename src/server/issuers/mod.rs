@@ -225,7 +225,8 @@ impl KeySets {
         rules: &Rules,
     ) -> Result<Introspector, reqwest::Error> {
         let (metrics, ways) = (self.metrics.clone(), &mut self.ways);
-        Introspector::new(introspection.clone(), rules, ways, self.login_timeout, metrics)
+        // The rest of the login's time is for the answer.
+        Introspector::new(introspection.clone(), rules, ways, self.login_timeout / 2, metrics)
     }
 
     fn keys(&mut self, bearer: &OauthBearer, source: &KeySource) -> Result<Keys, reqwest::Error> {
