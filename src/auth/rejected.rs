@@ -171,6 +171,11 @@ impl Rejected {
         matches!(self, Self::UnknownKey | Self::NoKeys)
     }
 
+    /// Whether nothing is said of the token itself, and the same one may be taken a moment later.
+    pub fn may_pass(&self) -> bool {
+        matches!(self, Self::NoKeys | Self::IntrospectionFailed { .. } | Self::Busy)
+    }
+
     pub(super) fn without_key(why: NoKey, algorithm: Algorithm) -> Self {
         match why {
             NoKey::Unknown => Self::UnknownKey,
@@ -239,5 +244,6 @@ mod tests {
         }
         let fresh: Vec<_> = all.iter().filter(|refusal| refusal.wants_fresh_keys()).collect();
         assert_eq!(fresh, [&Rejected::NoKeys, &Rejected::UnknownKey]);
+        assert_eq!(all.iter().filter(|refusal| refusal.may_pass()).count(), 3);
     }
 }

@@ -22,7 +22,7 @@ pub(super) struct Args {
     /// The virtual cluster that is asked; may be left out where the file has one
     #[arg(long, value_name = "NAME")]
     virtual_cluster: Option<String>,
-    /// The client's access token; it is verified as in a login
+    /// The client's access token; it is verified as in a login, by asking its issuer where the file says so
     #[arg(long, value_name = "TOKEN", group = "who")]
     token: Option<String>,
     /// A file with the client's access token; - is the standard input

@@ -15,6 +15,9 @@ use sluicegate::server;
 #[derive(clap::Subcommand)]
 pub(super) enum Command {
     /// Say whether a virtual cluster takes a token, and if not, why; the token is not printed
+    ///
+    /// As in a login, keys are fetched, and about a token that they cannot verify its issuer is asked, where the
+    /// file says so.
     #[command(after_help = EXAMPLES)]
     Inspect(Args),
 }

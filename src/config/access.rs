@@ -71,8 +71,11 @@ pub(super) fn authentication(
             && let Some(Placed { at, .. }) = &section.token_endpoint
             && !bearers().any(|(_, section)| mediation(section) == file::Mediation::Terminate)
         {
-            report.error(*at, "nobody here verifies the tokens that come of this; add an oauth_bearer with mediation: terminate, their issuer's jwks and validate");
+            report.error(*at, "nobody here verifies the tokens that come of this; add an oauth_bearer with mediation: terminate, and there their issuer's validate, with its jwks or introspection");
         }
+    }
+    if let Some((at, _)) = bearers().filter(|(_, section)| section.introspection.is_some()).nth(1) {
+        report.warn(at, "about a token that no key can verify all introspection endpoints are asked, so each of these issuers is shown the tokens of the others' clients, and can log in as them; have one with introspection");
     }
     let mut mediations = bearers().map(|(at, section)| (at, mediation(section)));
     if let Some((_, first)) = mediations.next()

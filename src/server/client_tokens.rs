@@ -76,18 +76,20 @@ impl ClientTokens {
         let digest = TokenDigest::of_login(&shared.key, username, password);
         let now = SystemTime::now();
         if let Some(held) = shared.held.get(&digest, now).filter(|held| held.is_fresh(now)) {
-            if let Ok(identity) = issuers.verify(&held.token, certificate, source.into()).await {
-                return Ok(identity.into());
+            match issuers.verify(&held.token, certificate, source.into()).await {
+                Err(rejected) if !rejected.may_pass() => {
+                    // Its key may be gone at the issuer by now; a new token has another.
+                    shared.held.remove(&digest);
+                }
+                verified => return Ok(verified?.into()),
             }
-            // Its key may be gone at the issuer by now; a new token has another.
-            shared.held.remove(&digest);
         }
         let Some(endpoint) = shared.endpoint.asked_by(username, password.clone()) else {
             return Err(Refused::new("wrong_password", "the name has characters that no client id has"));
         };
         let held = self.ask(digest, endpoint, source).await?;
         let verified = issuers.verify(&held.token, certificate, source.into()).await;
-        if verified.is_err() {
+        if verified.as_ref().is_err_and(|rejected| !rejected.may_pass()) {
             shared.held.remove(&digest);
         }
         Ok(Proven::from(verified?))
@@ -114,7 +116,7 @@ impl Shared {
     async fn exchange(&self, digest: TokenDigest, endpoint: &TokenEndpoint, source: IpAddr) -> Asked {
         let answer = match timeout(WAIT_FOR_TURN, self.turns.take(source.into())).await.ok().flatten() {
             Some(_turn) => oauth::token(&self.client, endpoint, self.endpoint.http.timeout).await,
-            None => Err(Failed::of("busy")("too many are asking; is somebody guessing?".to_owned())),
+            None => Err(Failed::of(BUSY)("too many are asking; is somebody guessing?".to_owned())),
         };
         let now = SystemTime::now();
         match answer {
@@ -131,10 +133,13 @@ impl Shared {
                     return Err(Refused::new("wrong_password", format!("the token endpoint refuses: {why}")));
                 }
                 let Some(last) = self.held.get(&digest, now) else {
-                    return Err(Refused::new(
-                        "token_endpoint",
-                        format!("the token endpoint gives no token: {why}"),
-                    ));
+                    return Err(match outcome {
+                        BUSY => Refused::new(BUSY, why),
+                        _ => Refused::new(
+                            "token_endpoint",
+                            format!("the token endpoint gives no token: {why}"),
+                        ),
+                    });
                 };
                 warn!(virtual_cluster = &*self.cluster, why, "a client's last token serves on");
                 let last = last.renewed_later(now);
@@ -150,6 +155,8 @@ impl Shared {
     }
 }
 
+/// Where no turn at the endpoint came in time.
+const BUSY: &str = "busy";
 /// What one token endpoint is asked at once.
 const EXCHANGES_MAX: usize = 64;
 const EXCHANGES_OF_SOURCE_MAX: usize = 16;

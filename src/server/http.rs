@@ -21,7 +21,7 @@ fn builder(ca_bundle: Option<&str>) -> Result<reqwest::ClientBuilder, reqwest::E
         .no_proxy()
         .connect_timeout(CONNECT_TIMEOUT)
         .pool_idle_timeout(IDLE_TIMEOUT)
-        .pool_max_idle_per_host(1)
+        .pool_max_idle_per_host(IDLE_CONNECTIONS_MAX)
         .user_agent(concat!("sluicegate/", env!("CARGO_PKG_VERSION")));
     if let Some(bundle) = ca_bundle {
         builder = builder.tls_certs_only(reqwest::Certificate::from_pem_bundle(bundle.as_bytes())?);
@@ -59,8 +59,11 @@ pub fn told(error: reqwest::Error) -> String {
 }
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// Servers close idle connections sooner or later; one that is closed by us does not fail a request.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(10);
+/// Servers close idle connections sooner or later, Node's after 5 s; one that is closed by us does not fail a
+/// request.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(4);
+/// What logins need between two waves of them.
+const IDLE_CONNECTIONS_MAX: usize = 16;
 
 #[cfg(test)]
 mod tests {

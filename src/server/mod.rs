@@ -12,7 +12,7 @@ mod client_tokens; // the tokens of clients that show a name and a password
 mod connection; // drives one session
 mod entrance; //   what is behind a port, and the TLS before it
 mod http; //       what is asked of OAuth servers, with limits
-mod issuers; //    the issuers whose tokens clients bring, and their keys
+mod issuers; //    the issuers whose tokens clients bring, their keys and their word
 mod journal; //    what happens on a connection, told to metrics, log and audit log
 mod listener; //   binding, accepting, choosing a worker
 mod logins; //     finding out whether what a client shows is true

@@ -9,7 +9,7 @@ use base64::prelude::{BASE64_STANDARD, BASE64_URL_SAFE_NO_PAD};
 use reqwest::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use tokio::fs::File;
 use tokio::io::AsyncReadExt;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use url::{Url, form_urlencoded};
 use zeroize::Zeroizing;
 
@@ -63,8 +63,22 @@ pub async fn post(
     patience: Duration,
 ) -> Result<Zeroizing<Vec<u8>>, Failed> {
     let late = |_| format!("no answer within {}", humantime::format_duration(patience));
-    let asked = timeout(patience, post_patiently(client, url, client_id, proof, form)).await;
-    asked.map_err(late).map_err(Failed::of("unreachable"))?
+    let asking = async {
+        let started = Instant::now();
+        // An assertion that somebody else wrote is good once.
+        let may_again = !matches!(proof, ClientProof::AssertionFile(_));
+        let answer = post_patiently(client, url, client_id, proof, form.clone()).await;
+        // A server may close a connection at the moment at which it is used again; that is known soon, and
+        // to be asked twice changes nothing there.
+        match answer {
+            Err(Failed { outcome: UNREACHABLE, .. }) if may_again && started.elapsed() < patience / 2 => {
+                post_patiently(client, url, client_id, proof, form).await
+            }
+            answer => answer,
+        }
+    };
+    let asked = timeout(patience, asking).await;
+    asked.map_err(late).map_err(Failed::of(UNREACHABLE))?
 }
 
 async fn post_patiently(
@@ -101,7 +115,7 @@ async fn post_patiently(
     }
     let form: Vec<(&str, &str)> = form.iter().map(|(name, text)| (*name, text.as_str())).collect();
     let response = request.form(&form).send().await;
-    let response = response.map_err(http::told).map_err(Failed::of("unreachable"))?;
+    let response = response.map_err(http::told).map_err(Failed::of(UNREACHABLE))?;
     let status = response.status();
     let is_json = is_json(response.headers().get(CONTENT_TYPE));
     let body = http::body(response, ANSWER_BYTES_MAX).await.map_err(Failed::of("malformed"))?;
@@ -152,6 +166,8 @@ fn is_json(content_type: Option<&HeaderValue>) -> bool {
         || (media_type.starts_with("application/") && media_type.ends_with("+json"))
 }
 
+/// The kind of failure where nothing was answered.
+const UNREACHABLE: &str = "unreachable";
 /// Source: RFC 7523 section 2.2.
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 /// A file on a disk is read in no time; what takes longer is none.

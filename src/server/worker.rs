@@ -79,13 +79,13 @@ impl House {
     }
 
     /// The turns at logins that only the brokers of this virtual cluster can check; of one client's address
-    /// there are never all.
+    /// there are never all, where there are two.
     fn relaying(&self, cluster: &Arc<str>) -> Turns {
         let mut relaying = self.relaying.lock().unwrap_or_else(PoisonError::into_inner);
         let at_once = self.limits.relayed_logins;
         relaying
             .entry(cluster.clone())
-            .or_insert_with(|| Turns::new(at_once, at_once - at_once / 4, WAITING_EACH_MAX))
+            .or_insert_with(|| Turns::new(at_once, (at_once * 3 / 4).max(1), WAITING_EACH_MAX))
             .clone()
     }
 

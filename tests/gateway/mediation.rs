@@ -292,7 +292,8 @@ fn expect_nothing(client: &mut Client) {
 
 #[test]
 fn strangers_do_not_reach_brokers_without_bound() {
-    let stage = crowded("relayed_logins: 2, login_timeout: 60s");
+    // Of one address two.
+    let stage = crowded("relayed_logins: 3, login_timeout: 60s");
     let mut strangers: Vec<Client> = (0..2).map(|_| stage.connect()).collect();
     for stranger in &mut strangers {
         begin(stranger);

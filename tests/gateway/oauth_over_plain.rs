@@ -301,7 +301,6 @@ fn what_a_token_endpoint_must_not_answer_lets_nobody_in() {
         (Some(huge), "malformed", "longer than 262144 bytes"),
         (Some(granted("a.b c", "")), "malformed", "characters that no token has"),
         (Some(granted("a.b.c", ", \"expires_in\": 0")), "malformed", "over already"),
-        (Some("nonsense".to_owned()), "unreachable", "the token endpoint gives no token"),
         (None, "unreachable", "no answer within 1s"),
     ] {
         let before = (server.asked().len(), fetches(&stage, result));
@@ -309,6 +308,11 @@ fn what_a_token_endpoint_must_not_answer_lets_nobody_in() {
         refuse(&stage, "app", SECRET, "token_endpoint", why);
         assert_eq!((server.asked().len(), fetches(&stage, result)), (before.0 + 1, before.1 + 1.0), "{why}");
     }
+    // As where a connection ends at the moment at which it is used again.
+    let before = server.asked().len();
+    server.answers(|_| Some("nonsense".to_owned()));
+    refuse(&stage, "app", SECRET, "token_endpoint", "the token endpoint gives no token");
+    assert_eq!(server.asked().len(), before + 2, "it is asked once more");
     // A client that is known is not held up by one that waits.
     server.answers(|question| match client_of(question) {
         Some(id) if id == "app" => Some(granted_to("app", 300, json!({}))),

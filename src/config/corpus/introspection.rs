@@ -147,3 +147,17 @@ fn a_secret_that_stands_in_the_file_is_warned_of() {
 }
 
 const SECONDS: Duration = Duration::from_secs(1);
+
+#[test]
+fn issuers_that_are_shown_each_others_tokens_are_warned_of() {
+    let one = with(&format!("{ENDPOINT}, {CLIENT}"), "");
+    assert_eq!(told(&one), (vec![], vec![]));
+    let start = one.find("      - type: oauth_bearer").unwrap();
+    let end = one.find("    namespace:").unwrap();
+    let second = one[start..end].replace("https://idp.example", "https://partner.example");
+    let two = format!("{}{second}{}", &one[..end], &one[end..]);
+    let (errors, warnings) = told(&two);
+    assert_eq!(errors, [""; 0]);
+    assert_eq!(warnings.len(), 1, "{warnings:?}");
+    assert!(warnings[0].contains("can log in as them; have one with introspection"), "{warnings:?}");
+}

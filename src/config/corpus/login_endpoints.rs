@@ -67,7 +67,7 @@ fn the_keys_become_values() {
 
 #[test]
 fn somebody_verifies_the_tokens_that_come_of_it() {
-    let nobody = "nobody here verifies the tokens that come of this; add an oauth_bearer with mediation: terminate, their issuer's jwks and validate";
+    let nobody = "nobody here verifies the tokens that come of this; add an oauth_bearer with mediation: terminate, and there their issuer's validate, with its jwks or introspection";
     let forwarded =
         exchanged(ENDPOINT).replace("        jwks:", "        mediation: validate_forward\n        jwks:");
     let (line, column) = (12, forwarded.lines().nth(11).unwrap().find("{endpoint").unwrap() + 1);

@@ -2,7 +2,7 @@
 //! too many at once.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use tokio::time::timeout;
 use zeroize::Zeroizing;
@@ -95,15 +95,8 @@ impl Shared {
     /// Asks the endpoint, whatever was known before.
     async fn ask(&self, token: &BearerToken) -> Found {
         let Introspection { name, kept_max, .. } = &*self.introspection;
-        let (asked_at, started) = (SystemTime::now(), Instant::now());
-        let mut answer = self.post(token).await;
-        // A server may close a connection at the moment at which it is used again; that is known soon, and
-        // to be asked twice changes nothing there.
-        let is_soon = started.elapsed() < self.way.timeout / 2;
-        if is_soon && answer.as_ref().is_err_and(|failed| failed.outcome == "unreachable") {
-            answer = self.post(token).await;
-        }
-        let answer = match answer {
+        let asked_at = SystemTime::now();
+        let answer = match self.post(token).await {
             Ok(answer) => answer,
             Err(Failed { outcome, why, .. }) => {
                 self.metrics.introspected(name, outcome);
