@@ -237,7 +237,7 @@ fn a_condition_sees_what_a_client_by_certificate_calls_itself() {
 fn p_06_a_session_by_certificate_is_closed_when_the_certificate_ends() {
     let site = by_certificate("required", &[], COMMON_NAME);
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).expect("it is later");
-    let end = Duration::from_secs(since_1970.as_secs() + 8);
+    let end = Duration::from_secs(since_1970.as_secs() + 15);
     let short = site.from(|params| params.not_after = rcgen::date_time_ymd(1970, 1, 1) + end);
     let mut idle = site.connect(&TLS13, Some(&short)).expect("the handshake succeeds");
     let mut lasting = site.connect(&TLS13, Some(&named(&site, "reader"))).expect("the handshake succeeds");

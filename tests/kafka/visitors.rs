@@ -1,6 +1,11 @@
 //! Java and librdkafka by the lines that `docs/login.md` has for them: many clients in one process, each with a file of
 //! its own, before listeners that speak TLS.
 
+use std::path::Path;
+use std::thread::sleep;
+use std::time::Duration;
+use std::{fs, panic, thread};
+
 use serde_json::Value;
 
 use crate::site::Site;
@@ -77,6 +82,32 @@ impl<'s> Visitors<'s> {
         }
         said.aside
     }
+
+    /// The same for lines that go on until the file `FILE` is there: it is as soon as there is enough, and however else
+    /// this ends. For how long they go on without it is up to them.
+    pub fn check_until(&self, gateways: &[&Gateway], dialogue: &str, is_enough: impl Fn() -> bool) -> String {
+        let dir = tempfile::tempdir().expect("a temporary directory");
+        let file = dir.path().join("enough");
+        let dialogue = dialogue.replace("FILE", &file.display().to_string());
+        thread::scope(|scope| {
+            let enough = Enough(&file);
+            let talking = scope.spawn(|| self.check(gateways, &dialogue));
+            while !talking.is_finished() && !is_enough() {
+                sleep(Duration::from_millis(50));
+            }
+            drop(enough);
+            talking.join().unwrap_or_else(|cause| panic::resume_unwind(cause))
+        })
+    }
+}
+
+/// Writes its file when it is dropped.
+struct Enough<'p>(&'p Path);
+
+impl Drop for Enough<'_> {
+    fn drop(&mut self) {
+        fs::write(self.0, "").expect("the file can be written");
+    }
 }
 
 /// What a client that tries on and on makes of it is long.
@@ -106,6 +137,12 @@ pub fn by_tls(site: &Site, more: &str) -> String {
 /// A gateway with this file, that finds the password in its environment.
 pub fn start(setup: &Setup) -> Gateway {
     Gateway::start_in(&setup.text(), setup.admin_port, &[("BATCH_PASSWORD", BATCH_SECRET)])
+}
+
+/// Whether an audit line says that this client has logged in again.
+pub fn is_renewal(line: &Value, client: &str) -> bool {
+    let said = ["client_id", "principal", "outcome", "reason"].map(|key| line[key].as_str().unwrap_or(""));
+    said == [client, BATCH, "success", "re-authentication"]
 }
 
 /// Waits until the audit log says that this client was let in so.
