@@ -22,12 +22,6 @@ fn with_interval(interval: &str) -> Stage {
     })
 }
 
-fn is_let_in(stage: &Stage, token: &str) -> bool {
-    let mut client = stage.connect();
-    client.handshake();
-    client.authenticate(&client_first(token)).auth_bytes.is_empty()
-}
-
 fn token_by(signer: &Signer) -> String {
     signer.token(&claims("alice", 3600))
 }
@@ -36,13 +30,13 @@ fn token_by(signer: &Signer) -> String {
 fn i_08_a_key_that_is_new_at_the_issuer_is_fetched_before_the_login_is_answered() {
     let stage = eager();
     let new = Signer::es256("new");
-    assert!(is_let_in(&stage, &token_by(&ES256)));
+    assert!(stage.is_let_in(&token_by(&ES256)));
     assert_eq!(stage.keys.asked(), 1);
     stage.keys.rotate(&[&new]);
-    assert!(is_let_in(&stage, &token_by(&new)));
+    assert!(stage.is_let_in(&token_by(&new)));
     assert_eq!(stage.keys.asked(), 2);
     // What the issuer has taken back counts no more.
-    assert!(!is_let_in(&stage, &token_by(&ES256)));
+    assert!(!stage.is_let_in(&token_by(&ES256)));
 }
 
 #[test]
@@ -97,10 +91,10 @@ fn what_comes_while_keys_are_fetched_waits_for_the_verdict() {
 fn unknown_keys_do_not_make_the_gateway_ask_more_often_than_the_file_says() {
     let stage = with_interval("1h");
     for kid in ["a", "b", "c"] {
-        assert!(!is_let_in(&stage, &token_by(&Signer::es256(kid))));
+        assert!(!stage.is_let_in(&token_by(&Signer::es256(kid))));
         assert_eq!(stage.keys.asked(), 2, "one at the start, and one for the first of them: {kid}");
     }
-    assert!(is_let_in(&stage, &token("alice")));
+    assert!(stage.is_let_in(&token("alice")));
 }
 
 #[test]
@@ -109,16 +103,16 @@ fn while_the_issuer_is_down_the_last_keys_serve_on() {
     let stranger = token_by(&Signer::es256("stranger"));
     for (fault, asked) in [(Fault::Status(500), 2), (Fault::Status(302), 3), (Fault::Dead, 4)] {
         stage.keys.fails(Some(fault));
-        assert!(!is_let_in(&stage, &stranger), "{fault:?}");
+        assert!(!stage.is_let_in(&stranger), "{fault:?}");
         // A connection that breaks may be tried again.
         assert!(stage.keys.asked() >= asked, "{fault:?}: {}", stage.keys.asked());
-        assert!(is_let_in(&stage, &token("alice")), "{fault:?}");
+        assert!(stage.is_let_in(&token("alice")), "{fault:?}");
     }
     assert!(stage.metric(&fetches(&stage, "failure")) >= 3.0);
     stage.keys.fails(None);
     let new = Signer::es256("new");
     stage.keys.rotate(&[&new]);
-    assert!(is_let_in(&stage, &token_by(&new)));
+    assert!(stage.is_let_in(&token_by(&new)));
 }
 
 fn fetches(stage: &Stage, result: &str) -> String {
@@ -135,7 +129,7 @@ fn an_issuer_that_does_not_answer_holds_nobody_else_up() {
     waiting.handshake();
     let correlation_id = waiting.send(2, &authenticate(&client_first(&token_by(&RS256))));
     stage.keys.wait_until_asked(2);
-    assert!(is_let_in(&stage, &token("alice")));
+    assert!(stage.is_let_in(&token("alice")));
     assert!(waiting.is_silent());
     stage.keys.fails(None);
     assert!(!waiting.read::<SaslAuthenticateRequest>(2, correlation_id).auth_bytes.is_empty());
@@ -150,12 +144,12 @@ fn keys_come_from_a_file_too_and_it_is_read_again() {
         let jwks = format!("{{file: \"{}\"}}", path.display());
         setup.tenant().authentication = vec![oauth_bearer(&jwks, "")];
     });
-    assert!(is_let_in(&stage, &token("alice")));
+    assert!(stage.is_let_in(&token("alice")));
     let new = Signer::es256("new");
-    assert!(!is_let_in(&stage, &token_by(&new)));
+    assert!(!stage.is_let_in(&token_by(&new)));
     fs::write(&path, jwks(&[&ES256, &new])).expect("the file can be written");
     let deadline = Instant::now() + Duration::from_secs(20);
-    while !is_let_in(&stage, &token_by(&new)) {
+    while !stage.is_let_in(&token_by(&new)) {
         assert!(Instant::now() < deadline, "the file is not read again");
     }
     assert_eq!(stage.keys.asked(), 0);

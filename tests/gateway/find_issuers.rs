@@ -31,16 +31,6 @@ fn token_of(issuer: &str, signer: &Signer) -> String {
     signer.token(&with(claims("alice", 3600), json!({"iss": issuer})))
 }
 
-fn is_let_in(stage: &Stage, token: &str) -> bool {
-    is_let_in_at(stage.setup.tenants[0].port, token)
-}
-
-fn is_let_in_at(port: u16, token: &str) -> bool {
-    let mut client = crate::support::client::Client::connect(port);
-    client.handshake();
-    client.authenticate(&client_first(token)).auth_bytes.is_empty()
-}
-
 /// A gateway whose only tenant takes tokens by these items.
 fn stage_with(authentication: Vec<String>) -> Stage {
     Stage::start_with(1, |setup, _| setup.tenant().authentication = authentication)
@@ -79,13 +69,13 @@ fn s_27_keys_are_found_where_the_issuers_metadata_says() {
         idp.answers(&document, metadata(&issuer, &idp.url("/keys")));
         idp.answers("/keys", Answer::Body(jwks(&[&ES256])));
         let stage = stage_with(vec![tokens_of(&issuer, EAGER)]);
-        assert!(is_let_in(&stage, &token_of(&issuer, &ES256)), "{document}");
-        assert!(!is_let_in(&stage, &token("alice")), "of another issuer");
+        assert!(stage.is_let_in(&token_of(&issuer, &ES256)), "{document}");
+        assert!(!stage.is_let_in(&token("alice")), "of another issuer");
         // The keys move, and the issuer says so.
         idp.answers("/keys", Answer::status(404));
         idp.answers("/moved", Answer::Body(jwks(&[&RS256])));
         idp.answers(&document, metadata(&issuer, &idp.url("/moved")));
-        wait_until("moved along", || is_let_in(&stage, &token_of(&issuer, &RS256)));
+        wait_until("moved along", || stage.is_let_in(&token_of(&issuer, &RS256)));
     }
 }
 
@@ -96,12 +86,12 @@ fn i_14_metadata_of_another_issuer_is_not_taken() {
     idp.answers(OPENID, metadata(&format!("{issuer}/"), &idp.url("/keys")));
     idp.answers("/keys", Answer::Body(jwks(&[&ES256])));
     let stage = launched_with(vec![tokens_of(&issuer, EAGER)]);
-    assert!(!is_let_in(&stage, &token_of(&issuer, &ES256)));
+    assert!(!stage.is_let_in(&token_of(&issuer, &ES256)));
     assert_eq!(idp.asked("/keys"), 0);
     let (code, text) = stage.gateway.admin("/readyz").expect("the admin port answers");
     assert!(code == 503 && text.contains(&issuer), "{code} {text}");
     idp.answers(OPENID, metadata(&issuer, &idp.url("/keys")));
-    assert!(is_let_in(&stage, &token_of(&issuer, &ES256)));
+    assert!(stage.is_let_in(&token_of(&issuer, &ES256)));
 }
 
 #[test]
@@ -113,10 +103,10 @@ fn i_02_a_redirect_leads_nowhere() {
     let stage = launched_with(vec![tokens_of(&issuer, EAGER)]);
     for code in [301, 302, 303, 307, 308] {
         idp.answers("/keys", Answer::redirect(code, &canary.url("/keys")));
-        assert!(!is_let_in(&stage, &token_of(&issuer, &ES256)), "{code}");
+        assert!(!stage.is_let_in(&token_of(&issuer, &ES256)), "{code}");
     }
     idp.answers(OPENID, Answer::redirect(302, &canary.url("/keys")));
-    assert!(!is_let_in(&stage, &token_of(&issuer, &ES256)));
+    assert!(!stage.is_let_in(&token_of(&issuer, &ES256)));
     assert_eq!(canary.asked("/keys"), 0);
 }
 
@@ -127,7 +117,7 @@ fn i_04_i_05_i_13_whatever_an_issuer_answers_the_last_good_keys_serve_on() {
     idp.answers("/keys", Answer::Body(jwks(&[&ES256])));
     let jwks_item = format!("{{endpoint: \"{}\", timeout: 1s, refresh_interval_min: 1ms}}", idp.url("/keys"));
     let stage = stage_with(vec![tokens_of(&issuer, &jwks_item)]);
-    assert!(is_let_in(&stage, &token_of(&issuer, &ES256)));
+    assert!(stage.is_let_in(&token_of(&issuer, &ES256)));
     let many: Vec<_> = (0..101).map(|i| Signer::es256(&format!("key-{i}")).jwk()).collect();
     let symmetric = json!({"keys": [{"kty": "oct", "kid": "new", "k": "c2VjcmV0"}]});
     let stranger = token_of(&issuer, &RS256);
@@ -148,13 +138,13 @@ fn i_04_i_05_i_13_whatever_an_issuer_answers_the_last_good_keys_serve_on() {
         let shown = format!("{bad:.60?}");
         let asked = idp.asked("/keys");
         idp.answers("/keys", bad);
-        assert!(!is_let_in(&stage, &stranger), "{shown}");
+        assert!(!stage.is_let_in(&stranger), "{shown}");
         idp.wait_until_asked("/keys", asked + 1);
-        assert!(is_let_in(&stage, &token_of(&issuer, &ES256)), "{shown}");
+        assert!(stage.is_let_in(&token_of(&issuer, &ES256)), "{shown}");
     }
     idp.answers("/keys", Answer::Body(jwks(&[&RS256])));
-    wait_until("mended", || is_let_in(&stage, &stranger));
-    assert!(!is_let_in(&stage, &token_of(&issuer, &ES256)), "a key that is gone opens nothing");
+    wait_until("mended", || stage.is_let_in(&stranger));
+    assert!(!stage.is_let_in(&token_of(&issuer, &ES256)), "a key that is gone opens nothing");
 }
 
 #[test]
@@ -170,16 +160,16 @@ fn i_05_a_slow_issuer_holds_up_neither_known_keys_nor_other_issuers() {
         tokens_of("https://other.example", &item(&other)),
     ]);
     slow.wait_until_asked("/keys", 1);
-    assert!(is_let_in(&stage, &token_of("https://slow.example", &ES256)));
+    assert!(stage.is_let_in(&token_of("https://slow.example", &ES256)));
     slow.answers("/keys", Answer::Stalled);
     let mut waiting = stage.connect();
     waiting.handshake();
     let unknown = client_first(&token_of("https://slow.example", &RS256));
     waiting.send(2, &crate::support::client::authenticate(&unknown));
     slow.wait_until_asked("/keys", 2);
-    assert!(is_let_in(&stage, &token_of("https://slow.example", &ES256)));
+    assert!(stage.is_let_in(&token_of("https://slow.example", &ES256)));
     other.answers("/keys", Answer::Body(jwks(&[&ES256, &RS256])));
-    assert!(is_let_in(&stage, &token_of("https://other.example", &RS256)), "a new key of another issuer");
+    assert!(stage.is_let_in(&token_of("https://other.example", &RS256)), "a new key of another issuer");
 }
 
 #[test]
@@ -187,11 +177,11 @@ fn i_06_a_gateway_starts_without_its_issuer_and_is_ready_when_that_is_there() {
     let idp = HostileIssuer::start();
     let issuer = idp.url("");
     let stage = launched_with(vec![tokens_of(&issuer, EAGER)]);
-    assert!(!is_let_in(&stage, &token_of(&issuer, &ES256)));
+    assert!(!stage.is_let_in(&token_of(&issuer, &ES256)));
     assert_eq!(stage.gateway.admin("/readyz").map(|(code, _)| code), Some(503));
     idp.answers(OPENID, metadata(&issuer, &idp.url("/keys")));
     idp.answers("/keys", Answer::Body(jwks(&[&ES256])));
-    assert!(is_let_in(&stage, &token_of(&issuer, &ES256)));
+    assert!(stage.is_let_in(&token_of(&issuer, &ES256)));
     wait_until("ready", || stage.gateway.admin("/readyz").is_some_and(|(code, _)| code == 200));
 }
 
@@ -205,21 +195,21 @@ fn i_07_an_old_key_set_is_seen_and_ends() {
         format!("{{endpoint: \"{url}\", cache_expiration: 1s, stale_max: 25s, refresh_interval_min: 1ms}}");
     let stage = stage_with(vec![tokens_of(&issuer, &item)]);
     let stale = format!("sluicegate_key_set_stale{{source=\"{}\"}}", url.trim_start_matches("http://"));
-    assert!(is_let_in(&stage, &token_of(&issuer, &ES256)));
+    assert!(stage.is_let_in(&token_of(&issuer, &ES256)));
     idp.answers("/keys", Answer::status(500));
     stage.expect_metric(&stale, 1.0);
     let (code, text) = stage.gateway.admin("/readyz").expect("the admin port answers");
     assert!(code == 200 && text.contains("degraded: the key set of 127.0.0.1"), "{code} {text}");
-    assert!(is_let_in(&stage, &token_of(&issuer, &ES256)), "the last good set serves on");
+    assert!(stage.is_let_in(&token_of(&issuer, &ES256)), "the last good set serves on");
     // The set's time and two tries that fail are longer than other waits.
     let deadline = Instant::now() + Duration::from_secs(90);
-    while is_let_in(&stage, &token_of(&issuer, &ES256)) {
+    while stage.is_let_in(&token_of(&issuer, &ES256)) {
         assert!(Instant::now() < deadline, "the set is not let go of");
         sleep(Duration::from_millis(100));
     }
     assert_eq!(stage.gateway.admin("/readyz").map(|(code, _)| code), Some(503));
     idp.answers("/keys", Answer::Body(jwks(&[&ES256])));
-    wait_until("back", || is_let_in(&stage, &token_of(&issuer, &ES256)));
+    wait_until("back", || stage.is_let_in(&token_of(&issuer, &ES256)));
     stage.expect_metric(&stale, 0.0);
 }
 
@@ -237,10 +227,10 @@ fn i_09_s_25_a_flood_of_unknown_keys_asks_once_in_the_interval_for_all_who_share
     let ports: Vec<u16> = stage.setup.tenants.iter().map(|tenant| tenant.port).collect();
     for kid in 0..20 {
         let token = token_of("https://idp.example", &Signer::es256(&format!("kid-{kid}")));
-        assert!(!is_let_in_at(ports[kid % 2], &token));
+        assert!(!stage.is_let_in_at(ports[kid % 2], &token));
     }
     assert_eq!(idp.asked("/keys"), 2, "one at the start, and one for the first of them");
-    assert!(ports.iter().all(|port| is_let_in_at(*port, &token("alice"))));
+    assert!(ports.iter().all(|port| stage.is_let_in_at(*port, &token("alice"))));
 }
 
 #[test]
@@ -251,7 +241,7 @@ fn i_15_what_the_issuer_says_of_caching_changes_nothing() {
     let item = format!("{{endpoint: \"{}\", refresh_interval_min: 1h}}", idp.url("/keys"));
     let stage = stage_with(vec![tokens_of("https://idp.example", &item)]);
     for _ in 0..5 {
-        assert!(is_let_in(&stage, &token("alice")));
+        assert!(stage.is_let_in(&token("alice")));
     }
     assert_eq!(idp.asked("/keys"), 1);
 }
@@ -265,8 +255,8 @@ fn i_16_a_key_of_one_issuer_never_verifies_a_token_of_another() {
     let item = |path| format!("{{endpoint: \"{}\", refresh_interval_min: 1ms}}", idp.url(path));
     let (of_a, of_b) = ("https://a.example", "https://b.example");
     let stage = stage_with(vec![tokens_of(of_a, &item("/a")), tokens_of(of_b, &item("/b"))]);
-    assert!(is_let_in(&stage, &token_of(of_a, &a)) && is_let_in(&stage, &token_of(of_b, &b)));
-    assert!(!is_let_in(&stage, &token_of(of_a, &b)) && !is_let_in(&stage, &token_of(of_b, &a)));
+    assert!(stage.is_let_in(&token_of(of_a, &a)) && stage.is_let_in(&token_of(of_b, &b)));
+    assert!(!stage.is_let_in(&token_of(of_a, &b)) && !stage.is_let_in(&token_of(of_b, &a)));
 }
 
 #[test]
@@ -281,9 +271,9 @@ fn an_issuer_with_a_certificate_of_its_own_is_trusted_by_its_bundle_alone() {
         "{{refresh_interval_min: 1ms, tls: {{ca_bundle: \"${{file['{}']}}\"}}}}",
         bundle.path().display()
     );
-    assert!(is_let_in(&stage_with(vec![tokens_of(&issuer, &tls)]), &token_of(&issuer, &ES256)));
+    assert!(stage_with(vec![tokens_of(&issuer, &tls)]).is_let_in(&token_of(&issuer, &ES256)));
     let asked = idp.asked("/keys");
-    assert!(!is_let_in(&launched_with(vec![tokens_of(&issuer, EAGER)]), &token_of(&issuer, &ES256)));
+    assert!(!launched_with(vec![tokens_of(&issuer, EAGER)]).is_let_in(&token_of(&issuer, &ES256)));
     assert_eq!(idp.asked("/keys"), asked, "by the system's certificates nobody gets through");
 }
 
@@ -294,6 +284,6 @@ fn i_03_an_issuer_is_asked_through_the_proxy_that_the_file_names() {
     proxy.answers(url, Answer::Body(jwks(&[&ES256])));
     let item = format!("{{endpoint: \"{url}\", proxy: \"{}\", insecure_allow_http: true}}", proxy.url(""));
     let stage = stage_with(vec![tokens_of("https://idp.example", &item)]);
-    assert!(is_let_in(&stage, &token("alice")));
+    assert!(stage.is_let_in(&token("alice")));
     assert!(proxy.asked(url) >= 1);
 }

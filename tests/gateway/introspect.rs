@@ -60,12 +60,6 @@ fn stage(authentication: Vec<String>) -> Stage {
     Stage::start_with(1, |setup, _| setup.tenant().authentication = authentication)
 }
 
-fn is_let_in(stage: &Stage, token: &str) -> bool {
-    let mut client = stage.connect();
-    client.handshake();
-    client.authenticate(&client_first(token)).auth_bytes.is_empty()
-}
-
 /// A connection whose login has been asked for and not answered.
 fn waiting(stage: &Stage, token: &str) -> (Client, i32) {
     let mut client = stage.connect();
@@ -205,7 +199,7 @@ fn i_17_whatever_else_an_endpoint_answers_opens_nothing_and_is_not_remembered() 
         stage.expect_metric(&refusals(reason), refused + 1.0);
         if result != "active" {
             server.answers(|_| Some(active(json!({}))));
-            assert!(is_let_in(&stage, &token), "a failure is not remembered: {shown}");
+            assert!(stage.is_let_in(&token), "a failure is not remembered: {shown}");
         }
     }
     assert_eq!(stage.gateway.admin("/readyz").map(|(code, _)| code), Some(200));
@@ -216,30 +210,30 @@ fn i_17_s_28_an_active_token_is_asked_about_once_for_a_bounded_time() {
     let server = endpoint();
     let stage = stage(vec![asked_at(&server, "", "")]);
     for _ in 0..5 {
-        assert!(is_let_in(&stage, OPAQUE));
+        assert!(stage.is_let_in(OPAQUE));
     }
     assert_eq!(server.asked().len(), 1);
     assert_eq!((lookups(&stage, &server, "new"), lookups(&stage, &server, "known")), (1.0, 4.0));
     // By the file's own time.
     let server = endpoint();
     let stage = self::stage(vec![asked_at(&server, ", cache_lifetime_max: 1s", "")]);
-    assert!(is_let_in(&stage, OPAQUE) && server.asked().len() == 1);
-    wait_until("asked again", || is_let_in(&stage, OPAQUE) && server.asked().len() > 1);
+    assert!(stage.is_let_in(OPAQUE) && server.asked().len() == 1);
+    wait_until("asked again", || stage.is_let_in(OPAQUE) && server.asked().len() > 1);
     server.answers(|_| Some(inactive()));
-    wait_until("revoked", || !is_let_in(&stage, OPAQUE));
+    wait_until("revoked", || !stage.is_let_in(OPAQUE));
     // By the token's own end: inside the clock skew it logs in still, and is asked about each time.
     let end = Arc::new(OnceLock::new());
     let said = end.clone();
     let server =
         TokenServer::start(move |_| Some(active(json!({"exp": said.get_or_init(|| now_seconds() + 3)}))));
     let stage = self::stage(vec![asked_at(&server, "", ", clock_skew: 5m")]);
-    assert!(is_let_in(&stage, OPAQUE));
-    wait_until("asked again", || is_let_in(&stage, OPAQUE) && server.asked().len() > 1);
+    assert!(stage.is_let_in(OPAQUE));
+    wait_until("asked again", || stage.is_let_in(OPAQUE) && server.asked().len() > 1);
     assert!(end.get().is_some_and(|end| now_seconds() >= *end), "it was kept to its end");
     // Not at all.
     let server = endpoint();
     let stage = self::stage(vec![asked_at(&server, ", cache_lifetime_max: 0s", "")]);
-    assert!(is_let_in(&stage, OPAQUE) && is_let_in(&stage, OPAQUE));
+    assert!(stage.is_let_in(OPAQUE) && stage.is_let_in(OPAQUE));
     assert_eq!(server.asked().len(), 2);
 }
 
@@ -271,7 +265,7 @@ fn a_flood_of_tokens_is_no_flood_at_the_endpoint() {
         setup.tenant().authentication = vec![asked_at(&server, ", timeout: 60s", "")];
         setup.sections.push("limits: {login_timeout: 60s}".to_owned());
     });
-    assert!(is_let_in(&stage, OPAQUE));
+    assert!(stage.is_let_in(OPAQUE));
     let held = gate.clone();
     server.answers(move |_| {
         held.pass();
@@ -280,7 +274,7 @@ fn a_flood_of_tokens_is_no_flood_at_the_endpoint() {
     let flood: Vec<_> = (0..FLOOD).map(|number| waiting(&stage, &format!("{OPAQUE}-{number}"))).collect();
     wait_until("all there", || lookups(&stage, &server, "new") >= (FLOOD + 1) as f64);
     wait_until("asked", || server.asked().len() == AT_ONCE + 1);
-    assert!(is_let_in(&stage, OPAQUE), "what is known does not wait");
+    assert!(stage.is_let_in(OPAQUE), "what is known does not wait");
     assert_eq!(server.asked().len(), AT_ONCE + 1);
     let mut other = Client::connect_from(OF_ANOTHER, stage.setup.tenants[0].port);
     other.handshake();
@@ -311,7 +305,7 @@ fn an_endpoint_that_is_down_holds_up_neither_known_tokens_nor_other_issuers() {
     let of_down = answer("https://down.example");
     down.answers(move |_| Some(of_down.clone()));
     other.answers(|_| Some(inactive()));
-    assert!(is_let_in(&stage, OPAQUE));
+    assert!(stage.is_let_in(OPAQUE));
     let held = gate.clone();
     down.answers(move |_| {
         held.pass();
@@ -319,11 +313,11 @@ fn an_endpoint_that_is_down_holds_up_neither_known_tokens_nor_other_issuers() {
     });
     let new = waiting(&stage, "another-token");
     wait_until("asked", || down.asked().len() == 2);
-    assert!(is_let_in(&stage, OPAQUE), "known");
-    assert!(is_let_in(&stage, &token("alice")), "by keys");
+    assert!(stage.is_let_in(OPAQUE), "known");
+    assert!(stage.is_let_in(&token("alice")), "by keys");
     let of_other = answer("https://other.example");
     other.answers(move |_| Some(of_other.clone()));
-    assert!(is_let_in(&stage, "a-third-token"), "of another endpoint");
+    assert!(stage.is_let_in("a-third-token"), "of another endpoint");
     gate.open();
     assert!(!is_answered_well(new), "nobody knows it");
 }
@@ -337,14 +331,14 @@ fn signed_tokens_go_by_keys_where_there_are_any() {
     let both = Stage::start_with(1, |setup, jwks| {
         setup.tenant().authentication = vec![oauth_bearer(jwks, &format!(", {}", section(&server, "")))];
     });
-    assert!(is_let_in(&both, &token("alice")));
-    assert!(!is_let_in(&both, &RS256.token(&claims("alice", 3600))), "by another key");
-    assert!(!is_let_in(&both, &ES256.token(&claims("alice", -3600))), "expired");
+    assert!(both.is_let_in(&token("alice")));
+    assert!(!both.is_let_in(&RS256.token(&claims("alice", 3600))), "by another key");
+    assert!(!both.is_let_in(&ES256.token(&claims("alice", -3600))), "expired");
     assert_eq!(server.asked().len(), 0);
-    assert!(is_let_in(&both, OPAQUE) && server.asked().len() == 1);
+    assert!(both.is_let_in(OPAQUE) && server.asked().len() == 1);
     // Without keys the endpoint decides about everything.
     let alone = stage(vec![asked_at(&server, "", "")]);
-    assert!(!is_let_in(&alone, &token("alice")), "signed, and not active");
+    assert!(!alone.is_let_in(&token("alice")), "signed, and not active");
     assert_eq!(server.asked().len(), 2);
 }
 
@@ -364,7 +358,7 @@ fn an_opaque_token_goes_on_to_the_broker_as_it_is() {
     let stage = Stage::before(vec![broker], |setup, _| {
         setup.tenant().authentication = vec![asked_at(&server, "", ", mediation: validate_forward")];
     });
-    assert!(is_let_in(&stage, OPAQUE));
+    assert!(stage.is_let_in(OPAQUE));
     let said = stage.broker().asked_by_anybody();
     let said = said.iter().find(|asked| asked.key() == 36).expect("the broker is logged in at");
     assert_eq!(&said.request::<SaslAuthenticateRequest>().auth_bytes[..], client_first(OPAQUE));
@@ -395,10 +389,10 @@ fn opaque_tokens_of_the_development_issuer_open_sessions_until_they_are_revoked(
          validate: {{issuer: \"{url}\", audiences: [{{name: \"{AUDIENCE}\"}}]}}}}"
     )]);
     let token = issuer.token("reader-app", "reader-secret");
-    assert!(is_let_in(&stage, &token));
+    assert!(stage.is_let_in(&token));
     stage.expect_audit("the login", |line| line["principal"] == "reader-app");
     issuer.revoke("reader-app", "reader-secret", &token);
-    assert!(!is_let_in(&stage, &token));
+    assert!(!stage.is_let_in(&token));
     stage.expect_metric(&refusals("inactive"), 1.0);
 }
 
@@ -410,8 +404,8 @@ fn an_endpoint_is_trusted_by_the_ca_that_the_file_names() {
         let bundle = authority.pem().replace('\n', "\\n");
         stage(vec![asked_at(&server, &format!(", tls: {{ca_bundle: \"{bundle}\"}}"), "")])
     };
-    assert!(is_let_in(&trusting(&ours), OPAQUE));
-    assert!(!is_let_in(&trusting(&Authority::new("our authority")), OPAQUE));
+    assert!(trusting(&ours).is_let_in(OPAQUE));
+    assert!(!trusting(&Authority::new("our authority")).is_let_in(OPAQUE));
     assert_eq!(server.asked().len(), 1, "nothing is said to whom nobody vouches for");
 }
 
@@ -420,7 +414,7 @@ fn a_connection_that_ends_as_it_is_used_is_no_answer() {
     let server =
         TokenServer::start(|asked| Some(if asked.earlier == 0 { String::new() } else { active(json!({})) }));
     let stage = stage(vec![asked_at(&server, ", timeout: 60s", "")]);
-    assert!(is_let_in(&stage, OPAQUE));
+    assert!(stage.is_let_in(OPAQUE));
     assert_eq!(server.asked().len(), 2);
     stage.expect_metric(&introspections(&server, "active"), 1.0);
 }
@@ -445,7 +439,7 @@ fn i_17_neither_the_token_nor_the_secret_stands_in_any_log_at_any_level() {
             setup.tenant().authentication = vec![asked_at(&server, &way, "")];
             setup.sections.push("logging: {level: trace}".to_owned());
         });
-        assert!(is_let_in(&stage, OPAQUE) && is_let_in(&stage, OPAQUE));
+        assert!(stage.is_let_in(OPAQUE) && stage.is_let_in(OPAQUE));
         let asked: Question = server.asked().remove(0);
         assert_eq!(asked.says("client_secret").is_some(), way == "post");
         let echo = json!({"active": format!("{OPAQUE} {SECRET}"), "error": SECRET}).to_string();
@@ -457,7 +451,7 @@ fn i_17_neither_the_token_nor_the_secret_stands_in_any_log_at_any_level() {
             None,
         ] {
             server.answers(move |_| answer.clone());
-            assert!(!is_let_in(&stage, &format!("{OPAQUE}-new")));
+            assert!(!stage.is_let_in(&format!("{OPAQUE}-new")));
         }
         let (_, metrics) = stage.gateway.admin("/metrics").expect("the admin port answers");
         let (_, ready) = stage.gateway.admin("/readyz").expect("the admin port answers");

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use serde_json::json;
 
 use crate::site::{REALM, ROTATING, TOPIC_AUTHORIZATION_FAILED, keycloak, log_in_again, sees_orders, stage};
-use crate::support::rotation::{self, is_let_in};
+use crate::support::rotation;
 
 const IS_READER: &str = "context.auth.token.claims.realm_access.roles.includes('reader')";
 
@@ -83,7 +83,7 @@ fn a_secret_counts_until_it_is_renewed() {
     let before = keycloak.token(REALM, "renewed-app", "some-secret");
     let renewed = keycloak.renew_secret(REALM, "renewed-app");
     refused("some-secret");
-    assert!(is_let_in(&stage, &keycloak.token(REALM, "renewed-app", &renewed)));
+    assert!(stage.is_let_in(&keycloak.token(REALM, "renewed-app", &renewed)));
     // What was given by the old secret is good to its end.
-    assert!(is_let_in(&stage, &before));
+    assert!(stage.is_let_in(&before));
 }

@@ -5,7 +5,6 @@ use crate::support::broker::Broker;
 use crate::support::issuer::KeyServer;
 use crate::support::keycloak::{AUDIENCE, Keycloak};
 use crate::support::process::Gateway;
-use crate::support::rotation::is_let_in;
 use crate::support::setup::Setup;
 use crate::support::stage::Stage;
 use crate::support::tls::Authority;
@@ -35,7 +34,7 @@ fn keys_come_by_https_from_a_realm_that_the_bundle_vouches_for() {
         let stage = stage_with(vec![item], "context.auth.principal.name == 'reader-app'");
         assert_eq!(sees_orders(&mut stage.log_in_at(stage.setup.tenants[0].port, &token)), 0);
         // By plain HTTP the realm goes by another name.
-        assert!(!is_let_in(&stage, &keycloak.token(REALM, "reader-app", "reader-secret")));
+        assert!(!stage.is_let_in(&keycloak.token(REALM, "reader-app", "reader-secret")));
     }
 }
 
@@ -56,6 +55,6 @@ fn a_realm_that_nobody_vouches_for_opens_nothing_and_the_log_says_why() {
         assert_eq!(code, 503);
         assert!(missing.contains(&format!("the key set of {} is not there", keycloak.https_issuer(REALM))));
         let stage = Stage { gateway, brokers, keys: KeyServer::start(&[]), setup };
-        assert!(!is_let_in(&stage, &token));
+        assert!(!stage.is_let_in(&token));
     }
 }

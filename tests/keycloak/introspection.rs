@@ -4,7 +4,6 @@ use serde_json::json;
 
 use crate::site::{OTHER, REALM, keycloak, sees_orders, stage_with};
 use crate::support::keycloak::{AUDIENCE, Keycloak};
-use crate::support::rotation::is_let_in;
 
 /// An item of `authentication`: Keycloak is asked about every token at each login.
 fn asked(keycloak: &Keycloak, client: &str, secret: &str) -> String {
@@ -24,16 +23,16 @@ fn a_token_opens_sessions_until_it_is_revoked() {
     let Some(keycloak) = keycloak() else { return };
     let stage = stage_with(vec![asked(keycloak, "gateway", "gw-secret")], IS_READER);
     let new_token = || keycloak.token(REALM, "asked-app", "some-secret");
-    assert!(!is_let_in(&stage, &new_token()), "Keycloak tells a client only of tokens that are for it");
+    assert!(!stage.is_let_in(&new_token()), "Keycloak tells a client only of tokens that are for it");
     keycloak.add_audience(REALM, "asked-app", "gateway");
     let token = new_token();
     let mut client = stage.log_in_at(stage.setup.tenants[0].port, &token);
     assert_eq!(sees_orders(&mut client), 0, "what Keycloak says are the claims of conditions");
     stage.expect_audit("the login", |line| line["outcome"] == "success" && line["principal"] == "asked-app");
-    assert!(!is_let_in(&stage, &keycloak.token(OTHER, "asked-app", "some-secret")), "of another realm");
+    assert!(!stage.is_let_in(&keycloak.token(OTHER, "asked-app", "some-secret")), "of another realm");
     keycloak.revoke(REALM, "asked-app", "some-secret", &token);
-    assert!(!is_let_in(&stage, &token), "revoked");
-    assert!(is_let_in(&stage, &new_token()), "a new one");
+    assert!(!stage.is_let_in(&token), "revoked");
+    assert!(stage.is_let_in(&new_token()), "a new one");
     let inactive = "sluicegate_logins_total{virtual_cluster=\"team\",mechanism=\"oauth_bearer\",result=\"failure\",reason=\"inactive\"}";
     stage.expect_metric(inactive, 3.0);
 }
@@ -44,16 +43,16 @@ fn the_tokens_of_a_disabled_client_open_nothing_at_once() {
     let stage = stage_with(vec![asked(keycloak, "gateway", "gw-secret")], IS_READER);
     keycloak.add_audience(REALM, "suspended-app", "gateway");
     let token = keycloak.token(REALM, "suspended-app", "some-secret");
-    assert!(is_let_in(&stage, &token));
+    assert!(stage.is_let_in(&token));
     keycloak.change_client(REALM, "suspended-app", |client| client["enabled"] = json!(false));
-    assert!(!is_let_in(&stage, &token));
+    assert!(!stage.is_let_in(&token));
 }
 
 #[test]
 fn a_gateway_with_a_wrong_secret_lets_nobody_in() {
     let Some(keycloak) = keycloak() else { return };
     let stage = stage_with(vec![asked(keycloak, "gateway", "wrong")], IS_READER);
-    assert!(!is_let_in(&stage, &keycloak.token(REALM, "reader-app", "reader-secret")));
+    assert!(!stage.is_let_in(&keycloak.token(REALM, "reader-app", "reader-secret")));
     let failed = "sluicegate_logins_total{virtual_cluster=\"team\",mechanism=\"oauth_bearer\",result=\"failure\",reason=\"introspection_failed\"}";
     stage.expect_metric(failed, 1.0);
     stage.expect_audit("the refusal", |line| {

@@ -5,7 +5,6 @@ use crate::site::{
     sees_orders, stage, stage_with,
 };
 use crate::support::keycloak::AUDIENCE;
-use crate::support::rotation::is_let_in;
 use crate::support::stage::Stage;
 
 fn told_of_orders(stage: &Stage, token: &str) -> i16 {
@@ -57,9 +56,9 @@ fn a_realm_that_the_file_does_not_name_opens_nothing() {
     let stage = stage(keycloak, &[REALM, OTHER], "true");
     for stranger in [keycloak.token(ROTATING, "reader-app", "reader-secret"), keycloak.administrators_token()]
     {
-        assert!(!is_let_in(&stage, &stranger));
+        assert!(!stage.is_let_in(&stranger));
     }
-    assert!(is_let_in(&stage, &keycloak.token(OTHER, "reader-app", "reader-secret")));
+    assert!(stage.is_let_in(&keycloak.token(OTHER, "reader-app", "reader-secret")));
 }
 
 #[test]
@@ -73,8 +72,8 @@ fn a_realm_says_itself_where_its_keys_are() {
     );
     let stage = stage_with(vec![of_the_realm], "context.auth.principal.name == 'reader-app'");
     assert_eq!(told_of_orders(&stage, &keycloak.token(REALM, "reader-app", "reader-secret")), 0);
-    assert!(!is_let_in(&stage, &keycloak.token(REALM, "producer-app", "producer-secret")));
-    assert!(!is_let_in(&stage, &keycloak.token(OTHER, "reader-app", "reader-secret")));
+    assert!(!stage.is_let_in(&keycloak.token(REALM, "producer-app", "producer-secret")));
+    assert!(!stage.is_let_in(&keycloak.token(OTHER, "reader-app", "reader-secret")));
 }
 
 #[test]

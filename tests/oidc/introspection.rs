@@ -7,7 +7,6 @@ use crate::site::{
     expect_refusal, provider, stage, token,
 };
 use crate::support::oidc::{AUDIENCE, KEYS, OidcProvider};
-use crate::support::rotation::is_let_in;
 use crate::support::stage::wait_until;
 
 /// An item of `authentication`: the provider is asked about tokens, as whom `client` says, and by what else `more` says.
@@ -51,7 +50,7 @@ fn a_token_that_was_revoked_opens_nothing_once_the_cache_is_over() {
         expect_login(&stage, &revoked, OPAQUE.0);
         provider.revoke(OPAQUE.0, OPAQUE.1, &revoked);
         if kept != "0s" {
-            wait_until("asked again", || !is_let_in(&stage, &revoked));
+            wait_until("asked again", || !stage.is_let_in(&revoked));
         }
         expect_refusal(&stage, &revoked, "inactive");
         expect_login(&stage, &other, OPAQUE.0);

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::broker::Broker;
-use super::client::Client;
+use super::client::{Client, client_first};
 use super::issuer::{ES256, KeyServer, claims};
 use super::process::Gateway;
 use super::setup::Setup;
@@ -66,6 +66,18 @@ impl Stage {
         let mut client = Client::connect(port);
         client.log_in(token);
         client
+    }
+
+    /// Whether a token opens a session with the first tenant.
+    pub fn is_let_in(&self, token: &str) -> bool {
+        self.is_let_in_at(self.setup.tenants[0].port, token)
+    }
+
+    /// Whether a token opens a session at any port.
+    pub fn is_let_in_at(&self, port: u16, token: &str) -> bool {
+        let mut client = Client::connect(port);
+        client.handshake();
+        client.authenticate(&client_first(token)).auth_bytes.is_empty()
     }
 
     /// The audit log so far, line by line.
