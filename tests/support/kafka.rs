@@ -1,15 +1,14 @@
 //! Real Kafka, started and stopped by `scripts/kafka` on ports and in a folder of its own.
 
 use std::collections::HashMap;
-use std::io::{Read, Write};
+use std::io::Read;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::sync::Once;
 
 use tempfile::TempDir;
 
-use super::ports;
 use super::process::Issuer;
+use super::{ports, provided};
 
 /// The script that knows all about starting Kafka.
 pub const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/kafka");
@@ -20,24 +19,9 @@ const TLS: &str = "tls";
 /// How many ports the script counts from one broker to the next.
 const PORTS_PER_BROKER: u16 = 10;
 
-/// Whether this run has Kafka. Without it the tests that need it are left out, aloud; in CI they fail instead.
+/// Whether this run has Kafka.
 pub fn is_here() -> bool {
-    if std::env::var_os("SLUICEGATE_KAFKA_LIBS").is_some() {
-        return true;
-    }
-    assert!(
-        std::env::var_os("CI").is_none_or(|ci| ci.is_empty() || ci == "false"),
-        "SLUICEGATE_KAFKA_LIBS is not set, and CI leaves nothing out; run scripts/test"
-    );
-    static ALOUD: Once = Once::new();
-    ALOUD.call_once(|| {
-        // Written past the test harness, which shows what a passing test prints to nobody.
-        let _ = writeln!(
-            std::io::stderr(),
-            "LEFT OUT: every test against real Kafka, for SLUICEGATE_KAFKA_LIBS is not set; scripts/test runs them"
-        );
-    });
-    false
+    provided::required("SLUICEGATE_KAFKA_LIBS", "real Kafka")
 }
 
 /// Some brokers, for as long as the value or the test binary lives.

@@ -4,7 +4,6 @@
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
-use std::sync::Once;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -13,8 +12,8 @@ use rustls::{ClientConnection, StreamOwned};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::ports;
 use super::tls::Authority;
+use super::{ports, provided};
 
 /// The script that knows all about starting Keycloak.
 pub const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/keycloak");
@@ -25,24 +24,9 @@ pub const AUDIENCE: &str = "http://kafka.dev";
 /// An answer that is not here by now does not come: a machine with two cores may compile beside the tests.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Whether this run has Keycloak. Without it the tests that need it are left out, aloud; in CI they fail instead.
+/// Whether this run has Keycloak.
 pub fn is_here() -> bool {
-    if std::env::var_os("SLUICEGATE_KEYCLOAK").is_some() {
-        return true;
-    }
-    assert!(
-        std::env::var_os("CI").is_none_or(|ci| ci.is_empty() || ci == "false"),
-        "SLUICEGATE_KEYCLOAK is not set, and CI leaves nothing out; run scripts/test"
-    );
-    static ALOUD: Once = Once::new();
-    ALOUD.call_once(|| {
-        // Written past the test harness, which shows what a passing test prints to nobody.
-        let _ = writeln!(
-            std::io::stderr(),
-            "LEFT OUT: every test against Keycloak, for SLUICEGATE_KEYCLOAK is not set; scripts/test runs them"
-        );
-    });
-    false
+    provided::required("SLUICEGATE_KEYCLOAK", "Keycloak")
 }
 
 /// A running Keycloak, for as long as the value or the test binary lives.

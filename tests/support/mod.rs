@@ -18,6 +18,7 @@ pub mod keycloak; // Keycloak with realms of its own, and what its administrator
 pub mod oidc; //    the npm package oidc-provider, with keys and clients of a test
 pub mod ports; //   ranges of ports that nobody else takes
 pub mod process; // the sluicegate binary: gateway, issuer, and commands that end
+pub mod provided; // what `scripts/test` provides, for those who need it
 pub mod rest; //    a server that answers in JSON whatever a test says
 pub mod rotation; // clients that log in while an issuer changes its keys
 pub mod sense; //   requests that make sense to a broker, for every API and version

@@ -1,15 +1,14 @@
 //! The npm package oidc-provider as an issuer: started on a port of its own with the keys and clients of a test.
 
-use std::io::Write;
-use std::sync::{LazyLock, Mutex, Once, PoisonError};
+use std::sync::{LazyLock, Mutex, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ED25519, PKCS_RSA_SHA256, RsaKeySize};
 use serde_json::{Value, json};
 
-use super::ports;
 use super::process::{Background, ConfigFile, http_get, http_post};
+use super::{ports, provided};
 
 /// The program, which knows all about that package.
 const PROGRAM: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/oidc/provider.mjs");
@@ -20,24 +19,9 @@ pub const AUDIENCE: &str = "http://kafka.dev";
 /// An answer that is not here by now does not come: a machine with two cores may compile beside the tests.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Whether this run has it. Without it the tests that need it are left out, aloud; in CI they fail instead.
+/// Whether this run has it.
 pub fn is_here() -> bool {
-    if std::env::var_os("SLUICEGATE_OIDC_PROVIDER").is_some() {
-        return true;
-    }
-    assert!(
-        std::env::var_os("CI").is_none_or(|ci| ci.is_empty() || ci == "false"),
-        "SLUICEGATE_OIDC_PROVIDER is not set, and CI leaves nothing out; run scripts/test"
-    );
-    static ALOUD: Once = Once::new();
-    ALOUD.call_once(|| {
-        // Written past the test harness, which shows what a passing test prints to nobody.
-        let _ = writeln!(
-            std::io::stderr(),
-            "LEFT OUT: every test against oidc-provider, for SLUICEGATE_OIDC_PROVIDER is not set; scripts/test runs them"
-        );
-    });
-    false
+    provided::required("SLUICEGATE_OIDC_PROVIDER", "oidc-provider")
 }
 
 /// A private key with its name and what it signs by.
