@@ -17,7 +17,7 @@ use crate::support::broker::Broker;
 use crate::support::process::Gateway;
 use crate::support::setup::Setup;
 use crate::support::stage::{Stage, wait_until};
-use crate::support::tls::Authority;
+use crate::support::tls::{Authority, inline};
 use crate::support::token_server::{Question, TokenServer, granted, http};
 
 const SECRET: &str = "open-sesame-4711";
@@ -43,7 +43,7 @@ fn first_message(token: &str, extensions: &str) -> Bytes {
 
 #[test]
 fn s_33_a_token_is_fetched_by_client_credentials_and_taken_to_brokers() {
-    let key = KeyPair::generate().expect("a key can be made").serialize_pem().replace('\n', "\\n");
+    let key = inline(&KeyPair::generate().expect("a key can be made").serialize_pem());
     let check = |keys: &str, is_right: fn(&Question) -> bool| {
         let server = TokenServer::start(|_| Some(granted(TOKEN, ", \"expires_in\": 300")));
         let keys = format!("token_endpoint: \"{}\", client_id: gateway, {keys}", server.url());
@@ -82,7 +82,7 @@ fn s_33_a_token_is_fetched_by_client_credentials_and_taken_to_brokers() {
             && asked.says("audience") == Some("kafka")
     });
     check(
-        &format!("client_assertion: {{key: \"{key}\", algorithm: ES256, key_id: k1}}, {extensions}"),
+        &format!("client_assertion: {{key: {key}, algorithm: ES256, key_id: k1}}, {extensions}"),
         |asked| {
             let assertion = asked.says("client_assertion").unwrap_or_default();
             let claims =
@@ -229,10 +229,7 @@ fn a_token_that_says_no_end_counts_for_five_minutes() {
 fn a_token_endpoint_is_trusted_by_the_ca_that_the_file_names() {
     let ours = Authority::new("our authority");
     let server = TokenServer::start_tls(&ours.pair(&["127.0.0.1"]), |_| Some(granted(TOKEN, "")));
-    let trusting = |authority: &Authority| {
-        let bundle = authority.pem().replace('\n', "\\n");
-        format!("{}, tls: {{ca_bundle: \"{bundle}\"}}", by_secret(&server))
-    };
+    let trusting = |authority: &Authority| format!("{}, {}", by_secret(&server), authority.trusted());
     assert_eq!(said(stage(broker(0), &trusting(&ours)).broker())[0].1, first_message(TOKEN, ""));
     let asked = server.asked().len();
     let mut setup = Setup::new(&["127.0.0.1:1".to_owned()], "{endpoint: \"http://127.0.0.1:1/\"}");

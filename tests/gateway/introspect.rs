@@ -400,10 +400,8 @@ fn opaque_tokens_of_the_development_issuer_open_sessions_until_they_are_revoked(
 fn an_endpoint_is_trusted_by_the_ca_that_the_file_names() {
     let ours = Authority::new("our authority");
     let server = TokenServer::start_tls(&ours.pair(&["127.0.0.1"]), |_| Some(active(json!({}))));
-    let trusting = |authority: &Authority| {
-        let bundle = authority.pem().replace('\n', "\\n");
-        stage(vec![asked_at(&server, &format!(", tls: {{ca_bundle: \"{bundle}\"}}"), "")])
-    };
+    let trusting =
+        |authority: &Authority| stage(vec![asked_at(&server, &format!(", {}", authority.trusted()), "")]);
     assert!(trusting(&ours).is_let_in(OPAQUE));
     assert!(!trusting(&Authority::new("our authority")).is_let_in(OPAQUE));
     assert_eq!(server.asked().len(), 1, "nothing is said to whom nobody vouches for");

@@ -413,10 +413,7 @@ fn a_token_endpoint_is_told_secrets_only_behind_a_certificate_of_the_file_s_ca()
     let server = TokenServer::start_tls(&ours.pair(&["127.0.0.1"]), |question| {
         Some(client_of(question).map_or_else(invalid_client, |id| granted_to(&id, 300, json!({}))))
     });
-    let trusting = |authority: &Authority| {
-        let bundle = authority.pem().replace('\n', "\\n");
-        stage(&server.url(), &format!(", tls: {{ca_bundle: \"{bundle}\"}}"))
-    };
+    let trusting = |authority: &Authority| stage(&server.url(), &format!(", {}", authority.trusted()));
     log_in(&trusting(&ours), "app");
     assert_eq!(server.asked().len(), 1);
     let stage = trusting(&Authority::new("our authority"));

@@ -2,13 +2,12 @@
 
 use std::fs;
 
-use rcgen::{BasicConstraints, CertificateParams, IsCa, KeyPair};
-
 use crate::direct::until;
 use crate::site::{CLIENT, SECRET, Site, issuer, site};
 use crate::support::clients::Tool::Librdkafka;
 use crate::support::process::Gateway;
 use crate::support::setup::Setup;
+use crate::support::tls::{Authority, inline};
 use crate::support::token_server::{TokenServer, granted};
 
 const PLAIN: &str = "authentication: {type: sasl_plain, username: gateway, password: gw-secret}";
@@ -136,15 +135,8 @@ fn a_broker_of_another_ca_is_not_trusted() {
         "SCRAM_SSL",
         |_| {
             // Its name is that of the right one.
-            let mut params = CertificateParams::default();
-            params.distinguished_name.push(rcgen::DnType::CommonName, "throw-away CA");
-            params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-            let key = KeyPair::generate().expect("keys can be made");
-            let ca = params.self_signed(&key).expect("a certificate can be made").pem();
-            vec![
-                SCRAM_512.to_owned(),
-                format!("tls: {{enabled: true, ca_bundle: \"{}\"}}", ca.replace('\n', "\\n")),
-            ]
+            let ca = inline(&Authority::new("throw-away CA").pem());
+            vec![SCRAM_512.to_owned(), format!("tls: {{enabled: true, ca_bundle: {ca}}}")]
         },
         "invalid peer certificate",
     );

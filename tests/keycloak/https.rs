@@ -18,14 +18,10 @@ fn authentication(keycloak: &Keycloak, jwks: &str) -> String {
     )
 }
 
-fn trusting(authority: &Authority) -> String {
-    format!("tls: {{ca_bundle: \"{}\"}}", authority.pem().replace('\n', "\\n"))
-}
-
 #[test]
 fn keys_come_by_https_from_a_realm_that_the_bundle_vouches_for() {
     let Some(keycloak) = keycloak() else { return };
-    let bundle = trusting(&keycloak.authority);
+    let bundle = keycloak.authority.trusted();
     let endpoint = format!("endpoint: \"{}/protocol/openid-connect/certs\"", keycloak.https_issuer(REALM));
     let token = keycloak.token_by_https(REALM, "reader-app", "reader-secret");
     // Named, or found by the issuer.
@@ -42,7 +38,7 @@ fn keys_come_by_https_from_a_realm_that_the_bundle_vouches_for() {
 fn a_realm_that_nobody_vouches_for_opens_nothing_and_the_log_says_why() {
     let Some(keycloak) = keycloak() else { return };
     let token = keycloak.token_by_https(REALM, "reader-app", "reader-secret");
-    for jwks in [String::new(), trusting(&Authority::new("a stranger"))] {
+    for jwks in [String::new(), Authority::new("a stranger").trusted()] {
         let brokers = Broker::cluster(1);
         let mut setup = Setup::new(&[brokers[0].address()], "{}");
         setup.tenant().authentication = vec![authentication(keycloak, &jwks)];

@@ -49,6 +49,11 @@ impl Authority {
         self.issuer.pem()
     }
 
+    /// The line of a section that trusts this authority alone, for a file to which nothing is mounted.
+    pub fn trusted(&self) -> String {
+        format!("tls: {{ca_bundle: {}}}", inline(&self.pem()))
+    }
+
     /// A list that revokes the certificates of these numbers, and is good for so many seconds, as PEM.
     pub fn revokes(&self, numbers: &[u64], seconds: i64) -> String {
         let epoch = rcgen::date_time_ymd(1970, 1, 1);
@@ -138,6 +143,11 @@ impl Pair {
 pub fn written(dir: &Path, name: &str, text: &str) -> String {
     fs::write(dir.join(name), text).expect("the file can be written");
     format!("\"${{file['{}/{name}']}}\"", dir.display())
+}
+
+/// PEM as a text of the gateway's file, in one line.
+pub fn inline(pem: &str) -> String {
+    format!("\"{}\"", pem.replace('\n', "\\n"))
 }
 
 /// A port that speaks TLS before a broker that does not.
