@@ -117,7 +117,7 @@ fn s_02_each_bad_token_is_refused_for_its_own_reason_and_the_client_is_told_none
     });
     for (label, _) in &cases {
         let count = cases.iter().filter(|(other, _)| other == label).count();
-        assert_eq!(failures(&stage, label), count as f64, "{label}");
+        assert_eq!(stage.refused_logins("oauth_bearer", label), count as f64, "{label}");
     }
     stage.broker().assert_untouched();
     let log = stage.gateway.process.log();
@@ -141,13 +141,6 @@ fn signed_by_the_public_key() -> String {
     let message = format!("{}.{}", b64(header), b64(claims("alice", 3600).to_string()));
     let key = hmac::Key::new(hmac::HMAC_SHA256, ES256.jwk().to_string().as_bytes());
     format!("{message}.{}", b64(hmac::sign(&key, message.as_bytes())))
-}
-
-/// Refused logins with this reason, so far.
-fn failures(stage: &Stage, reason: &str) -> f64 {
-    stage.metric(&format!(
-        "sluicegate_logins_total{{virtual_cluster=\"team\",mechanism=\"oauth_bearer\",result=\"failure\",reason=\"{reason}\"}}"
-    ))
 }
 
 /// Says a client's first message and sees it refused in the way of RFC 7628; returns the id that the client is told.
@@ -262,7 +255,7 @@ fn s_05_a_malformed_first_message_is_refused_at_once() {
     });
     for (label, _) in &cases {
         let count = cases.iter().filter(|(other, _)| other == label).count();
-        assert_eq!(failures(&stage, label), count as f64, "{label}");
+        assert_eq!(stage.refused_logins("oauth_bearer", label), count as f64, "{label}");
     }
 }
 
@@ -292,7 +285,7 @@ fn j_21_s_03_a_client_acts_as_the_tokens_principal_or_not_at_all() {
     client.handshake();
     let id = expect_refusal(&mut client, &separated(&format!("n,a=root,|auth=Bearer {token}||")));
     stage.expect_audit("the authzid", |line| line["id"] == id.as_str());
-    assert_eq!(failures(&stage, "authzid_mismatch"), 1.0);
+    assert_eq!(stage.refused_logins("oauth_bearer", "authzid_mismatch"), 1.0);
 }
 
 #[test]

@@ -83,12 +83,6 @@ fn introspections(server: &TokenServer, result: &str) -> String {
     format!("sluicegate_introspections_total{{endpoint=\"{name}\",result=\"{result}\"}}")
 }
 
-fn refusals(reason: &str) -> String {
-    format!(
-        "sluicegate_logins_total{{virtual_cluster=\"team\",mechanism=\"oauth_bearer\",result=\"failure\",reason=\"{reason}\"}}"
-    )
-}
-
 fn name_of(server: &TokenServer) -> String {
     server.introspection_url().trim_start_matches("http://").to_owned()
 }
@@ -143,7 +137,7 @@ fn i_17_s_28_an_opaque_token_logs_in_while_the_endpoint_says_that_it_is_active()
     let line = stage.expect_audit("the refusal", |line| line["id"] == id.as_str());
     let reason = line["reason"].as_str().expect("it has a reason");
     assert!(reason.starts_with("the introspection endpoint says that the token is not active"), "{reason}");
-    stage.expect_metric(&refusals("inactive"), 1.0);
+    stage.expect_refused_logins("oauth_bearer", "inactive", 1.0);
     stage.expect_metric(&introspections(&server, "active"), 1.0);
     stage.expect_metric(&introspections(&server, "inactive"), 1.0);
 }
@@ -188,7 +182,7 @@ fn i_17_whatever_else_an_endpoint_answers_opens_nothing_and_is_not_remembered() 
     for (place, (answer, result, reason)) in cases.into_iter().enumerate() {
         let shown = format!("{answer:.80?}");
         let (before, refused) =
-            (stage.metric(&introspections(&server, result)), stage.metric(&refusals(reason)));
+            (stage.metric(&introspections(&server, result)), stage.refused_logins("oauth_bearer", reason));
         server.answers(move |_| answer.clone());
         let token = format!("{OPAQUE}-{place}");
         let mut client = stage.connect();
@@ -196,7 +190,7 @@ fn i_17_whatever_else_an_endpoint_answers_opens_nothing_and_is_not_remembered() 
         assert!(!client.authenticate(&client_first(&token)).auth_bytes.is_empty(), "{shown}");
         id_of_failure(&client.authenticate(b"\x01"));
         stage.expect_metric(&introspections(&server, result), before + 1.0);
-        stage.expect_metric(&refusals(reason), refused + 1.0);
+        stage.expect_refused_logins("oauth_bearer", reason, refused + 1.0);
         if result != "active" {
             server.answers(|_| Some(active(json!({}))));
             assert!(stage.is_let_in(&token), "a failure is not remembered: {shown}");
@@ -393,7 +387,7 @@ fn opaque_tokens_of_the_development_issuer_open_sessions_until_they_are_revoked(
     stage.expect_audit("the login", |line| line["principal"] == "reader-app");
     issuer.revoke("reader-app", "reader-secret", &token);
     assert!(!stage.is_let_in(&token));
-    stage.expect_metric(&refusals("inactive"), 1.0);
+    stage.expect_refused_logins("oauth_bearer", "inactive", 1.0);
 }
 
 #[test]

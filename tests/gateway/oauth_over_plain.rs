@@ -91,20 +91,14 @@ fn log_in(stage: &Stage, id: &str) -> (Client, i64) {
 /// Is refused, for this reason, with these words.
 #[track_caller]
 fn refuse(stage: &Stage, id: &str, secret: &str, label: &str, why: &str) {
-    let before = logins(stage, label);
+    let before = stage.refused_logins("sasl_plain", label);
     let mut client = plain(stage);
     let id = id_of_failure(&say(&mut client, id, secret));
     client.expect_close();
     let line = stage.expect_audit(label, |line| line["id"] == id.as_str());
     assert_eq!((&line["mechanism"], &line["outcome"]), (&json!("sasl_plain"), &json!("failure")));
     assert!(line["reason"].as_str().is_some_and(|reason| reason.contains(why)), "{why} is not in {line}");
-    assert_eq!(logins(stage, label), before + 1.0, "{label}: {line}");
-}
-
-fn logins(stage: &Stage, reason: &str) -> f64 {
-    stage.metric(&format!(
-        "sluicegate_logins_total{{virtual_cluster=\"team\",mechanism=\"sasl_plain\",result=\"failure\",reason=\"{reason}\"}}"
-    ))
+    assert_eq!(stage.refused_logins("sasl_plain", label), before + 1.0, "{label}: {line}");
 }
 
 fn fetches(stage: &Stage, result: &str) -> f64 {
@@ -374,11 +368,11 @@ fn a_session_is_renewed_by_the_client_that_began_it() {
         ("batch", "open-door-0815", "principal_changed"),
         ("app", "wrong", "wrong_password"),
     ] {
-        let before = logins(&stage, label);
+        let before = stage.refused_logins("sasl_plain", label);
         let (mut client, answer) = again(id, secret);
         id_of_failure(&answer);
         client.expect_close();
-        assert_eq!(logins(&stage, label), before + 1.0, "{id}");
+        assert_eq!(stage.refused_logins("sasl_plain", label), before + 1.0, "{id}");
     }
 }
 
@@ -449,7 +443,7 @@ fn j_15_a_token_that_is_bound_to_a_certificate_is_good_on_its_connection_alone()
         assert_eq!(say(&mut client, "app", SECRET).error_code, error_code);
     }
     for label in ["certificate_mismatch", "certificate_missing"] {
-        assert_eq!(logins(&stage, label), 1.0, "{label}");
+        assert_eq!(stage.refused_logins("sasl_plain", label), 1.0, "{label}");
     }
 }
 

@@ -33,8 +33,7 @@ fn a_token_opens_sessions_until_it_is_revoked() {
     keycloak.revoke(REALM, "asked-app", "some-secret", &token);
     assert!(!stage.is_let_in(&token), "revoked");
     assert!(stage.is_let_in(&new_token()), "a new one");
-    let inactive = "sluicegate_logins_total{virtual_cluster=\"team\",mechanism=\"oauth_bearer\",result=\"failure\",reason=\"inactive\"}";
-    stage.expect_metric(inactive, 3.0);
+    stage.expect_refused_logins("oauth_bearer", "inactive", 3.0);
 }
 
 #[test]
@@ -53,8 +52,7 @@ fn a_gateway_with_a_wrong_secret_lets_nobody_in() {
     let Some(keycloak) = keycloak() else { return };
     let stage = stage_with(vec![asked(keycloak, "gateway", "wrong")], IS_READER);
     assert!(!stage.is_let_in(&keycloak.token(REALM, "reader-app", "reader-secret")));
-    let failed = "sluicegate_logins_total{virtual_cluster=\"team\",mechanism=\"oauth_bearer\",result=\"failure\",reason=\"introspection_failed\"}";
-    stage.expect_metric(failed, 1.0);
+    stage.expect_refused_logins("oauth_bearer", "introspection_failed", 1.0);
     stage.expect_audit("the refusal", |line| {
         line["reason"].as_str().is_some_and(|why| why.contains("answers 401"))
     });

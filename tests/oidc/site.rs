@@ -81,14 +81,11 @@ pub fn expect_login(stage: &Stage, token: &str, principal: &str) {
 
 /// A login by this token is refused for this reason.
 pub fn expect_refusal(stage: &Stage, token: &str, reason: &str) {
-    let line = format!(
-        "sluicegate_logins_total{{virtual_cluster=\"team\",mechanism=\"oauth_bearer\",result=\"failure\",reason=\"{reason}\"}}"
-    );
-    let before = stage.metric(&line);
+    let before = stage.refused_logins("oauth_bearer", reason);
     let mut client = stage.connect();
     client.handshake();
     let answer = client.authenticate(&client_first(token));
     assert!(!answer.auth_bytes.is_empty(), "the token is taken: {answer:?}");
     assert_ne!(client.authenticate(b"\x01").error_code, 0);
-    stage.expect_metric(&line, before + 1.0);
+    stage.expect_refused_logins("oauth_bearer", reason, before + 1.0);
 }

@@ -106,6 +106,29 @@ impl Stage {
             sleep(Duration::from_millis(10));
         }
     }
+
+    /// How many logins at the first tenant have succeeded by this mechanism.
+    pub fn logins(&self, mechanism: &str) -> f64 {
+        self.metric(&self.counter_of_logins(mechanism, "success", ""))
+    }
+
+    /// How many logins at the first tenant were refused by this mechanism for this reason.
+    pub fn refused_logins(&self, mechanism: &str, reason: &str) -> f64 {
+        self.metric(&self.counter_of_logins(mechanism, "failure", reason))
+    }
+
+    /// Waits until so many were.
+    pub fn expect_refused_logins(&self, mechanism: &str, reason: &str, count: f64) {
+        self.expect_metric(&self.counter_of_logins(mechanism, "failure", reason), count);
+    }
+
+    fn counter_of_logins(&self, mechanism: &str, result: &str, reason: &str) -> String {
+        let cluster = &self.setup.tenants[0].name;
+        format!(
+            "sluicegate_logins_total{{virtual_cluster=\"{cluster}\",mechanism=\"{mechanism}\",\
+             result=\"{result}\",reason=\"{reason}\"}}"
+        )
+    }
 }
 
 /// Waits until something holds that nobody tells of.
