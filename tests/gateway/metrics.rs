@@ -2,7 +2,6 @@
 //! that no secret stands anywhere.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
@@ -349,8 +348,8 @@ fn plain() -> Broker {
 }
 
 /// The last part of a token, which nobody may see.
-fn signature(token: &str) -> String {
-    token.rsplit('.').next().expect("a token has parts").to_owned()
+fn signature(token: &str) -> &str {
+    token.rsplit('.').next().expect("a token has parts")
 }
 
 /// Logs in by good and bad tokens, works, and says things that make no sense; returns the tokens.
@@ -413,24 +412,15 @@ fn s_31_no_secret_stands_in_any_log_at_any_level() {
             .gateway
             .process
             .wait_until("refused", |process| process.log().contains("the broker refuses the credentials"));
-        let metrics = shown(&stage);
-        let ready = stage.gateway.admin("/readyz").expect("the admin port answers").1;
+        let by_plain = STANDARD.encode(format!("\0gateway\0{PASSWORD}"));
+        let mut secrets: Vec<&str> = tokens.iter().map(|token| signature(token)).collect();
+        secrets.extend([PASSWORD, &by_plain]);
+        stage.gateway.assert_silent(&secrets);
+        // Its last words too.
         stage.gateway.process.signal("TERM");
         stage.gateway.process.wait(PATIENCE);
-        let log = stage.gateway.process.log();
-        let audit = fs::read_to_string(stage.gateway.config.path().with_file_name("audit.log"));
-        let audit = audit.expect("there is an audit log");
+        stage.gateway.assert_silent(&secrets);
         // It did say something, or there is nothing to be seen.
-        assert!(log.contains("TRACE") || log.contains("DEBUG"), "{log}");
-        assert!(audit.lines().count() >= 7, "{audit}");
-        let mut secrets: Vec<String> = tokens.iter().map(|token| signature(token)).collect();
-        secrets.push(PASSWORD.to_owned());
-        secrets.push(STANDARD.encode(format!("\0gateway\0{PASSWORD}")));
-        for secret in secrets {
-            for (place, said) in [("log", &log), ("audit", &audit), ("metrics", &metrics), ("readyz", &ready)]
-            {
-                assert!(!said.contains(&secret), "{secret} stands in the {place}:\n{said}");
-            }
-        }
+        assert!(stage.audit().len() >= 7, "{:#?}", stage.audit());
     }
 }

@@ -111,16 +111,11 @@ fn topics(client: &mut Client) -> usize {
     client.ask(9, &MetadataRequest::default().with_topics(None)).topics.len()
 }
 
-/// No secret and no token stands in the log, which is told at its finest, nor in the audit log.
+/// No secret and no token is told.
+#[track_caller]
 fn assert_silent(stage: &Stage) {
-    let log = stage.gateway.process.log();
-    assert!(log.contains("TRACE") || log.contains("DEBUG"), "{log}");
     let basic = BASE64_STANDARD.encode(format!("app:{SECRET}"));
-    for told in [log, format!("{:?}", stage.audit())] {
-        for secret in [SECRET, &basic, "open-door", "eyJ"] {
-            assert!(!told.contains(secret), "{secret} is told in:\n{told}");
-        }
-    }
+    stage.gateway.assert_silent(&[SECRET, &basic, "open-door", "eyJ"]);
 }
 
 #[test]

@@ -217,6 +217,22 @@ impl Gateway {
     pub fn expect_audit(&self, what: &str, is_it: impl Fn(&Value) -> bool) -> Value {
         self.expect_audits(what, 1, is_it).remove(0)
     }
+
+    /// None of these was told to anybody so far: in the log, which must be one that tells all, in the audit log, or, while
+    /// it runs, at the admin port.
+    #[track_caller]
+    pub fn assert_silent(&self, secrets: &[&str]) {
+        let log = self.process.log();
+        assert!(log.contains("TRACE") || log.contains("DEBUG"), "the log does not tell all:\n{log}");
+        let audit = fs::read_to_string(self.config.path().with_file_name("audit.log")).unwrap_or_default();
+        let [metrics, ready] =
+            ["/metrics", "/readyz"].map(|path| self.admin(path).map(|(_, text)| text).unwrap_or_default());
+        for (place, told) in [("log", log), ("audit log", audit), ("metrics", metrics), ("readyz", ready)] {
+            for secret in secrets {
+                assert!(!told.contains(secret), "{secret} stands in the {place}:\n{told}");
+            }
+        }
+    }
 }
 
 /// A running development issuer.
