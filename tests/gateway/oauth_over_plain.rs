@@ -7,14 +7,14 @@ use std::thread;
 use aws_lc_rs::digest;
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use kafka_protocol::messages::{MetadataRequest, SaslAuthenticateRequest, SaslAuthenticateResponse};
+use kafka_protocol::messages::{MetadataRequest, SaslAuthenticateRequest};
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use rustls::version::TLS13;
 use serde_json::{Value, json};
 
 use crate::authenticate::id_of_failure;
-use crate::support::client::{Client, authenticate};
+use crate::support::client::{Client, authenticate, plain};
 use crate::support::issuer::{ES256, ISSUER, b64, claims, with};
 use crate::support::process::Issuer;
 use crate::support::setup::{Policy, rule};
@@ -69,21 +69,10 @@ fn granted_to(id: &str, seconds: i64, more: Value) -> String {
     granted(&ES256.token(&with(claims(id, seconds), more)), &format!(", \"expires_in\": {seconds}"))
 }
 
-/// One login on a connection that has agreed on it.
-fn say(client: &mut Client, id: &str, secret: &str) -> SaslAuthenticateResponse {
-    client.authenticate(format!("\0{id}\0{secret}").as_bytes())
-}
-
-fn plain(stage: &Stage) -> Client {
-    let mut client = stage.connect();
-    assert_eq!(client.ask_for_mechanism("PLAIN").error_code, 0);
-    client
-}
-
 /// A connection that is logged in, and how long its session lasts, in milliseconds.
 fn log_in(stage: &Stage, id: &str) -> (Client, i64) {
-    let mut client = plain(stage);
-    let answer = say(&mut client, id, SECRET);
+    let mut client = stage.connect();
+    let answer = client.authenticate_by_plain(id, SECRET);
     assert_eq!((answer.error_code, answer.auth_bytes.len()), (0, 0), "{answer:?}");
     (client, answer.session_lifetime_ms)
 }
@@ -92,8 +81,8 @@ fn log_in(stage: &Stage, id: &str) -> (Client, i64) {
 #[track_caller]
 fn refuse(stage: &Stage, id: &str, secret: &str, label: &str, why: &str) {
     let before = stage.refused_logins("sasl_plain", label);
-    let mut client = plain(stage);
-    let id = id_of_failure(&say(&mut client, id, secret));
+    let mut client = stage.connect();
+    let id = id_of_failure(&client.authenticate_by_plain(id, secret));
     client.expect_close();
     let line = stage.expect_audit(label, |line| line["id"] == id.as_str());
     assert_eq!((&line["mechanism"], &line["outcome"]), (&json!("sasl_plain"), &json!("failure")));
@@ -132,8 +121,8 @@ fn a_client_id_and_its_secret_open_the_session_of_their_token() {
     assert_eq!((asked.says("scope"), asked.says("audience")), (Some("kafka read"), Some("kafka")));
     assert_eq!((asked.says("client_id"), asked.says("client_secret")), (None, None));
     // A name that the file knows is nobody else's business, also with another password.
-    let mut batch = plain(&stage);
-    assert_eq!(say(&mut batch, "batch", "open-door-0815").session_lifetime_ms, 0);
+    let mut batch = stage.connect();
+    assert_eq!(batch.authenticate_by_plain("batch", "open-door-0815").session_lifetime_ms, 0);
     assert_eq!(topics(&mut batch), 0, "there are no claims");
     refuse(&stage, "batch", SECRET, "wrong_password", "there is no such name");
     refuse(&stage, "ålice", SECRET, "wrong_password", "characters that no client id has");
@@ -210,9 +199,9 @@ fn a_storm_of_reconnects_asks_once_whether_the_secret_is_right_or_not() {
         thread::scope(|scope| {
             for _ in 0..CLIENTS {
                 scope.spawn(|| {
-                    let mut client = plain(&stage);
-                    let message = authenticate(format!("\0app\0{secret}").as_bytes());
-                    let id = client.send(2, &message);
+                    let mut client = stage.connect();
+                    client.agree_on("PLAIN");
+                    let id = client.send(2, &authenticate(&plain("app", secret)));
                     said.fetch_add(1, Ordering::Relaxed);
                     let answer = client.read::<SaslAuthenticateRequest>(2, id);
                     assert_eq!(answer.error_code, error_code, "{answer:?}");
@@ -250,8 +239,7 @@ fn while_the_endpoint_fails_a_token_serves_on_to_its_end_and_others_are_refused(
     let mut served = 0;
     wait_until("over", || {
         let asked = server.asked().len();
-        let mut client = plain(&stage);
-        let answer = say(&mut client, "app", SECRET);
+        let answer = stage.connect().authenticate_by_plain("app", SECRET);
         // Asked for a new one, and let in with the old one.
         served += usize::from(answer.error_code == 0 && server.asked().len() > asked);
         answer.error_code != 0
@@ -268,7 +256,7 @@ fn a_secret_that_is_taken_back_ends_with_the_look_for_a_newer_token() {
     let stage = stage(&server.url(), "");
     log_in(&stage, "app");
     server.answers(|_| Some(invalid_client()));
-    wait_until("refused", || say(&mut plain(&stage), "app", SECRET).error_code != 0);
+    wait_until("refused", || stage.connect().authenticate_by_plain("app", SECRET).error_code != 0);
     refuse(&stage, "app", SECRET, "wrong_password", "invalid_client");
     assert_silent(&stage);
 }
@@ -308,8 +296,9 @@ fn what_a_token_endpoint_must_not_answer_lets_nobody_in() {
         _ => None,
     });
     log_in(&stage, "app");
-    let mut waiting = plain(&stage);
-    let id = waiting.send(2, &authenticate(format!("\0slow\0{SECRET}").as_bytes()));
+    let mut waiting = stage.connect();
+    waiting.agree_on("PLAIN");
+    let id = waiting.send(2, &authenticate(&plain("slow", SECRET)));
     log_in(&stage, "app");
     assert_eq!(waiting.read::<SaslAuthenticateRequest>(2, id).error_code, 58);
     drop(server);
@@ -351,7 +340,7 @@ fn a_session_is_renewed_by_the_client_that_began_it() {
     let again = |id: &str, secret: &str| {
         let (mut client, _) = log_in(&stage, "app");
         client.handshake_again("PLAIN");
-        let answer = say(&mut client, id, secret);
+        let answer = client.authenticate(&plain(id, secret));
         (client, answer)
     };
     let (mut client, answer) = again("app", SECRET);
@@ -434,8 +423,7 @@ fn j_15_a_token_that_is_bound_to_a_certificate_is_good_on_its_connection_alone()
         let config = servers.client_with(&[&TLS13], pair);
         let mut client =
             Client::connect_tls(stage.setup.tenants[0].port, config).expect("the handshake succeeds");
-        assert_eq!(client.ask_for_mechanism("PLAIN").error_code, 0);
-        assert_eq!(say(&mut client, "app", SECRET).error_code, error_code);
+        assert_eq!(client.authenticate_by_plain("app", SECRET).error_code, error_code);
     }
     for label in ["certificate_mismatch", "certificate_missing"] {
         assert_eq!(stage.refused_logins("sasl_plain", label), 1.0, "{label}");

@@ -2,16 +2,14 @@
 
 use std::thread;
 
-use kafka_protocol::messages::{
-    MetadataRequest, SaslAuthenticateRequest, SaslAuthenticateResponse, SaslHandshakeRequest,
-};
+use kafka_protocol::messages::{MetadataRequest, SaslAuthenticateResponse, SaslHandshakeRequest};
 use kafka_protocol::protocol::StrBytes;
 use serde_json::json;
 use sluicegate::auth::{ScramClient, ScramCredentials, ScramMechanism};
 use sluicegate::names::Secret;
 
 use crate::authenticate::id_of_failure;
-use crate::support::client::{CLIENT_ID, Client, client_first};
+use crate::support::client::{CLIENT_ID, Client, authenticate, client_first, plain};
 use crate::support::setup::{Policy, rule};
 use crate::support::stage::{Stage, token};
 
@@ -38,17 +36,13 @@ fn stage(more: &str) -> Stage {
     stage
 }
 
-fn plain(client: &mut Client) {
-    assert_eq!(client.ask_for_mechanism("PLAIN").error_code, 0);
-}
-
 /// A NUL is written as `|`.
 fn say(client: &mut Client, message: &str) -> SaslAuthenticateResponse {
     client.authenticate(message.replace('|', "\0").as_bytes())
 }
 
 fn log_in(client: &mut Client, message: &str) -> i64 {
-    plain(client);
+    client.agree_on("PLAIN");
     let answer = say(client, message);
     assert_eq!((answer.error_code, answer.auth_bytes.len()), (0, 0), "{answer:?}");
     answer.session_lifetime_ms
@@ -97,7 +91,7 @@ fn each_wrong_password_is_refused_and_nobody_is_told_why() {
             let stage = &stage;
             scope.spawn(move || {
                 let mut client = stage.connect();
-                plain(&mut client);
+                client.agree_on("PLAIN");
                 let id = id_of_failure(&say(&mut client, message));
                 client.expect_close();
                 let line = stage.expect_audit(label, |line| line["id"] == id.as_str());
@@ -142,12 +136,12 @@ fn a_raw_password_is_answered_by_an_empty_frame_or_by_none() {
         client
     };
     let mut client = raw();
-    client.send_frame(b"\0alice\0open-sesame");
+    client.send_frame(&plain("alice", "open-sesame"));
     assert!(client.read_frame().is_empty());
     client.ask(9, &MetadataRequest::default());
-    for wrong in [&b"\0alice\0sesame"[..], b"\0\0\0"] {
+    for wrong in [plain("alice", "sesame"), b"\0\0\0".to_vec()] {
         let mut client = raw();
-        client.send_frame(wrong);
+        client.send_frame(&wrong);
         client.expect_close();
     }
 }
@@ -174,7 +168,7 @@ fn a_session_is_renewed_by_whom_and_by_what_began_it() {
         client.expect_close();
         stage.expect_audit(label, |line| line["id"] == id.as_str() && line["outcome"] == "failure");
     };
-    refuse("another principal", "PLAIN", b"\0bob\0pencil");
+    refuse("another principal", "PLAIN", &plain("bob", "pencil"));
     assert_eq!(stage.refused_logins("sasl_plain", "principal_changed"), 1.0);
     // The same name, by another's word.
     refuse("another mechanism", "OAUTHBEARER", &client_first(&token("alice")));
@@ -201,9 +195,8 @@ fn a_13_a_crowd_that_guesses_passwords_holds_nobody_else_up() {
     let crowd: Vec<Client> = (0..100)
         .map(|at| {
             let mut client = Client::connect_from([127, 0, 0, 2], port);
-            plain(&mut client);
-            let guess = format!("\0carol\0pencil-{at}");
-            client.send(1, &SaslAuthenticateRequest::default().with_auth_bytes(guess.into_bytes().into()));
+            client.agree_on("PLAIN");
+            client.send(1, &authenticate(&plain("carol", &format!("pencil-{at}"))));
             client
         })
         .collect();
@@ -261,7 +254,7 @@ fn a_password_that_is_proven_opens_the_session() {
         (sha512, "alice", "open-sesame", 3_600_000),
     ] {
         let mut client = stage.connect();
-        assert_eq!(client.ask_for_mechanism(mechanism.name()).error_code, 0);
+        client.agree_on(mechanism.name());
         assert_eq!(prove(&mut client, mechanism, name, password), Ok(lifetime));
         client.ask(9, &MetadataRequest::default());
         let line = stage.expect_audit(name, |line| line["principal"] == name && line["outcome"] == "success");
@@ -286,7 +279,7 @@ fn who_is_not_known_is_challenged_as_if_he_were() {
     let sha256 = ScramMechanism::Sha256;
     for (name, password) in [("alice", "open-sesam"), ("bob", "open-sesame"), ("stranger", "pencil")] {
         let mut client = stage.connect();
-        assert_eq!(client.ask_for_mechanism("SCRAM-SHA-256").error_code, 0);
+        client.agree_on("SCRAM-SHA-256");
         let last = prove(&mut client, sha256, name, password).expect_err("nobody gets in");
         let id = id_of_failure(&last);
         client.expect_close();

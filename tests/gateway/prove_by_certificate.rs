@@ -192,8 +192,7 @@ fn who_has_no_certificate_must_log_in_and_who_has_one_may() {
         let mut client = site.connect(&TLS13, pair).expect("the handshake succeeds");
         client.ask(0, &ApiVersionsRequest::default());
         if logs_in {
-            assert_eq!(client.ask_for_mechanism("PLAIN").error_code, 0);
-            assert_eq!(client.authenticate(b"\0alice\0open-sesame").error_code, 0);
+            assert_eq!(client.authenticate_by_plain("alice", "open-sesame").error_code, 0);
         }
         let topics = client.ask(9, &MetadataRequest::default().with_topics(None)).topics;
         assert_eq!(topics.len(), sees, "{logs_in}");

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::site::{REALM, TOPIC_AUTHORIZATION_FAILED, authentication, keycloak, sees_orders, stage_with};
-use crate::support::client::Client;
+use crate::support::client::{Client, plain};
 use crate::support::keycloak::Keycloak;
 use crate::support::stage::{Stage, wait_until};
 
@@ -19,8 +19,7 @@ fn stage(keycloak: &Keycloak, more: &str) -> Stage {
 /// Whether a client is let in, and how long its session lasts, in milliseconds.
 fn log_in(stage: &Stage, id: &str, secret: &str) -> Option<(Client, i64)> {
     let mut client = stage.connect();
-    assert_eq!(client.ask_for_mechanism("PLAIN").error_code, 0);
-    let answer = client.authenticate(format!("\0{id}\0{secret}").as_bytes());
+    let answer = client.authenticate_by_plain(id, secret);
     (answer.error_code == 0).then_some((client, answer.session_lifetime_ms))
 }
 
@@ -48,7 +47,7 @@ fn a_client_logs_in_by_its_id_and_its_secret_as_name_and_password() {
             assert_eq!(sees_orders(&mut client), sees, "{id}");
             stage.expect_audit(id, |line| line["principal"] == id && line["outcome"] == "success");
             client.handshake_again("PLAIN");
-            let answer = client.authenticate(format!("\0{id}\0{secret}").as_bytes());
+            let answer = client.authenticate(&plain(id, secret));
             assert_eq!(answer.error_code, 0, "{answer:?}");
         }
         expect_refusal(&stage, "reader-app", "producer-secret", "unauthorized_client");

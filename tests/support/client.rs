@@ -254,7 +254,12 @@ impl Client {
 
     /// Agrees on OAUTHBEARER.
     pub fn handshake(&mut self) {
-        let answer = self.ask_for_mechanism("OAUTHBEARER");
+        self.agree_on("OAUTHBEARER");
+    }
+
+    /// Agrees on a mechanism.
+    pub fn agree_on(&mut self, mechanism: &str) {
+        let answer = self.ask_for_mechanism(mechanism);
         assert_eq!(answer.error_code, 0, "{answer:?}");
     }
 
@@ -292,8 +297,8 @@ impl Client {
 
     /// Agrees on PLAIN, says a name and a password, and returns what comes of it.
     pub fn authenticate_by_plain(&mut self, name: &str, password: &str) -> SaslAuthenticateResponse {
-        assert_eq!(self.ask_for_mechanism("PLAIN").error_code, 0);
-        self.authenticate(format!("\0{name}\0{password}").as_bytes())
+        self.agree_on("PLAIN");
+        self.authenticate(&plain(name, password))
     }
 
     /// As `wire::split_frame`, but an empty frame is one: that is what a raw login is answered with.
@@ -376,6 +381,13 @@ pub fn alert_in(error: &io::Error) -> Option<AlertDescription> {
 /// Source: RFC 7628 section 3.1.
 pub fn client_first(token: &str) -> Vec<u8> {
     format!("n,,\u{1}auth=Bearer {token}\u{1}\u{1}").into_bytes()
+}
+
+/// The message of PLAIN.
+///
+/// Source: RFC 4616 section 2.
+pub fn plain(name: &str, password: &str) -> Vec<u8> {
+    format!("\0{name}\0{password}").into_bytes()
 }
 
 /// A message of OAUTHBEARER with its separators, the bytes 0x01, written as `|`.
