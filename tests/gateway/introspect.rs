@@ -4,13 +4,11 @@ use std::sync::{Arc, Condvar, Mutex, OnceLock};
 
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
-use kafka_protocol::messages::{
-    MetadataRequest, SaslAuthenticateRequest, SaslAuthenticateResponse, SaslHandshakeRequest,
-    SaslHandshakeResponse,
-};
+use kafka_protocol::messages::{MetadataRequest, SaslAuthenticateRequest};
 use serde_json::{Value, json};
 
 use crate::authenticate::id_of_failure;
+use crate::support::bearer_broker::{broker, said};
 use crate::support::broker::Broker;
 use crate::support::client::{Client, authenticate, client_first};
 use crate::support::issuer::{AUDIENCE, ES256, ISSUER, RS256, claims, now_seconds, with};
@@ -345,16 +343,11 @@ fn without_exp_a_session_lasts_as_long_as_the_file_says() {
 #[test]
 fn an_opaque_token_goes_on_to_the_broker_as_it_is() {
     let server = endpoint();
-    let broker = Broker::start();
-    broker.on(|_: &SaslHandshakeRequest| SaslHandshakeResponse::default());
-    broker.on(|_: &SaslAuthenticateRequest| SaslAuthenticateResponse::default());
-    let stage = Stage::before(vec![broker], |setup, _| {
+    let stage = Stage::before(vec![broker(0)], |setup, _| {
         setup.tenant().authentication = vec![asked_at(&server, "", ", mediation: validate_forward")];
     });
     assert!(stage.is_let_in(OPAQUE));
-    let said = stage.broker().asked_by_anybody();
-    let said = said.iter().find(|asked| asked.key() == 36).expect("the broker is logged in at");
-    assert_eq!(&said.request::<SaslAuthenticateRequest>().auth_bytes[..], client_first(OPAQUE));
+    assert_eq!(said(stage.broker())[0].1, client_first(OPAQUE));
 }
 
 #[test]
