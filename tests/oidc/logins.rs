@@ -5,7 +5,7 @@ use crate::site::{
     OPAQUE, READER, STRANGER, WRITER, authentication, clients, expect_login, expect_refusal, provider, stage,
     token,
 };
-use crate::support::keycloak::key_id;
+use crate::support::issuer::key_id;
 use crate::support::oidc::{self, KEYS, Key, OidcProvider};
 use crate::support::rotation;
 

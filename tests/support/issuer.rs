@@ -106,6 +106,14 @@ pub fn b64(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }
 
+/// The name of the key by which a token is signed.
+pub fn key_id(token: &str) -> String {
+    let header = token.split('.').next().expect("a text has a first part");
+    let header = URL_SAFE_NO_PAD.decode(header).expect("a token's header is base64");
+    let header: Value = serde_json::from_slice(&header).expect("a token's header is JSON");
+    header["kid"].as_str().expect("a token's header names its key").to_owned()
+}
+
 /// A key set of these keys.
 pub fn jwks(signers: &[&Signer]) -> String {
     let keys: Vec<Value> = signers.iter().map(|signer| signer.jwk()).collect();

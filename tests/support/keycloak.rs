@@ -6,8 +6,6 @@ use std::net::TcpStream;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use rustls::{ClientConnection, StreamOwned};
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -290,13 +288,6 @@ impl Drop for Keycloak {
         drop(self.script.stdin.take());
         let _ = self.script.wait();
     }
-}
-
-/// The name of the key by which a token is signed.
-pub fn key_id(token: &str) -> String {
-    let header = token.split('.').next().expect("a text has a first part");
-    let header = BASE64_URL_SAFE_NO_PAD.decode(header).expect("a token's header is base64");
-    text(&serde_json::from_slice(&header).expect("a token's header is JSON"), "kid")
 }
 
 fn granted((code, answer): (u16, Value)) -> String {

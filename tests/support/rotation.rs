@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
-use super::keycloak::key_id;
+use super::issuer::key_id;
 use super::stage::{Stage, wait_until};
 
 const CLIENTS: usize = 3;
