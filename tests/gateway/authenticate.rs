@@ -16,12 +16,10 @@ use crate::support::broker::Broker;
 use crate::support::client::{
     CLIENT_ID, Client, authenticate, client_first, request_bytes, separated, with_length,
 };
+use crate::support::codes::{ILLEGAL_SASL_STATE, SASL_AUTHENTICATION_FAILED, UNSUPPORTED_SASL_MECHANISM};
 use crate::support::issuer::{ES256, RS256, Signer, b64, claims, with};
 use crate::support::setup::{Policy, rule};
 use crate::support::stage::{Stage, token};
-
-pub const ILLEGAL_SASL_STATE: i16 = 34;
-pub const SASL_AUTHENTICATION_FAILED: i16 = 58;
 
 #[test]
 fn a_good_token_opens_the_session() {
@@ -315,7 +313,7 @@ fn a_11_s_08_another_mechanism_is_answered_with_those_there_are_and_closed() {
     for mechanism in ["PLAIN", "SCRAM-SHA-256", "oauthbearer", "", "OAUTHBEARER "] {
         let mut client = stage.connect();
         let answer = client.ask_for_mechanism(mechanism);
-        assert_eq!(answer.error_code, 33, "{mechanism}");
+        assert_eq!(answer.error_code, UNSUPPORTED_SASL_MECHANISM, "{mechanism}");
         let offered: Vec<&str> = answer.mechanisms.iter().map(StrBytes::as_str).collect();
         assert_eq!(offered, ["OAUTHBEARER"]);
         client.expect_close();

@@ -14,6 +14,7 @@ use sluicegate::wire::ApiKey;
 
 use crate::support::bearer_broker::{broker, said};
 use crate::support::broker::Broker;
+use crate::support::codes::SASL_AUTHENTICATION_FAILED;
 use crate::support::process::Gateway;
 use crate::support::setup::Setup;
 use crate::support::stage::{Stage, wait_until};
@@ -115,7 +116,7 @@ fn a_broker_that_refuses_the_token_is_told_of_without_the_token() {
         let answer = SaslAuthenticateResponse::default();
         if request.auth_bytes == "\u{1}" {
             let text = StrBytes::from_string(format!("{TOKEN} is not good"));
-            return answer.with_error_code(58).with_error_message(Some(text));
+            return answer.with_error_code(SASL_AUTHENTICATION_FAILED).with_error_message(Some(text));
         }
         answer.with_auth_bytes(Bytes::from_static(b"{\"status\":\"invalid_token\"}"))
     });

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::families::{About, Manner, script};
 use crate::support::client::{Client, client_first};
+use crate::support::codes::SASL_AUTHENTICATION_FAILED;
 use crate::support::issuer::{ES256, claims, with};
 use crate::support::setup::{Policy, Setup};
 use crate::support::stage::Stage;
@@ -82,7 +83,7 @@ fn j_13_a_token_that_says_no_tenant_is_refused() {
         let answer = client.authenticate(&client_first(&token_of(tenant.clone())));
         assert!(!answer.auth_bytes.is_empty(), "{tenant} is let in");
         let answer = client.authenticate(b"\x01");
-        assert_eq!(answer.error_code, 58, "{tenant}");
+        assert_eq!(answer.error_code, SASL_AUTHENTICATION_FAILED, "{tenant}");
         client.expect_close();
         let line = stage.expect_audit("the refusal", |_| {
             stage
@@ -104,7 +105,7 @@ fn a_session_stays_with_its_tenant() {
     client.handshake_again("OAUTHBEARER");
     let answer = client.authenticate(&client_first(&token_of(json!("red"))));
     assert!(!answer.auth_bytes.is_empty());
-    assert_eq!(client.authenticate(b"\x01").error_code, 58);
+    assert_eq!(client.authenticate(b"\x01").error_code, SASL_AUTHENTICATION_FAILED);
     client.expect_close();
     stage.expect_audit("the refusal", |line| {
         line["reason"] == "a session is renewed by the tenant that began it"

@@ -17,6 +17,7 @@ use sluicegate::wire::ApiKey;
 
 use crate::support::broker::{Asked, Reply};
 use crate::support::client::{Client, client_first, request_bytes};
+use crate::support::codes::{SASL_AUTHENTICATION_FAILED, UNSUPPORTED_SASL_MECHANISM};
 use crate::support::issuer::{ES256, Signer, claims, jwks, with};
 use crate::support::stage::{Stage, token, wait_until};
 
@@ -248,7 +249,7 @@ fn token_bytes() {
     let mut client = stage.connect();
     client.handshake();
     let answer = client.authenticate(&client_first(&too_long));
-    assert_eq!((answer.error_code, answer.auth_bytes.len()), (58, 0), "{answer:?}");
+    assert_eq!((answer.error_code, answer.auth_bytes.len()), (SASL_AUTHENTICATION_FAILED, 0), "{answer:?}");
     client.expect_close();
     stage.expect_metric(&closed("login_failed"), 1.0);
     other.ask(9, &topics(1));
@@ -288,7 +289,7 @@ fn a_name_of_a_mechanism_has_no_room_to_grow_in_the_log() {
     let mut client = stage.connect();
     let mechanism = StrBytes::from_string("x".repeat(30_000));
     let answer = client.ask(1, &SaslHandshakeRequest::default().with_mechanism(mechanism));
-    assert_eq!(answer.error_code, 33);
+    assert_eq!(answer.error_code, UNSUPPORTED_SASL_MECHANISM);
     client.expect_close();
     let line =
         stage.expect_audit("the refusal", |line| line["event"] != "login" || line["outcome"] != "success");

@@ -15,9 +15,10 @@ use sluicegate::auth::{ScramClient, ScramCredentials, ScramMechanism, ScramSecre
 use sluicegate::names::Secret;
 use sluicegate::wire::ApiKey;
 
-use crate::authenticate::{SASL_AUTHENTICATION_FAILED, expect_refusal, id_of_failure};
+use crate::authenticate::{expect_refusal, id_of_failure};
 use crate::support::broker::Broker;
 use crate::support::client::{Client, client_first, response_of};
+use crate::support::codes::SASL_AUTHENTICATION_FAILED;
 use crate::support::issuer::{ES256, Signer, claims, with};
 use crate::support::setup::{Policy, rule};
 use crate::support::stage::{Stage, token};

@@ -14,6 +14,7 @@ use sluicegate::wire::ApiKey;
 use super::families::{About, Manner, script, text};
 use crate::support::broker::{Broker, Reply};
 use crate::support::client::{CLIENT_ID, Client, client_first, request_bytes};
+use crate::support::codes::SASL_AUTHENTICATION_FAILED;
 use crate::support::issuer::{ES256, Fault, KeyServer, Signer, claims, with};
 use crate::support::process::{Background, ConfigFile, SLUICEGATE, http_get};
 use crate::support::setup::{Policy, Setup, oauth_bearer, rule};
@@ -405,7 +406,7 @@ fn s_31_no_secret_stands_in_any_log_at_any_level() {
         // A broker that does not let us in any more, and says more than it should.
         stage.broker().on::<SaslAuthenticateRequest>(|_| {
             SaslAuthenticateResponse::default()
-                .with_error_code(58)
+                .with_error_code(SASL_AUTHENTICATION_FAILED)
                 .with_error_message(Some(text(&format!("{PASSWORD} is wrong"))))
         });
         stage

@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 
 use crate::authenticate::id_of_failure;
 use crate::support::client::{Client, authenticate, plain};
+use crate::support::codes::SASL_AUTHENTICATION_FAILED;
 use crate::support::issuer::{ES256, ISSUER, b64, claims, with};
 use crate::support::process::Issuer;
 use crate::support::setup::{Policy, rule};
@@ -184,7 +185,7 @@ fn one_token_serves_all_logins_of_a_client_and_a_wrong_secret_is_asked_for_each_
 #[test]
 fn a_storm_of_reconnects_asks_once_whether_the_secret_is_right_or_not() {
     const CLIENTS: usize = 50;
-    for (secret, error_code) in [(SECRET, 0), ("wrong", 58)] {
+    for (secret, error_code) in [(SECRET, 0), ("wrong", SASL_AUTHENTICATION_FAILED)] {
         // Answers once all have said their secrets.
         let said = Arc::new(AtomicUsize::new(0));
         let heard = said.clone();
@@ -300,7 +301,7 @@ fn what_a_token_endpoint_must_not_answer_lets_nobody_in() {
     waiting.agree_on("PLAIN");
     let id = waiting.send(2, &authenticate(&plain("slow", SECRET)));
     log_in(&stage, "app");
-    assert_eq!(waiting.read::<SaslAuthenticateRequest>(2, id).error_code, 58);
+    assert_eq!(waiting.read::<SaslAuthenticateRequest>(2, id).error_code, SASL_AUTHENTICATION_FAILED);
     drop(server);
     refuse(&stage, "other", SECRET, "token_endpoint", "gives no token");
     stage.broker().assert_untouched();
@@ -419,7 +420,12 @@ fn j_15_a_token_that_is_bound_to_a_certificate_is_good_on_its_connection_alone()
              client_authentication: {{mode: requested, trust_bundle: {bundle}}}}}"
         ));
     });
-    for (pair, error_code) in [(Some(&own), 0), (Some(&other), 58), (None, 58), (Some(&own), 0)] {
+    for (pair, error_code) in [
+        (Some(&own), 0),
+        (Some(&other), SASL_AUTHENTICATION_FAILED),
+        (None, SASL_AUTHENTICATION_FAILED),
+        (Some(&own), 0),
+    ] {
         let config = servers.client_with(&[&TLS13], pair);
         let mut client =
             Client::connect_tls(stage.setup.tenants[0].port, config).expect("the handshake succeeds");

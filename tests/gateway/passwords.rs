@@ -10,10 +10,9 @@ use sluicegate::names::Secret;
 
 use crate::authenticate::id_of_failure;
 use crate::support::client::{CLIENT_ID, Client, authenticate, client_first, plain};
+use crate::support::codes::UNSUPPORTED_SASL_MECHANISM;
 use crate::support::setup::{Policy, rule};
 use crate::support::stage::{Stage, token};
-
-const UNSUPPORTED_SASL_MECHANISM: i16 = 33;
 
 /// The password of bob, `pencil`, hashed.
 const HASHED: &str =

@@ -12,13 +12,12 @@ use kafka_protocol::protocol::StrBytes;
 use serde_json::{Value, json};
 use sluicegate::wire::ApiKey;
 
-use crate::authenticate::{ILLEGAL_SASL_STATE, expect_refusal, id_of_failure};
+use crate::authenticate::{expect_refusal, id_of_failure};
 use crate::support::client::{Client, authenticate, client_first, request_bytes};
+use crate::support::codes::{ILLEGAL_SASL_STATE, TOPIC_AUTHORIZATION_FAILED, UNSUPPORTED_SASL_MECHANISM};
 use crate::support::issuer::{ES256, Signer, claims, with};
 use crate::support::setup::{Policy, oauth_bearer, rule};
 use crate::support::stage::{Stage, token};
-
-const TOPIC_AUTHORIZATION_FAILED: i16 = 29;
 
 /// What a client may do depends on its claim `role`: a reader sees `orders`, nobody else does.
 fn stage() -> Stage {
@@ -112,7 +111,7 @@ fn hazard_37_p_02_s_10_another_mechanism_may_not_take_a_session_over() {
         assert!(Instant::now() < deadline, "no second login is allowed");
         sleep(Duration::from_millis(20));
     };
-    assert_eq!(answer.error_code, 33);
+    assert_eq!(answer.error_code, UNSUPPORTED_SASL_MECHANISM);
     assert!(answer.mechanisms.iter().map(StrBytes::as_str).eq(["OAUTHBEARER"]), "{answer:?}");
     client.expect_close();
 }

@@ -12,8 +12,9 @@ use kafka_protocol::protocol::StrBytes;
 use serde_json::{Value, json};
 use sluicegate::wire::ApiKey;
 
-use crate::authenticate::{ILLEGAL_SASL_STATE, id_of_failure};
+use crate::authenticate::id_of_failure;
 use crate::support::client::{CLIENT_ID, authenticate, client_first, separated};
+use crate::support::codes::ILLEGAL_SASL_STATE;
 use crate::support::issuer::{ES256, claims, with};
 use crate::support::stage::{Stage, token};
 

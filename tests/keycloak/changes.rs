@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 
-use crate::site::{REALM, ROTATING, TOPIC_AUTHORIZATION_FAILED, keycloak, log_in_again, sees_orders, stage};
+use crate::site::{REALM, ROTATING, keycloak, log_in_again, sees_orders, stage};
+use crate::support::codes::TOPIC_AUTHORIZATION_FAILED;
 use crate::support::rotation;
 
 const IS_READER: &str = "context.auth.token.claims.realm_access.roles.includes('reader')";

@@ -1,9 +1,7 @@
 //! Whose tokens are taken, and what they grant.
 
-use crate::site::{
-    OTHER, REALM, ROTATING, SASL_AUTHENTICATION_FAILED, TOPIC_AUTHORIZATION_FAILED, authentication, keycloak,
-    sees_orders, stage, stage_with,
-};
+use crate::site::{OTHER, REALM, ROTATING, authentication, keycloak, sees_orders, stage, stage_with};
+use crate::support::codes::{SASL_AUTHENTICATION_FAILED, TOPIC_AUTHORIZATION_FAILED};
 use crate::support::keycloak::AUDIENCE;
 use crate::support::stage::Stage;
 

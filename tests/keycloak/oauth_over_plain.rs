@@ -2,8 +2,9 @@
 
 use serde_json::json;
 
-use crate::site::{REALM, TOPIC_AUTHORIZATION_FAILED, authentication, keycloak, sees_orders, stage_with};
+use crate::site::{REALM, authentication, keycloak, sees_orders, stage_with};
 use crate::support::client::{Client, plain};
+use crate::support::codes::TOPIC_AUTHORIZATION_FAILED;
 use crate::support::keycloak::Keycloak;
 use crate::support::stage::{Stage, wait_until};
 

@@ -33,9 +33,6 @@ const CLIENTS: &[&str] = &[
     "plain-renewed-app:some-secret:reader",
 ];
 
-pub const TOPIC_AUTHORIZATION_FAILED: i16 = 29;
-pub const SASL_AUTHENTICATION_FAILED: i16 = 58;
-
 /// Keycloak, for as long as the test binary lives; `None` when it is not here.
 pub fn keycloak() -> Option<&'static Keycloak> {
     static KEYCLOAK: LazyLock<Keycloak> =

@@ -2,8 +2,7 @@
 
 use crate::introspection::{asking, by_secret};
 use crate::site::{GATEWAY, OPAQUE, READER, SPELLED, STRANGER, authentication, provider, stage_with};
-
-const SASL_AUTHENTICATION_FAILED: i16 = 58;
+use crate::support::codes::SASL_AUTHENTICATION_FAILED;
 
 #[test]
 fn an_id_and_its_secret_become_a_token_that_is_held_to_the_same_rules() {

@@ -7,6 +7,7 @@ use kafka_protocol::messages::{
 use kafka_protocol::protocol::StrBytes;
 
 use super::broker::Broker;
+use super::codes::UNSUPPORTED_SASL_MECHANISM;
 
 /// A broker that takes every token, for so long.
 pub fn broker(lifetime_ms: i64) -> Broker {
@@ -15,7 +16,7 @@ pub fn broker(lifetime_ms: i64) -> Broker {
         let offered = StrBytes::from_static_str("OAUTHBEARER");
         let is_offered = request.mechanism == offered;
         SaslHandshakeResponse::default()
-            .with_error_code(if is_offered { 0 } else { 33 })
+            .with_error_code(if is_offered { 0 } else { UNSUPPORTED_SASL_MECHANISM })
             .with_mechanisms(vec![offered])
     });
     broker.on::<SaslAuthenticateRequest>(move |_| {

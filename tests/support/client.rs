@@ -20,10 +20,11 @@ use sluicegate::wire::{
 };
 use socket2::{Domain, Socket, Type};
 
+use super::codes::ILLEGAL_SASL_STATE;
+
 /// What a client calls itself when a test does not say otherwise.
 pub const CLIENT_ID: &str = "raw-client";
 
-const ILLEGAL_SASL_STATE: i16 = 34;
 /// An answer that is not here by now does not come: a machine with two cores may compile beside the tests.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How often a wait looks up.

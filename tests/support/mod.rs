@@ -10,6 +10,7 @@ pub mod bearer_broker; // a scripted broker at which one logs in with a token
 pub mod broker; //  a scripted broker that remembers what reached it
 pub mod client; //  a raw Kafka client, byte by byte
 pub mod clients; // Kafka's tools, the Java admin client and librdkafka, told what to do by lines
+pub mod codes; //   error codes by their names
 pub mod entities; // the fields that name something
 pub mod hostile; // an issuer that answers as badly as a test wants
 pub mod issuer; //  signs any token, and serves its keys with any fault
