@@ -4,19 +4,16 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use url::Url;
-
 use super::access::Around;
-use super::backends::check_certificates;
 use super::file;
+use super::http::{Asking, FORGE, FORGED, place_name, server_url};
 use super::introspection::introspection;
-use super::measure::Span;
 use super::problem::{Place, Report};
 use super::settings::positive;
 use super::shape::Placed;
 use super::stand_in::Elsewhere;
 use super::yaml::Text;
-use crate::auth::discovery::{self, InvalidIssuer};
+use crate::auth::discovery;
 use crate::auth::{
     ClaimPath, HttpSettings, KeyPlace, KeyRing, KeySet, KeySource, OauthBearer, Pace, RequiredClaim, Rules,
     TokenType, Verifier,
@@ -229,25 +226,23 @@ fn key_source(
 ) -> Option<(KeySource, String)> {
     let no_section = Placed { at, value: file::Jwks::default() };
     let Placed { at, value: jwks } = section.jwks.as_ref().unwrap_or(&no_section);
-    let asking = asking(
-        &Asking {
-            timeout: jwks.timeout.as_ref(),
-            tls: jwks.tls.as_ref(),
-            proxy: jwks.proxy.as_ref(),
-            insecure_allow_http: jwks.insecure_allow_http.as_ref(),
-        },
-        report,
-    );
+    let asking = Asking {
+        timeout: jwks.timeout.as_ref(),
+        tls: jwks.tls.as_ref(),
+        proxy: jwks.proxy.as_ref(),
+        insecure_allow_http: jwks.insecure_allow_http.as_ref(),
+    };
+    let http = asking.read(FORGED, report);
     let pace = pace(*at, jwks, report);
     let issuer = section.validate.as_ref().and_then(|validate| validate.value.issuer.as_ref());
     let (place, name) = match (&jwks.endpoint, &jwks.file) {
         (Some(endpoint), None) => {
-            let url = issuer_url(endpoint, "https://idp.example/jwks", asking.insecure_allow_http, report)?;
+            let url = server_url(endpoint, EXAMPLE, FORGE, http.insecure_allow_http, report)?;
             let name = place_name(&url);
-            (KeyPlace::Endpoint { url, http: asking }, name)
+            (KeyPlace::Endpoint { url, http }, name)
         }
         (None, Some(file)) => {
-            if asking != HttpSettings::default() {
+            if http != HttpSettings::default() {
                 report.error(
                     *at,
                     "a file is not asked over HTTP; take out timeout, tls, proxy and insecure_allow_http",
@@ -266,7 +261,7 @@ fn key_source(
                 return None;
             };
             let text = &issuer.value.text;
-            if let Err(why) = discovery::metadata_urls(text, asking.insecure_allow_http) {
+            if let Err(why) = discovery::metadata_urls(text, http.insecure_allow_http) {
                 report.error(
                     issuer.at,
                     format!(
@@ -275,16 +270,10 @@ fn key_source(
                 );
                 return None;
             }
-            (KeyPlace::Issuer { issuer: text.clone(), http: asking }, text.clone())
+            (KeyPlace::Issuer { issuer: text.clone(), http }, text.clone())
         }
     };
     Some((KeySource { place, pace }, name))
-}
-
-/// Which of several key sets one is: issuers may share a host.
-pub(super) fn place_name(url: &Url) -> String {
-    let port = url.port().map(|port| format!(":{port}")).unwrap_or_default();
-    format!("{}{port}{}", url.host_str().unwrap_or_default(), url.path())
 }
 
 fn key_file(file: &Placed<Text>, elsewhere: &Elsewhere<'_>, report: &mut Report) -> Option<PathBuf> {
@@ -318,70 +307,6 @@ fn pace(at: Place, jwks: &file::Jwks, report: &mut Report) -> Pace {
     Pace { cache_expiration, refresh_interval_min, stale_max }
 }
 
-/// What a section says of how an issuer is asked.
-pub(super) struct Asking<'s> {
-    pub timeout: Option<&'s Placed<Span>>,
-    pub tls: Option<&'s Placed<file::IssuerTls>>,
-    pub proxy: Option<&'s Placed<Text>>,
-    pub insecure_allow_http: Option<&'s Placed<bool>>,
-}
-
-pub(super) fn asking(section: &Asking<'_>, report: &mut Report) -> HttpSettings {
-    let default = HttpSettings::default();
-    let bundle = section.tls.and_then(|tls| tls.value.ca_bundle.as_ref());
-    let bundle = bundle.filter(|bundle| check_certificates(bundle, report));
-    if let Some(Placed { at, value: true }) = section.insecure_allow_http {
-        report.warn(
-            *at,
-            "what comes over plain http can be forged by anybody on the way, keys and tokens with it",
-        );
-    }
-    HttpSettings {
-        timeout: positive(section.timeout, report).unwrap_or(default.timeout),
-        ca_bundle: bundle.map(|bundle| bundle.value.text.as_str().into()),
-        proxy: section.proxy.and_then(|proxy| proxy_url(proxy, report)),
-        insecure_allow_http: section.insecure_allow_http.is_some_and(|allowed| allowed.value),
-    }
-}
-
-pub(super) fn proxy_url(written: &Placed<Text>, report: &mut Report) -> Option<Url> {
-    let Placed { at, value: text } = written;
-    let url = Url::parse(&text.text).ok();
-    let url = url.filter(|url| matches!(url.scheme(), "http" | "https") && url.host_str().is_some());
-    let Some(url) = url else {
-        report.error(*at, format!("{} is no URL of a proxy like http://proxy.example:3128", shown_url(text)));
-        return None;
-    };
-    if !url.username().is_empty() || url.password().is_some() {
-        report.error(*at, "a proxy with a user or a password is not supported");
-        return None;
-    }
-    Some(url)
-}
-
-/// An address of an issuer that the file names itself.
-pub(super) fn issuer_url(
-    written: &Placed<Text>,
-    example: &str,
-    may_be_http: bool,
-    report: &mut Report,
-) -> Option<Url> {
-    let Placed { at, value: text } = written;
-    let parsed = Url::parse(&text.text).map_err(|_| InvalidIssuer::NoUrl);
-    let message = match parsed.and_then(|url| discovery::check_address(&url, may_be_http).map(|()| url)) {
-        Ok(url) => return Some(url),
-        Err(InvalidIssuer::NoUrl) => format!("{} is no URL like {example}", shown_url(text)),
-        Err(InvalidIssuer::PlainHttp) => "this is plain http to another machine, so anybody on the way could forge tokens; use https, or insecure_allow_http: true".to_owned(),
-        Err(why) => why.to_string(),
-    };
-    report.error(*at, message);
-    None
-}
-
-/// What is no URL may still hold a password.
-pub(super) fn shown_url(text: &Text) -> String {
-    if text.text.contains('@') { "this".to_owned() } else { text.shown() }
-}
-
+const EXAMPLE: &str = "https://idp.example/jwks";
 /// More is taken for as much by the verifier.
 const CLOCK_SKEW_MAX: Duration = Duration::from_secs(300);

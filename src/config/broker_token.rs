@@ -7,8 +7,9 @@ use url::Url;
 
 use super::backends::check_certificates;
 use super::file;
+use super::http::shown_url;
 use super::measure::Pairs;
-use super::oauth_client::{Client, readable};
+use super::oauth_client::{Client, audience, readable, scope};
 use super::problem::{Place, Report};
 use super::settings::positive;
 use super::shape::Placed;
@@ -16,7 +17,7 @@ use super::stand_in::Elsewhere;
 use super::yaml::Text;
 use crate::auth::{
     CREDENTIAL_FILES, TokenCell, TokenEndpoint, TokenLogin, TokenSource, check_extensions, endpoint_url,
-    is_in_clear, is_scope,
+    is_in_clear,
 };
 
 /// Reads a login at brokers by OAUTHBEARER.
@@ -98,9 +99,7 @@ fn endpoint(
             Some(read)
         }
         Err(why) => {
-            // What is no URL may still hold a password.
-            let shown = if url.value.text.contains('@') { "this".to_owned() } else { url.value.shown() };
-            report.error(url.at, format!("{shown} {why}"));
+            report.error(url.at, format!("{} {why}", shown_url(&url.value)));
             None
         }
     };
@@ -111,28 +110,10 @@ fn endpoint(
         assertion: section.client_assertion.as_ref(),
     };
     let client = client.read(url.as_ref(), at, elsewhere, report);
-    let scope = section.scope.as_ref().filter(|scope| !scope.value.text.is_empty());
-    if let Some(Placed { at, value }) = scope
-        && !is_scope(&value.text)
-    {
-        report.error(*at, "a scope is words with one space between them");
-    }
+    let scope = scope(section.scope.as_ref(), report);
+    let audience = audience(section.audience.as_ref(), report);
     let (client_id, proof) = client?;
-    Some(TokenEndpoint {
-        url: url?,
-        client_id,
-        proof,
-        scope: scope.map(|scope| scope.value.text.clone()),
-        audience: audience(section, report),
-    })
-}
-
-fn audience(section: &file::SaslOauthBearer, report: &mut Report) -> Option<String> {
-    let Placed { at, value } = section.audience.as_ref()?;
-    if value.text.is_empty() {
-        report.error(*at, "the audience is empty");
-    }
-    Some(value.text.clone())
+    Some(TokenEndpoint { url: url?, client_id, proof, scope, audience })
 }
 
 fn warn_in_clear(url: &Url, at: Place, report: &mut Report) {
@@ -166,7 +147,7 @@ fn directory(
     }
     let word = section.client_authentication.as_ref().map(|word| word.value);
     let sends_in_body = word == Some(file::ClientAuthenticationWord::Post);
-    let audience = audience(section, report);
+    let audience = audience(section.audience.as_ref(), report);
     let read = |name: &str| (elsewhere.files)(&format!("{}/{name}", path.value.text)).ok();
     let texts = CREDENTIAL_FILES.map(|name| (name, read(name)));
     let text =

@@ -1,7 +1,7 @@
 //! Tokens about which an OAuth server is asked: where, as whom, and for how long its word counts.
 
-use super::bearer::{Asking, asking, issuer_url, place_name};
 use super::file;
+use super::http::{Asking, FORGE, FORGED, place_name, server_url};
 use super::oauth_client::Client;
 use super::problem::Report;
 use super::shape::Placed;
@@ -15,17 +15,15 @@ pub(super) fn introspection(
     report: &mut Report,
 ) -> Option<Introspection> {
     let Placed { at, value: section } = section;
-    let http = asking(
-        &Asking {
-            timeout: section.timeout.as_ref(),
-            tls: section.tls.as_ref(),
-            proxy: section.proxy.as_ref(),
-            insecure_allow_http: section.insecure_allow_http.as_ref(),
-        },
-        report,
-    );
+    let asking = Asking {
+        timeout: section.timeout.as_ref(),
+        tls: section.tls.as_ref(),
+        proxy: section.proxy.as_ref(),
+        insecure_allow_http: section.insecure_allow_http.as_ref(),
+    };
+    let http = asking.read(FORGED, report);
     let endpoint = section.endpoint.as_ref();
-    let endpoint = endpoint.and_then(|url| issuer_url(url, EXAMPLE, http.insecure_allow_http, report));
+    let endpoint = endpoint.and_then(|url| server_url(url, EXAMPLE, FORGE, http.insecure_allow_http, report));
     let client = Client {
         id: section.client_id.as_ref(),
         secret: section.client_secret.as_ref(),

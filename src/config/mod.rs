@@ -13,6 +13,7 @@ mod bearer; //    by access tokens: what these must say, where the keys are
 mod broker_token; // how the gateway gets tokens of its own for brokers
 mod clusters; //  the virtual clusters
 mod file; //      every section, every key, every word
+mod http; //      how an OAuth server is asked over HTTP
 mod introspection; // by tokens about which an OAuth server is asked
 mod listeners; // where they connect
 mod login_endpoint; // where their names and passwords are exchanged for tokens

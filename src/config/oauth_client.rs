@@ -9,7 +9,7 @@ use super::problem::{Place, Report};
 use super::shape::Placed;
 use super::stand_in::Elsewhere;
 use super::yaml::Text;
-use crate::auth::{Algorithm, ClientAssertion, ClientProof, is_client_id};
+use crate::auth::{Algorithm, ClientAssertion, ClientProof, is_client_id, is_scope};
 
 /// What a section says of the client that the gateway is.
 pub(super) struct Client<'s> {
@@ -126,6 +126,24 @@ fn algorithm_of(word: file::SigningAlgorithm) -> Algorithm {
         file::SigningAlgorithm::Es384 => Algorithm::Es384,
         file::SigningAlgorithm::EdDsa => Algorithm::EdDsa,
     }
+}
+
+/// What a token is to be good for; an empty text asks for nothing.
+pub(super) fn scope(written: Option<&Placed<Text>>, report: &mut Report) -> Option<String> {
+    let Placed { at, value } = written.filter(|scope| !scope.value.text.is_empty())?;
+    if !is_scope(&value.text) {
+        report.error(*at, "a scope is words with one space between them");
+    }
+    Some(value.text.clone())
+}
+
+/// For whom a token is to be.
+pub(super) fn audience(written: Option<&Placed<Text>>, report: &mut Report) -> Option<String> {
+    let Placed { at, value } = written?;
+    if value.text.is_empty() {
+        report.error(*at, "the audience is empty");
+    }
+    Some(value.text.clone())
 }
 
 /// A path; of a file that is not there a warning only, for somebody else may yet write it.

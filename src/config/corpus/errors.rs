@@ -296,6 +296,7 @@ fn i_18_a_key_set_that_can_not_be_fetched_is_told() {
         &["9:26: a URL with a user or a password is not supported"],
     );
     check(url, "me:hunter2@idp.example/jwks\"", &["9:26: this is no URL like https://idp.example/jwks"]);
+    check(url, "https://idp.example/jwks#x\"", &["9:26: the URL must have no part behind #"]);
     check(
         url,
         "https://idp.example/jwks\", file: x",

@@ -136,6 +136,7 @@ fn i_01_i_17_plain_http_to_another_machine_is_an_error_unless_the_file_says_othe
         &at("https://gateway:hunter2@idp.example/"),
         &[("\"https:", "a URL with a user or a password is not supported")],
     );
+    refused(&at("https://idp.example/#x"), &[("\"https:", "the URL must have no part behind #")]);
 }
 
 #[test]
