@@ -12,9 +12,10 @@ use tracing::warn;
 
 use super::issuers::Issuers;
 use super::oauth::{self, Failed};
+use super::random;
 use super::together::Together;
 use super::turns::Turns;
-use super::{http, random};
+use super::ways::{Way, Ways};
 use crate::auth::{
     HeldToken, LoginEndpoint, LoginKey, PeerCertificate, Proven, Recent, Refused, TokenDigest, TokenEndpoint,
     Verdict, refuses_client,
@@ -29,7 +30,7 @@ pub struct ClientTokens(Arc<Shared>);
 struct Shared {
     cluster: Arc<str>,
     endpoint: Arc<LoginEndpoint>,
-    client: reqwest::Client,
+    way: Way,
     key: LoginKey,
     held: Recent<HeldToken>,
     asking: Together<Asked>,
@@ -44,17 +45,14 @@ impl ClientTokens {
     pub fn new(
         cluster: Arc<str>,
         endpoint: Arc<LoginEndpoint>,
+        ways: &mut Ways,
         metrics: Metrics,
     ) -> Result<Self, reqwest::Error> {
-        let bundle = endpoint.http.ca_bundle.as_deref();
-        let client = match &endpoint.http.proxy {
-            Some(proxy) => http::client_through(proxy, bundle)?,
-            None => http::client(bundle)?,
-        };
+        let way = ways.by(&endpoint.http)?;
         Ok(Self(Arc::new(Shared {
             cluster,
             endpoint,
-            client,
+            way,
             key: LoginKey::new(random()),
             held: Recent::default(),
             asking: Together::default(),
@@ -115,7 +113,7 @@ impl Shared {
     /// One exchange at the token endpoint. While the endpoint itself fails, a token that is not over serves on.
     async fn exchange(&self, digest: TokenDigest, endpoint: &TokenEndpoint, source: IpAddr) -> Asked {
         let answer = match timeout(WAIT_FOR_TURN, self.turns.take(source.into())).await.ok().flatten() {
-            Some(_turn) => oauth::token(&self.client, endpoint, self.endpoint.http.timeout).await,
+            Some(_turn) => oauth::token(&self.way.client, endpoint, self.way.timeout).await,
             None => Err(Failed::of(BUSY)("too many are asking; is somebody guessing?".to_owned())),
         };
         let now = SystemTime::now();

@@ -24,6 +24,7 @@ mod together; //   one question for all who ask the same
 mod tokens; //     fetching our own tokens for brokers
 mod turns; //      at what there is little of, fairly between those who want it
 mod upstream; //   connecting to brokers
+mod ways; //       asking OAuth servers, each in the way that the file says
 mod worker; //     one thread with its connections
 
 pub use tls::TlsError;
@@ -53,6 +54,7 @@ use listener::Doors;
 use tenants::Tenants;
 use tokens::Tokens;
 use upstream::Upstream;
+use ways::Ways;
 use worker::{House, Workers};
 
 /// What the gateway serves, and how.
@@ -100,7 +102,7 @@ pub fn verify_once(
     let directory =
         Directory { clusters, backends: Vec::new(), listeners: Vec::new(), entrances: Vec::new() };
     let verdict = runtime.block_on(async {
-        let (issuers, _, fetchers) = issuers(&directory, limits, &Metrics::new())?;
+        let (issuers, _, fetchers) = issuers(&directory, limits, &mut Ways::default(), &Metrics::new())?;
         for fetcher in fetchers {
             tokio::spawn(fetcher.run());
         }
@@ -126,8 +128,9 @@ async fn serve(settings: Settings) -> Result<(), ServerError> {
     let doors = Doors::open(&directory, &mut certificates).await?;
 
     let (upstreams, finders) = upstreams(&directory, admin, &limits, &tenants, &metrics)?;
-    let (issuers, key_sets, fetchers) = issuers(&directory, &limits, &metrics)?;
-    let client_tokens = client_tokens(&directory, &metrics)?;
+    let mut ways = Ways::default();
+    let (issuers, key_sets, fetchers) = issuers(&directory, &limits, &mut ways, &metrics)?;
+    let client_tokens = client_tokens(&directory, &mut ways, &metrics)?;
     for upstream in upstreams.values() {
         certificates.of_backend(upstream);
         let tls = upstream.cluster.tls.as_ref();
@@ -223,9 +226,10 @@ type IssuersByCluster = HashMap<Arc<str>, Issuers>;
 fn issuers(
     directory: &Directory,
     limits: &Limits,
+    ways: &mut Ways,
     metrics: &Metrics,
 ) -> Result<(IssuersByCluster, Vec<Keys>, Vec<KeyFetcher>), ServerError> {
-    let mut key_sets = KeySets::new(limits, metrics.clone());
+    let mut key_sets = KeySets::new(limits, ways, metrics.clone());
     let mut issuers = HashMap::new();
     for cluster in &directory.clusters {
         let mut of_cluster = Vec::new();
@@ -242,13 +246,14 @@ fn issuers(
 /// Who asks for the tokens of clients that show a name and a password, by virtual cluster.
 fn client_tokens(
     directory: &Directory,
+    ways: &mut Ways,
     metrics: &Metrics,
 ) -> Result<HashMap<Arc<str>, ClientTokens>, ServerError> {
     let mut by_cluster = HashMap::new();
     for cluster in &directory.clusters {
         for method in &cluster.authentication.methods {
             let Method::SaslPlain(SaslPlain { endpoint: Some(endpoint), .. }) = method else { continue };
-            let tokens = ClientTokens::new(cluster.name.clone(), endpoint.clone(), metrics.clone());
+            let tokens = ClientTokens::new(cluster.name.clone(), endpoint.clone(), ways, metrics.clone());
             by_cluster.insert(cluster.name.clone(), tokens.map_err(ServerError::HttpClient)?);
         }
     }

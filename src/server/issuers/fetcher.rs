@@ -12,9 +12,9 @@ use tokio::time::{Instant as Tick, sleep_until, timeout};
 use tracing::{info, warn};
 use url::Url;
 
-use super::asking::{Way, Ways};
 use super::{Keys, Shared, WAIT_FOR_KEYS};
 use crate::auth::{HttpSettings, KeyPlace, KeySet, KeySource, Pace, discovery};
+use crate::server::ways::{Way, Ways};
 use crate::telemetry::Metrics;
 
 /// Fetches one issuer's keys, one fetch at a time, for all who wait.

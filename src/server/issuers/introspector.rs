@@ -7,11 +7,11 @@ use std::time::{Duration, SystemTime};
 use tokio::time::timeout;
 use zeroize::Zeroizing;
 
-use super::asking::{Way, Ways};
 use crate::auth::{BearerToken, Introspected, Introspection, Recent, Rejected, Rules, TokenDigest};
 use crate::server::oauth::{self, Failed};
 use crate::server::together::Together;
 use crate::server::turns::{Origin, Turns};
+use crate::server::ways::{Way, Ways};
 use crate::telemetry::Metrics;
 
 /// The way to one introspection endpoint, for those who log in at one virtual cluster.

@@ -1,6 +1,5 @@
 //! The issuers whose tokens clients bring, and the ways to their newest keys and to their word.
 
-mod asking; //  asking them over HTTP
 mod fetcher; // fetching key sets: at start, before they grow old, and when a token names an unknown key
 mod introspector; // asking about tokens that keys can not verify
 
@@ -20,8 +19,8 @@ use crate::auth::{
 };
 use crate::cluster::Limits;
 use crate::server::turns::Origin;
+use crate::server::ways::Ways;
 use crate::telemetry::Metrics;
-use asking::Ways;
 pub use fetcher::KeyFetcher;
 use introspector::Introspector;
 
@@ -188,20 +187,20 @@ impl Keys {
 }
 
 /// All issuers of a gateway: one key set for each place, and the endpoints of each virtual cluster.
-pub struct KeySets {
+pub struct KeySets<'w> {
     by_source: HashMap<KeySource, Keys>,
     fetchers: Vec<KeyFetcher>,
-    ways: Ways,
+    ways: &'w mut Ways,
     key_set_bytes: usize,
     login_timeout: Duration,
     metrics: Metrics,
 }
 
-impl KeySets {
-    pub fn new(limits: &Limits, metrics: Metrics) -> Self {
+impl<'w> KeySets<'w> {
+    pub fn new(limits: &Limits, ways: &'w mut Ways, metrics: Metrics) -> Self {
         let &Limits { key_set_bytes, login_timeout, .. } = limits;
-        let (ways, fetchers) = (Ways::default(), Vec::new());
-        Self { by_source: HashMap::new(), fetchers, ways, key_set_bytes, login_timeout, metrics }
+        let (by_source, fetchers) = (HashMap::new(), Vec::new());
+        Self { by_source, fetchers, ways, key_set_bytes, login_timeout, metrics }
     }
 
     /// An issuer whose keys are fetched once for all who take them from the same place.
@@ -224,9 +223,9 @@ impl KeySets {
         introspection: &Arc<Introspection>,
         rules: &Rules,
     ) -> Result<Introspector, reqwest::Error> {
-        let (metrics, ways) = (self.metrics.clone(), &mut self.ways);
         // The rest of the login's time is for the answer.
-        Introspector::new(introspection.clone(), rules, ways, self.login_timeout / 2, metrics)
+        let (metrics, patience) = (self.metrics.clone(), self.login_timeout / 2);
+        Introspector::new(introspection.clone(), rules, self.ways, patience, metrics)
     }
 
     fn keys(&mut self, bearer: &OauthBearer, source: &KeySource) -> Result<Keys, reqwest::Error> {
@@ -244,7 +243,7 @@ impl KeySets {
             &keys,
             source.clone(),
             wishes,
-            &mut self.ways,
+            self.ways,
             self.key_set_bytes,
             self.metrics.clone(),
         )?;
@@ -294,9 +293,9 @@ mod tests {
         }
     }
 
-    fn sets() -> KeySets {
+    fn sets(ways: &mut Ways) -> KeySets<'_> {
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-        KeySets::new(&Limits::default(), Metrics::new())
+        KeySets::new(&Limits::default(), ways, Metrics::new())
     }
 
     /// Who finds out about a token of these claims, or about an opaque one: keys, or endpoints.
@@ -314,7 +313,8 @@ mod tests {
 
     #[test]
     fn of_several_issuers_the_one_that_a_token_names_is_asked() {
-        let mut sets = sets();
+        let mut ways = Ways::default();
+        let mut sets = sets(&mut ways);
         let (a, b) = ("https://a.example", "https://b.example");
         let both = [a, b].map(|name| sets.issuer(&bearer(name, Some(name), None)).unwrap());
         assert_eq!(found(&both, Some(r#"{"iss": "https://a.example"}"#)), a);
@@ -328,7 +328,8 @@ mod tests {
 
     #[test]
     fn endpoints_are_asked_about_what_no_key_can_verify() {
-        let mut sets = sets();
+        let mut ways = Ways::default();
+        let mut sets = sets(&mut ways);
         let mut issuer = |name: &str, file, endpoint| {
             sets.issuer(&bearer(&format!("https://{name}.example"), file, endpoint)).unwrap()
         };
@@ -352,7 +353,8 @@ mod tests {
 
     #[test]
     fn one_fetcher_is_enough_for_all_who_take_keys_from_one_place() {
-        let mut sets = sets();
+        let mut ways = Ways::default();
+        let mut sets = sets(&mut ways);
         let rings: Vec<_> = [("a", "keys"), ("b", "keys"), ("a", "others")]
             .map(|(name, file)| sets.issuer(&bearer(name, Some(file), None)).unwrap().verifier.ring)
             .into();

@@ -1,4 +1,4 @@
-//! Asking issuers, each in the way that the file says.
+//! Asking OAuth servers over HTTP, each in the way that the file says.
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -8,14 +8,15 @@ use reqwest::{Client, RequestBuilder};
 use tokio::time::timeout;
 use url::Url;
 
+use super::http;
 use crate::auth::HttpSettings;
-use crate::server::http;
 
 /// The ways of one gateway; what is asked in the same way shares its connections.
 #[derive(Default)]
 pub struct Ways(HashMap<HttpSettings, Way>);
 
 impl Ways {
+    /// The way that these settings describe, new if nothing is asked so yet.
     pub fn by(&mut self, settings: &HttpSettings) -> Result<Way, reqwest::Error> {
         if let Some(way) = self.0.get(settings) {
             return Ok(way.clone());
@@ -65,5 +66,22 @@ impl Way {
         };
         let patience = humantime::format_duration(self.timeout);
         timeout(self.timeout, answer).await.map_err(|_| format!("no whole answer within {patience}"))?
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_asked_in_the_same_way_shares_its_connections() {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let mut ways = Ways::default();
+        let default = HttpSettings::default();
+        let longer = HttpSettings { timeout: default.timeout * 2, ..default.clone() };
+        for (settings, expected) in [(&default, 1), (&longer, 2), (&default, 2), (&longer, 2)] {
+            let way = ways.by(settings).unwrap();
+            assert_eq!((way.timeout, ways.0.len()), (settings.timeout, expected));
+        }
     }
 }
