@@ -3,9 +3,10 @@
 //! Source: RFC 8414 sections 3 and 5, OpenID Connect Discovery 1.0 section 4.
 
 use serde_json::Value;
-use url::{Host, Url};
+use url::Url;
 
 use super::json;
+use super::token_source::is_in_clear;
 
 /// The addresses at which an issuer may describe itself, in the order in which they are asked.
 ///
@@ -50,21 +51,13 @@ pub fn check_address(url: &Url, insecure_allow_http: bool) -> Result<(), Invalid
     if !url.username().is_empty() || url.password().is_some() {
         return Err(InvalidIssuer::Credentials);
     }
-    match (url.scheme(), url.host()) {
-        ("https", Some(_)) => Ok(()),
-        ("http", Some(host)) if insecure_allow_http || is_loopback(&host) => Ok(()),
-        ("http", Some(_)) => Err(InvalidIssuer::PlainHttp),
-        _ => Err(InvalidIssuer::NoUrl),
+    if !matches!(url.scheme(), "http" | "https") || !url.has_host() {
+        return Err(InvalidIssuer::NoUrl);
     }
-}
-
-/// Whether a host is this machine, as far as its name says.
-fn is_loopback(host: &Host<&str>) -> bool {
-    match host {
-        Host::Domain(name) => *name == "localhost",
-        Host::Ipv4(address) => address.is_loopback(),
-        Host::Ipv6(address) => address.is_loopback(),
+    if is_in_clear(url) && !insecure_allow_http {
+        return Err(InvalidIssuer::PlainHttp);
     }
+    Ok(())
 }
 
 /// Why an address is not asked.

@@ -115,7 +115,7 @@ pub fn endpoint_url(text: &str) -> Result<Url, &'static str> {
     Ok(url)
 }
 
-/// Whether what is sent there can be read on the way: plain HTTP to another machine.
+/// Whether what is sent there can be read on the way: plain HTTP to another machine, as far as its name says.
 pub fn is_in_clear(url: &Url) -> bool {
     let is_here = match url.host() {
         Some(Host::Domain(name)) => name == "localhost",
