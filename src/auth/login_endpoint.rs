@@ -2,9 +2,8 @@
 //!
 //! What a client shows by PLAIN is its id and secret there; the shell does the asking.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime};
 
-use serde_json::Value;
 use url::Url;
 
 use super::bearer::BearerToken;
@@ -63,13 +62,9 @@ impl HeldToken {
     /// renewed while a fifth of its life is left and at least half a minute, so that no session is tiny;
     /// one that lives for less than a minute, after half of its life.
     pub fn new(answer: TokenAnswer, now: SystemTime) -> Self {
-        let claims = Unverified::read(&answer.token, usize::MAX).ok().map(Unverified::into_claims);
-        let end = claims.as_ref().and_then(|claims| claims.get("exp")).and_then(Value::as_f64);
-        let since_1970 = now.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let left = end.map_or(answer.lifetime, |end| {
-            Duration::try_from_secs_f64((end - since_1970.as_secs_f64()).max(0.0)).unwrap_or(Duration::MAX)
-        });
-        let lifetime = answer.lifetime.min(left);
+        let said = Unverified::read(&answer.token, usize::MAX).ok();
+        let left = said.and_then(|said| said.ends_in(now));
+        let lifetime = left.map_or(answer.lifetime, |left| left.min(answer.lifetime));
         let margin = (lifetime / 5).max(RENEWED_BEFORE).min(lifetime / 2);
         Self { token: answer.token, renew_at: now + (lifetime - margin), ends_at: now + lifetime }
     }

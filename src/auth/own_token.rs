@@ -3,7 +3,7 @@
 //! The shell fetches tokens and fills the cell; whoever logs in at a broker reads it, and never waits.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime};
 
 use arc_swap::ArcSwapOption;
 use serde_json::Value;
@@ -137,12 +137,12 @@ fn lifetime(seconds: Option<f64>) -> Result<Duration, BadToken> {
 
 /// How long a token lasts by what it says itself; one that says nothing is asked for again soon.
 fn lifetime_of(token: &BearerToken, now: SystemTime) -> Result<Duration, BadToken> {
-    let claims = Unverified::read(token, TOKEN_BYTES_MAX).ok().map(Unverified::into_claims);
-    let Some(end) = claims.as_ref().and_then(|claims| claims.get("exp")).and_then(Value::as_f64) else {
-        return Ok(LIFETIME_UNSAID);
-    };
-    let now = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
-    lifetime(Some(end - now))
+    let said = Unverified::read(token, TOKEN_BYTES_MAX).ok();
+    match said.and_then(|said| said.ends_in(now)) {
+        Some(Duration::ZERO) => Err(BadToken::Over),
+        Some(left) => Ok(left.min(LIFETIME_MAX)),
+        None => Ok(LIFETIME_UNSAID),
+    }
 }
 
 /// Room for claims of a thousand groups; brokers take half a megabyte.
@@ -169,13 +169,9 @@ const REFUSALS: [&str; 8] = [
 #[cfg(test)]
 mod tests {
     use super::super::Algorithm;
-    use super::super::minting::ISSUER;
+    use super::super::minting::{ISSUER, at};
     use super::*;
     use serde_json::json;
-
-    fn at(seconds: u64) -> SystemTime {
-        UNIX_EPOCH + Duration::from_secs(seconds)
-    }
 
     fn check(body: &str, expected: Result<(&str, u64), BadToken>) {
         let read = TokenAnswer::read(body.as_bytes(), at(1000));

@@ -1,5 +1,7 @@
 //! What a token says of itself, before or without anybody having asked its issuer's keys.
 
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
 use serde_json::Value;
 
 use super::PeerCertificate;
@@ -12,8 +14,8 @@ use crate::names::Principal;
 
 /// The claims of a token whose signature was not checked: anybody may have written them.
 ///
-/// Good for two things only: to choose which issuer's verifier to ask, and to tell conditions who
-/// claims to act where the broker does the verifying.
+/// Good for three things only: to choose which issuer's verifier to ask, to tell conditions who claims
+/// to act where the broker does the verifying, and to get another in time where the token was got by us.
 pub struct Unverified(Object);
 
 impl Unverified {
@@ -54,6 +56,15 @@ impl Unverified {
         check_confirmation(&self.0, certificate)
     }
 
+    /// How long the token lasts from now on; nothing where it is over, `None` where it does not say.
+    ///
+    /// Shape: of a token that we got ourselves any number will do; the verifier reads `exp` more strictly.
+    pub fn ends_in(&self, now: SystemTime) -> Option<Duration> {
+        let end = self.0.get("exp").and_then(Value::as_f64)?;
+        let now = now.duration_since(UNIX_EPOCH).unwrap_or_default().as_secs_f64();
+        Some(Duration::try_from_secs_f64((end - now).max(0.0)).unwrap_or(Duration::MAX))
+    }
+
     pub fn into_claims(self) -> Value {
         Value::Object(self.0)
     }
@@ -77,6 +88,23 @@ mod tests {
         let odd = Unverified::read(&odd, 1_000).unwrap();
         assert_eq!(odd.issuer(), None);
         assert_eq!(odd.principal(&Rules::default()).unwrap_err().label(), "principal_unusable");
+    }
+
+    #[test]
+    fn a_token_says_how_long_it_lasts_if_its_end_is_a_number() {
+        let check = |claims: &str, expected: Option<Duration>| {
+            let now = UNIX_EPOCH + Duration::from_secs(1_000);
+            assert_eq!(Unverified::written(claims).unwrap().ends_in(now), expected, "{claims}");
+        };
+        check(r#"{"exp": 1060}"#, Some(Duration::from_secs(60)));
+        check(r#"{"exp": 1060.5}"#, Some(Duration::from_millis(60_500)));
+        for over in ["1000", "999.5", "0", "-5", "-1e300"] {
+            check(&format!(r#"{{"exp": {over}}}"#), Some(Duration::ZERO));
+        }
+        check(r#"{"exp": 1e300}"#, Some(Duration::MAX));
+        for unsaid in ["{}", r#"{"exp": null}"#, r#"{"exp": "1060"}"#, r#"{"exp": [1060]}"#] {
+            check(unsaid, None);
+        }
     }
 
     #[test]
