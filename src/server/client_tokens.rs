@@ -3,7 +3,6 @@
 //! A token is held for the client's next logins, by a keyed hash of what it showed. Whoever shows the same
 //! while it is being asked for waits for the one answer; a name with another password is always asked for.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -14,7 +13,7 @@ use super::issuers::Issuers;
 use super::oauth::{self, Failed};
 use super::random;
 use super::together::Together;
-use super::turns::Turns;
+use super::turns::{Origin, Turns};
 use super::ways::{Way, Ways};
 use crate::auth::{
     HeldToken, LoginEndpoint, LoginKey, PeerCertificate, Proven, Recent, Refused, TokenDigest, TokenEndpoint,
@@ -56,7 +55,7 @@ impl ClientTokens {
             key: LoginKey::new(random()),
             held: Recent::default(),
             asking: Together::default(),
-            turns: Turns::new(EXCHANGES_MAX, EXCHANGES_OF_SOURCE_MAX, WAITING_OF_SOURCE_MAX),
+            turns: Turns::new(EXCHANGES_MAX, EXCHANGES_OF_ORIGIN_MAX, WAITING_OF_ORIGIN_MAX),
             metrics,
         })))
     }
@@ -67,14 +66,14 @@ impl ClientTokens {
         issuers: &Issuers,
         username: &str,
         password: &Secret,
-        source: IpAddr,
+        origin: Origin,
         certificate: Option<&PeerCertificate>,
     ) -> Verdict {
         let shared = &self.0;
         let digest = TokenDigest::of_login(&shared.key, username, password);
         let now = SystemTime::now();
         if let Some(held) = shared.held.get(&digest, now).filter(|held| held.is_fresh(now)) {
-            match issuers.verify(&held.token, certificate, source.into()).await {
+            match issuers.verify(&held.token, certificate, origin).await {
                 Err(rejected) if !rejected.may_pass() => {
                     // Its key may be gone at the issuer by now; a new token has another.
                     shared.held.remove(&digest);
@@ -85,8 +84,8 @@ impl ClientTokens {
         let Some(endpoint) = shared.endpoint.asked_by(username, password.clone()) else {
             return Err(Refused::new("wrong_password", "the name has characters that no client id has"));
         };
-        let held = self.ask(digest, endpoint, source).await?;
-        let verified = issuers.verify(&held.token, certificate, source.into()).await;
+        let held = self.ask(digest, endpoint, origin).await?;
+        let verified = issuers.verify(&held.token, certificate, origin).await;
         if verified.as_ref().is_err_and(|rejected| !rejected.may_pass()) {
             shared.held.remove(&digest);
         }
@@ -94,7 +93,7 @@ impl ClientTokens {
     }
 
     /// Asks for a token, once for all who show the same.
-    async fn ask(&self, digest: TokenDigest, endpoint: TokenEndpoint, source: IpAddr) -> Asked {
+    async fn ask(&self, digest: TokenDigest, endpoint: TokenEndpoint, origin: Origin) -> Asked {
         let shared = self.0.clone();
         let known = || {
             let now = SystemTime::now();
@@ -102,7 +101,7 @@ impl ClientTokens {
         };
         let exchange = {
             let shared = shared.clone();
-            async move { shared.exchange(digest, &endpoint, source).await }
+            async move { shared.exchange(digest, &endpoint, origin).await }
         };
         let answer = shared.asking.ask(digest, known, exchange).await;
         answer.unwrap_or_else(|| Err(Refused::new("token_endpoint", "the token endpoint could not be asked")))
@@ -111,8 +110,8 @@ impl ClientTokens {
 
 impl Shared {
     /// One exchange at the token endpoint. While the endpoint itself fails, a token that is not over serves on.
-    async fn exchange(&self, digest: TokenDigest, endpoint: &TokenEndpoint, source: IpAddr) -> Asked {
-        let answer = match timeout(WAIT_FOR_TURN, self.turns.take(source.into())).await.ok().flatten() {
+    async fn exchange(&self, digest: TokenDigest, endpoint: &TokenEndpoint, origin: Origin) -> Asked {
+        let answer = match timeout(WAIT_FOR_TURN, self.turns.take(origin)).await.ok().flatten() {
             Some(_turn) => oauth::token(&self.way.client, endpoint, self.way.timeout).await,
             None => Err(Failed::of(BUSY)("too many are asking; is somebody guessing?".to_owned())),
         };
@@ -157,6 +156,6 @@ impl Shared {
 const BUSY: &str = "busy";
 /// What one token endpoint is asked at once.
 const EXCHANGES_MAX: usize = 64;
-const EXCHANGES_OF_SOURCE_MAX: usize = 16;
-const WAITING_OF_SOURCE_MAX: usize = 4096;
+const EXCHANGES_OF_ORIGIN_MAX: usize = 16;
+const WAITING_OF_ORIGIN_MAX: usize = 4096;
 const WAIT_FOR_TURN: Duration = Duration::from_secs(5);

@@ -12,7 +12,7 @@ use tokio::time::{Sleep, sleep, timeout};
 use super::journal::Journal;
 use super::logins::Logins;
 use super::stream::{Side, Stream};
-use super::turns::{Place, Turn};
+use super::turns::{Contender, Turn};
 use super::upstream::Upstream;
 use super::worker::Stop;
 use crate::auth::Verdict;
@@ -29,8 +29,8 @@ pub struct Connection {
     door: Door,
     upstream: Arc<Upstream>,
     logins: Logins,
-    /// Its place among the logins that only the broker can check.
-    relaying: Place,
+    /// Its way to a turn at a login that only the broker can check.
+    relaying: Contender,
     /// Its turn, until the broker has said yes, or the connection to it is closed.
     turn: Option<Turn>,
     /// What is being found out about its login.
@@ -81,7 +81,7 @@ impl Connection {
         door: Door,
         upstream: Arc<Upstream>,
         logins: Logins,
-        relaying: Place,
+        relaying: Contender,
         journal: Journal,
         stop: Stop,
         preferred: usize,

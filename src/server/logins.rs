@@ -1,6 +1,5 @@
 //! Finding out whether what a client shows for itself is true.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +8,7 @@ use tokio::time::timeout;
 
 use super::client_tokens::ClientTokens;
 use super::issuers::Issuers;
-use super::turns::{Place, Turns};
+use super::turns::{Contender, Origin, Turns};
 use crate::auth::{Authentication, Evidence, Method, PeerCertificate, Proven, Refused, SaslPlain, Verdict};
 use crate::names::Secret;
 
@@ -22,7 +21,7 @@ pub struct Logins {
     /// Who says whether a password is right of which the file does not know, if anybody does.
     pub client_tokens: Option<ClientTokens>,
     /// Where the client comes from.
-    pub source: IpAddr,
+    pub origin: Origin,
 }
 
 impl Logins {
@@ -38,9 +37,7 @@ impl Logins {
 
     async fn find_out(&self, evidence: Evidence, certificate: Option<&PeerCertificate>) -> Verdict {
         match evidence {
-            Evidence::Token(token) => {
-                Ok(self.issuers.verify(&token, certificate, self.source.into()).await?.into())
-            }
+            Evidence::Token(token) => Ok(self.issuers.verify(&token, certificate, self.origin).await?.into()),
             Evidence::Password { username, password } => {
                 let plain = self.authentication.methods.iter().find_map(|method| match method {
                     Method::SaslPlain(plain) => Some(plain),
@@ -49,7 +46,7 @@ impl Logins {
                 match (plain, &self.client_tokens) {
                     (Some(plain), Some(tokens)) if !plain.passwords.knows(&username) => {
                         let proven =
-                            tokens.verify(&self.issuers, &username, &password, self.source, certificate);
+                            tokens.verify(&self.issuers, &username, &password, self.origin, certificate);
                         let proven = proven.await?;
                         // Somebody of the file's own is known by his password and by nothing else.
                         if plain.passwords.knows(proven.principal.name()) {
@@ -69,11 +66,11 @@ impl Logins {
 
 /// Computes passwords for one client, off the threads that carry connections.
 #[derive(Clone)]
-pub struct Computing(Place);
+pub struct Computing(Contender);
 
 impl Computing {
-    pub fn new(turns: Turns, client: IpAddr) -> Self {
-        Self(Place { turns, client: client.into() })
+    pub fn new(turns: Turns, origin: Origin) -> Self {
+        Self(Contender { turns, origin })
     }
 
     /// One turn for each two cores: whoever guesses passwords is not to have the machine for himself.

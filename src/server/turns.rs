@@ -13,11 +13,11 @@ use tokio::sync::oneshot;
 #[derive(Clone)]
 pub struct Turns(Arc<Mutex<State>>);
 
-/// One client's place among those who want a turn.
+/// One of those who want turns.
 #[derive(Clone)]
-pub struct Place {
+pub struct Contender {
     pub turns: Turns,
-    pub client: Origin,
+    pub origin: Origin,
 }
 
 /// Where somebody comes from: an address, and of IPv6 the network, of which one host may have every address.
@@ -87,9 +87,9 @@ impl Turns {
     }
 }
 
-impl Place {
+impl Contender {
     pub async fn take(&self) -> Option<Turn> {
-        self.turns.take(self.client).await
+        self.turns.take(self.origin).await
     }
 }
 

@@ -24,7 +24,7 @@ use super::entrance::{Entry, NoDoor};
 use super::journal::Journal;
 use super::logins::{Computing, Logins};
 use super::tenants::Tenants;
-use super::turns::{Place, Turns};
+use super::turns::{Contender, Origin, Turns};
 use super::{IssuersByCluster, Upstreams, random};
 use crate::auth::PeerCertificate;
 use crate::cluster::Limits;
@@ -249,15 +249,15 @@ async fn carry(accepted: Accepted, house: &House, preferred: usize) {
         certificate,
         nonce: random,
     };
+    let origin = Origin::from(address.ip());
     let logins = Logins {
         issuers: house.issuers.get(&listener.cluster.name).cloned().unwrap_or_default(),
         authentication: listener.cluster.authentication.clone(),
-        computing: Computing::new(house.computing.clone(), address.ip()),
+        computing: Computing::new(house.computing.clone(), origin),
         client_tokens: house.client_tokens.get(&listener.cluster.name).cloned(),
-        source: address.ip(),
+        origin,
     };
-    let turns = house.relaying(&listener.cluster.name);
-    let relaying = Place { turns, client: address.ip().into() };
+    let relaying = Contender { turns: house.relaying(&listener.cluster.name), origin };
     let versions = upstream.versions(door);
     let session = Session::new(listener, house.limits.clone(), versions, client, accepted_at);
     Connection::new(session, stream, door, upstream, logins, relaying, journal, stop, preferred).run().await;
