@@ -46,6 +46,8 @@ mod verifier; //   token → Identity, or Rejected
 #[cfg(test)]
 mod minting; //    keys and tokens for the tests of this room
 #[cfg(test)]
+mod verifier_tests; // what becomes of a token
+#[cfg(test)]
 mod wycheproof; // the 649 vectors of Project Wycheproof
 
 pub use assertion::{ClientAssertion, UnfitKey};
