@@ -154,8 +154,11 @@ impl Shared {
 
 /// Where no turn at the endpoint came in time.
 const BUSY: &str = "busy";
-/// What one token endpoint is asked at once.
+/// Enough for hundreds of logins a second where the endpoint answers in good time.
 const EXCHANGES_MAX: usize = 64;
+/// Whoever guesses has the endpoint compute for each password, and leaves most turns to others.
 const EXCHANGES_OF_ORIGIN_MAX: usize = 16;
+/// All clients behind one address that come back at once; more are refused.
 const WAITING_OF_ORIGIN_MAX: usize = 4096;
+/// Half of what a login has by default; the other half is for the exchange itself.
 const WAIT_FOR_TURN: Duration = Duration::from_secs(5);
