@@ -237,7 +237,7 @@ fn key_source(
     let issuer = section.validate.as_ref().and_then(|validate| validate.value.issuer.as_ref());
     let (place, name) = match (&jwks.endpoint, &jwks.file) {
         (Some(endpoint), None) => {
-            let url = server_url(endpoint, EXAMPLE, FORGE, http.insecure_allow_http, report)?;
+            let url = server_url(endpoint, EXAMPLE, FORGE, &http, report)?;
             let name = place_name(&url);
             (KeyPlace::Endpoint { url, http }, name)
         }

@@ -9,8 +9,8 @@ use super::problem::Report;
 use super::settings::positive;
 use super::shape::Placed;
 use super::yaml::Text;
-use crate::auth::HttpSettings;
 use crate::auth::discovery::{InvalidIssuer, check_address};
+use crate::auth::{HttpSettings, is_in_clear};
 
 /// What a section says of how an OAuth server is asked.
 pub(super) struct Asking<'s> {
@@ -45,13 +45,18 @@ pub(super) fn server_url(
     written: &Placed<Text>,
     example: &str,
     danger: &str,
-    may_be_http: bool,
+    http: &HttpSettings,
     report: &mut Report,
 ) -> Option<Url> {
     let Placed { at, value: text } = written;
     let parsed = Url::parse(&text.text).map_err(|_| InvalidIssuer::NoUrl);
+    let may_be_http = http.insecure_allow_http;
+    let goes_far = |url: &Url| url.scheme() == "http" && http.proxy.as_ref().is_some_and(is_in_clear);
     let message = match parsed.and_then(|url| check_address(&url, may_be_http).map(|()| url)) {
         Ok(url) if url.fragment().is_some() => "the URL must have no part behind #".to_owned(),
+        Ok(url) if goes_far(&url) && !may_be_http => format!(
+            "this goes by plain http to a proxy on another machine, so anybody on the way could {danger}; leave the proxy out, use https, or insecure_allow_http: true"
+        ),
         Ok(url) => return Some(url),
         Err(InvalidIssuer::NoUrl) => format!("{} is no URL like {example}", shown_url(text)),
         Err(InvalidIssuer::PlainHttp) => format!(

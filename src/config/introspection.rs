@@ -23,7 +23,7 @@ pub(super) fn introspection(
     };
     let http = asking.read(FORGED, report);
     let endpoint = section.endpoint.as_ref();
-    let endpoint = endpoint.and_then(|url| server_url(url, EXAMPLE, FORGE, http.insecure_allow_http, report));
+    let endpoint = endpoint.and_then(|url| server_url(url, EXAMPLE, FORGE, &http, report));
     let client = Client {
         id: section.client_id.as_ref(),
         secret: section.client_secret.as_ref(),

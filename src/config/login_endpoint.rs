@@ -22,9 +22,8 @@ pub(super) fn login_endpoint(
     let audience = audience(section.audience.as_ref(), report);
     let word = section.client_authentication.as_ref().map(|word| word.value);
     let endpoint = section.endpoint.as_ref()?;
-    let may_be_http = http.insecure_allow_http;
     Some(LoginEndpoint {
-        url: server_url(endpoint, EXAMPLE, "read clients' secrets", may_be_http, report)?,
+        url: server_url(endpoint, EXAMPLE, "read clients' secrets", &http, report)?,
         sends_in_body: word == Some(file::ClientAuthenticationWord::Post),
         scope,
         audience,

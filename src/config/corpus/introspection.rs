@@ -131,6 +131,14 @@ fn i_01_i_17_plain_http_to_another_machine_is_an_error_unless_the_file_says_othe
         )],
     );
     warned(&at("http://127.0.0.1:9080/introspect"), &[]);
+    refused(
+        &format!("{}, proxy: \"http://proxy.example:3128\"", at("http://127.0.0.1:9080/introspect")),
+        &[(
+            "\"http://127",
+            "this goes by plain http to a proxy on another machine, so anybody on the way could forge tokens; leave the proxy out, use https, or insecure_allow_http: true",
+        )],
+    );
+    warned(&format!("{}, proxy: \"http://127.0.0.1:3128\"", at("http://127.0.0.1:9080/introspect")), &[]);
     refused(&at("idp"), &[("\"idp\"", "\"idp\" is no URL like https://idp.example/introspect")]);
     refused(
         &at("https://gateway:hunter2@idp.example/"),
