@@ -18,7 +18,7 @@ pub struct Logins {
     pub issuers: Issuers,
     pub authentication: Arc<Authentication>,
     pub computing: Computing,
-    /// Who says whether a password is right of which the file does not know, if anybody does.
+    /// Where names that the file does not know are exchanged for tokens, if the file says so.
     pub client_tokens: Option<ClientTokens>,
     /// Where the client comes from.
     pub origin: Origin,
