@@ -20,7 +20,7 @@ use crate::support::broker::Broker;
 use crate::support::client::{Client, client_first, response_of};
 use crate::support::codes::SASL_AUTHENTICATION_FAILED;
 use crate::support::issuer::{ES256, Signer, claims, with};
-use crate::support::setup::{Policy, rule};
+use crate::support::setup::{Policy, oauth_bearer, rule};
 use crate::support::stage::{Stage, token};
 
 /// A tenant whose clients log in so, behind a broker that takes what `accepts` says.
@@ -45,6 +45,16 @@ fn refused() -> SaslAuthenticateResponse {
     SaslAuthenticateResponse::default()
         .with_error_code(SASL_AUTHENTICATION_FAILED)
         .with_error_message(Some(StrBytes::from_static_str("not in my house")))
+}
+
+/// Tokens that are verified here, and then log in at the broker.
+fn validated_and_forwarded(jwks: &str) -> String {
+    oauth_bearer(jwks, "").replace("mediation: terminate", "mediation: validate_forward")
+}
+
+/// A login by a token of alice in this role.
+fn as_alice(role: &str) -> Vec<u8> {
+    client_first(&ES256.token(&with(claims("alice", 3600), json!({"role": role}))))
 }
 
 fn lasting(milliseconds: i64) -> SaslAuthenticateResponse {
@@ -192,13 +202,8 @@ fn an_exchange_by_scram_goes_through_message_by_message() {
 
 #[test]
 fn a_token_that_is_verified_here_logs_in_there_again_and_again() {
-    let way = |jwks: &str| {
-        crate::support::setup::oauth_bearer(jwks, "")
-            .replace("mediation: terminate", "mediation: validate_forward")
-    };
-    let stage = stage(way, "context.auth.claims.role == 'reader'", |_| lasting(60_000));
-    let token_of = |role: &str| ES256.token(&with(claims("alice", 3600), json!({"role": role})));
-    let (first, second) = (client_first(&token_of("writer")), client_first(&token_of("reader")));
+    let stage = stage(validated_and_forwarded, "context.auth.claims.role == 'reader'", |_| lasting(60_000));
+    let (first, second) = (as_alice("writer"), as_alice("reader"));
     let mut client = stage.connect();
     client.handshake_again("OAUTHBEARER");
     let answer = client.authenticate(&first);
@@ -221,13 +226,8 @@ fn a_token_that_is_verified_here_logs_in_there_again_and_again() {
 
 #[test]
 fn a_broker_that_gives_a_login_no_end_is_not_asked_for_another() {
-    let way = |jwks: &str| {
-        crate::support::setup::oauth_bearer(jwks, "")
-            .replace("mediation: terminate", "mediation: validate_forward")
-    };
-    let stage = stage(way, "context.auth.claims.role == 'reader'", |_| lasting(0));
-    let token_of = |role: &str| ES256.token(&with(claims("alice", 3600), json!({"role": role})));
-    let (first, second) = (client_first(&token_of("writer")), client_first(&token_of("reader")));
+    let stage = stage(validated_and_forwarded, "context.auth.claims.role == 'reader'", |_| lasting(0));
+    let (first, second) = (as_alice("writer"), as_alice("reader"));
     let mut client = stage.connect();
     client.handshake_again("OAUTHBEARER");
     // The token's own time is told.
@@ -242,11 +242,7 @@ fn a_broker_that_gives_a_login_no_end_is_not_asked_for_another() {
 
 #[test]
 fn a_token_that_the_broker_does_not_take_is_refused_though_it_is_good_here() {
-    let way = |jwks: &str| {
-        crate::support::setup::oauth_bearer(jwks, "")
-            .replace("mediation: terminate", "mediation: validate_forward")
-    };
-    let stage = stage(way, "context.auth.type == 'oauth_bearer'", |_| refused());
+    let stage = stage(validated_and_forwarded, "context.auth.type == 'oauth_bearer'", |_| refused());
     let mut client = stage.connect();
     client.handshake_again("OAUTHBEARER");
     let id = id_of_failure(&client.authenticate(&client_first(&token("alice"))));
