@@ -9,7 +9,7 @@ use tempfile::TempDir;
 
 use crate::site::{REALM, keycloak, sees_orders, stage, stage_with};
 use crate::support::bearer_broker::{broker, last_token};
-use crate::support::keycloak::{AUDIENCE, Keycloak};
+use crate::support::keycloak::{AUDIENCE, Keycloak, REGISTERED};
 use crate::support::process::SLUICEGATE;
 use crate::support::stage::Stage;
 use crate::support::tls::Authority;
@@ -103,14 +103,7 @@ fn a_registered_client_logs_in_by_what_is_handed_on_however_often_it_is_register
     assert_eq!(told_of_orders(&stage, keycloak, &first), 0);
 
     let made = keycloak.client(REALM, "registered-app");
-    for (name, value) in [
-        ("publicClient", false),
-        ("serviceAccountsEnabled", true),
-        ("standardFlowEnabled", false),
-        ("implicitFlowEnabled", false),
-        ("directAccessGrantsEnabled", false),
-        ("enabled", true),
-    ] {
+    for (name, value) in REGISTERED {
         assert_eq!(made[name], value, "{name}");
     }
     let again = operator.register("registered-app", &["--role", "reader", "--preset", "kafka"]);

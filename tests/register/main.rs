@@ -15,6 +15,7 @@ use std::sync::{Arc, Mutex};
 use serde_json::{Value as Json, json};
 
 use keycloak::{Keycloak, Realm, locked};
+use support::keycloak::REGISTERED;
 use support::process::SLUICEGATE;
 use support::rest::{Asked, RestServer};
 use support::tls::{Authority, server};
@@ -76,14 +77,7 @@ fn a_client_is_made_as_asked_for_and_its_secret_handed_on() {
     );
     let realm = locked(&keycloak.realm);
     let client = &realm.clients[0];
-    for (name, value) in [
-        ("publicClient", false),
-        ("serviceAccountsEnabled", true),
-        ("standardFlowEnabled", false),
-        ("implicitFlowEnabled", false),
-        ("directAccessGrantsEnabled", false),
-        ("enabled", true),
-    ] {
+    for (name, value) in REGISTERED {
         assert_eq!(client[name], value, "{name}");
     }
     let mapper = &client["protocolMappers"][0];

@@ -19,6 +19,16 @@ pub const SCRIPT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/scripts/keycloak"
 /// What the realms' tokens say in `aud`.
 pub const AUDIENCE: &str = "http://kafka.dev";
 
+/// How a client is set that was registered to get tokens for itself, and for nobody else.
+pub const REGISTERED: [(&str, bool); 6] = [
+    ("publicClient", false),
+    ("serviceAccountsEnabled", true),
+    ("standardFlowEnabled", false),
+    ("implicitFlowEnabled", false),
+    ("directAccessGrantsEnabled", false),
+    ("enabled", true),
+];
+
 /// An answer that is not here by now does not come: a machine with two cores may compile beside the tests.
 const PATIENCE: Duration = Duration::from_secs(60);
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use rcgen::{KeyPair, PKCS_ECDSA_P256_SHA256, PKCS_ED25519, PKCS_RSA_SHA256, RsaKeySize};
 use serde_json::{Value, json};
 
-use super::process::{Background, ConfigFile, http_get, http_post};
+use super::process::{Background, ConfigFile, client_credentials, granted_token, http_get, http_post};
 use super::{ports, provided};
 
 /// The program, which knows all about that package.
@@ -164,11 +164,7 @@ impl OidcProvider {
 
     /// A token of a client that says its secret in the body.
     pub fn token(&self, client: &str, secret: &str) -> String {
-        let form = format!("grant_type=client_credentials&client_id={client}&client_secret={secret}");
-        let (code, answer) = self.post("/token", &form);
-        assert_eq!(code, 200, "{answer}");
-        let answer: Value = serde_json::from_str(&answer).expect("an answer is JSON");
-        answer["access_token"].as_str().expect("there is a token").to_owned()
+        granted_token(self.post("/token", &client_credentials(client, secret)))
     }
 
     /// Has a token of that client count no more (RFC 7009).

@@ -271,11 +271,8 @@ impl Issuer {
 
     /// An access token for a client.
     pub fn token(&self, client: &str, secret: &str) -> String {
-        let form = format!("grant_type=client_credentials&client_id={client}&client_secret={secret}");
-        let (code, answer) = http_post(self.port, "/token", &form).expect("the issuer answers");
-        assert_eq!(code, 200, "{answer}");
-        let answer: Value = serde_json::from_str(&answer).expect("the issuer answers in JSON");
-        answer["access_token"].as_str().expect("there is a token").to_owned()
+        let answer = http_post(self.port, "/token", &client_credentials(client, secret));
+        granted_token(answer.expect("the issuer answers"))
     }
 
     /// Ends a client's token before its time.
@@ -284,6 +281,18 @@ impl Issuer {
         let (code, answer) = http_post(self.port, "/revoke", &form).expect("the issuer answers");
         assert_eq!(code, 200, "{answer}");
     }
+}
+
+/// A request for a token, by a client that says its secret in the body.
+pub fn client_credentials(client: &str, secret: &str) -> String {
+    format!("grant_type=client_credentials&client_id={client}&client_secret={secret}")
+}
+
+/// The token in what a token endpoint answers, which has to be one.
+pub fn granted_token((code, answer): (u16, String)) -> String {
+    assert_eq!(code, 200, "{answer}");
+    let answer: Value = serde_json::from_str(&answer).expect("an issuer answers in JSON");
+    answer["access_token"].as_str().expect("there is a token").to_owned()
 }
 
 /// Sends a signal by its name to a process.
